@@ -1,0 +1,3 @@
+//! The door of `hms-deploy`.
+
+fn main() {}

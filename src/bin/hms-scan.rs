@@ -1,0 +1,3 @@
+//! The door of `hms-scan`.
+
+fn main() {}

@@ -1,0 +1,135 @@
+//! What may be asked of an engine or a driver, with the facts the asker saw; and the answer no.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, InterruptedDecision, JobName, VerdictClass};
+
+/// What is asked of a run's engine, in the imperative.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Say yes at a gate.
+    Approve {
+        /// The manual job.
+        job: JobName,
+        /// What the person saw.
+        facts: Facts,
+        /// Why, when the person said.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// Pass a HOLD.
+    Override {
+        /// The canary's job.
+        job: JobName,
+        /// Why.
+        reason: String,
+        /// What the person saw.
+        facts: Facts,
+    },
+    /// Run a job again, or all that failed.
+    Retry {
+        /// The job; none for all that failed.
+        #[serde(default)]
+        job: Option<JobName>,
+    },
+    /// Say what becomes of an interrupted attempt.
+    Decide {
+        /// The job.
+        job: JobName,
+        /// What becomes of it.
+        decision: InterruptedDecision,
+    },
+    /// Canary to 0, then end the jobs.
+    Cancel,
+}
+
+impl Command {
+    /// The verb, as the command line spells it.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Approve { .. } => "approve",
+            Self::Override { .. } => "override",
+            Self::Retry { .. } | Self::Decide { .. } => "retry",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// What a command rests on. A fact that is not given is not compared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// The release that has the environment's traffic.
+    #[serde(default)]
+    pub current: Option<Digest>,
+    /// The release that would get it.
+    #[serde(default)]
+    pub candidate: Option<Digest>,
+    /// The verdict on the candidate.
+    #[serde(default)]
+    pub verdict: Option<VerdictClass>,
+    /// The policy in force.
+    #[serde(default)]
+    pub policy_hash: Option<Digest>,
+}
+
+/// A no, with its reason and the way out. It is recorded; it is not a failure of hms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// Which rule said no.
+    pub kind: RefusalKind,
+    /// One plain sentence.
+    pub message: String,
+    /// What to do, with a command to paste where there is one.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// The rules that say no. All give exit code 13.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// A fact changed since the asker looked.
+    Stale,
+    /// A protected environment without PASS, override, or enough yeses.
+    Protected,
+    /// The revision is not a descendant of what is there.
+    Outdated,
+    /// A freeze window.
+    Frozen,
+    /// The view may only read.
+    ReadOnly,
+    /// Another release holds the environment.
+    SlotTaken,
+    /// Asked from inside a job.
+    InsideRun,
+    /// The job does not name that environment.
+    Undeclared,
+    /// The release has no scan as strong as policy wants.
+    Unscanned,
+    /// A tag moved, or names something else than this run's release.
+    WrongTag,
+    /// The ledger here was cut, restored or forked.
+    LedgerForked,
+    /// The release is not there.
+    ReleaseMissing,
+    /// Nothing of that kind waits.
+    NotWaiting,
+}
+
+impl Refusal {
+    /// Makes a refusal without a hint.
+    #[must_use]
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// Adds the way out.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

@@ -1,0 +1,33 @@
+//! The vocabulary that everything speaks: ids, events, commands, refusals, and the projections that fold events.
+//!
+//! This room names no other, does no I/O and has no clock. A change here is a change to files on disk: fields are added,
+//! never renamed (`docs/decisions.md` 3.3).
+
+mod actor;
+mod command;
+mod ids;
+mod projection;
+mod release;
+mod repository;
+mod rollout;
+mod run;
+mod sample;
+mod stamp;
+mod weight;
+
+pub use actor::{Actor, ProcessName};
+pub use command::{Command, Facts, Refusal, RefusalKind};
+pub use ids::{AppName, AttemptId, BadName, Digest, EnvironmentName, JobName, LedgerId, Revision, RolloutId, RunId};
+pub use projection::{AttemptState, DeployEnd, EngineState, JobState, JobStatus, RolloutPhase, RolloutState, RunState};
+pub use release::{
+    AcceptedPolicy, AppRecord, EnvironmentRecord, LedgerHead, ReleaseRef, Slot, TargetIdentity, Watch, Weights, Yes, YesKind,
+};
+pub use repository::RepositoryEvent;
+pub use rollout::{RolloutCreated, RolloutEvent, RolloutKind, RolloutOutcome, Step};
+pub use run::{
+    Arm, AttemptResult, DeployOutcome, FailureReason, InterruptedDecision, PlannedJob, RunCreated, RunEvent, RunOutcome, ScanSummary,
+    TestCounts, When,
+};
+pub use sample::{CounterSeries, HistogramSeries, MetricEvidence, Sample, Verdict, VerdictClass, VersionCounters};
+pub use stamp::{FORMAT, Stamped};
+pub use weight::{BadWeight, Weight};

@@ -1,0 +1,7 @@
+//! State is only ever a fold of events: the same for the engine, the console, the headless printer and `hms replay`.
+
+mod rollout;
+mod run;
+
+pub use rollout::{RolloutPhase, RolloutState};
+pub use run::{AttemptState, DeployEnd, EngineState, JobState, JobStatus, RunState};

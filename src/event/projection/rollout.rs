@@ -1,0 +1,200 @@
+//! A rollout, folded.
+
+use chrono::{DateTime, Utc};
+
+use crate::event::{
+    Actor, ProcessName, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutOutcome, Sample, Stamped, Step, Verdict, VerdictClass,
+    Weight,
+};
+
+/// A rollout as its journal tells it. Samples are kept whole: graphs and the judge read the same ones.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RolloutState {
+    /// The first event; none before it was read.
+    pub created: Option<RolloutCreated>,
+    /// When it was created.
+    pub created_at: Option<DateTime<Utc>>,
+    /// The sequence number of the last event folded.
+    pub seq: u64,
+    /// The last driver.
+    pub driver: Option<ProcessName>,
+    /// Where it stands.
+    pub phase: RolloutPhase,
+    /// The step under way or last done, its fencing number, its ledger intent.
+    pub step: Option<(Step, u64, Option<u64>)>,
+    /// The weight last asked for.
+    pub requested: Option<Weight>,
+    /// The weight that the target last said is in force.
+    pub applied: Option<Weight>,
+    /// Since when samples count.
+    pub watch_started_at: Option<DateTime<Utc>>,
+    /// The `WatchStarted` event, whole.
+    pub watch: Option<RolloutEvent>,
+    /// Samples since then, oldest first.
+    pub samples: Vec<Sample>,
+    /// Scrapes that failed since the last good one, and why the last did.
+    pub missed: u32,
+    /// Why the last scrape failed; none when it did not.
+    pub missed_reason: Option<String>,
+    /// The verdict in force.
+    pub verdict: Option<Verdict>,
+    /// When it was reached.
+    pub verdict_at: Option<DateTime<Utc>>,
+    /// Why a verdict was voided, if the last was.
+    pub voided: Option<String>,
+    /// Who passed a HOLD, and why.
+    pub overridden: Option<(Actor, String)>,
+    /// HOLD lasted too long.
+    pub hold_expired: bool,
+    /// A driver left although the canary has weight.
+    pub left: bool,
+    /// An effect is not in the ledger yet.
+    pub unrecorded: bool,
+    /// The last line for people.
+    pub progress: Option<String>,
+    /// The release's last lines, if it would not start.
+    pub last_lines: Vec<String>,
+    /// The end.
+    pub ended: Option<(RolloutOutcome, DateTime<Utc>)>,
+}
+
+/// Where a rollout stands.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum RolloutPhase {
+    /// Nothing was done yet.
+    #[default]
+    New,
+    /// Another release holds the environment.
+    AwaitingSlot(ReleaseRef),
+    /// A rollback counts down.
+    Armed {
+        /// From which release.
+        from: ReleaseRef,
+        /// To which.
+        to: ReleaseRef,
+        /// When.
+        fires_at: DateTime<Utc>,
+    },
+    /// A step is under way.
+    Stepping,
+    /// The canary has weight and is watched.
+    Watching,
+    /// All traffic.
+    Promoted,
+    /// Taken back, and why.
+    RolledBack {
+        /// To which release.
+        to: Option<ReleaseRef>,
+        /// Why.
+        reason: String,
+    },
+    /// A step failed, and why.
+    Failed(String),
+    /// Another took its place.
+    Superseded(RolloutId),
+    /// A person took it back before it began.
+    Cancelled,
+}
+
+impl RolloutState {
+    /// Folds a whole journal.
+    #[must_use]
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Stamped<RolloutEvent>>) -> Self {
+        let mut state = Self::default();
+        for event in events {
+            state.apply(event);
+        }
+        state
+    }
+
+    /// Whether the canary has weight, as far as the journal knows.
+    #[must_use]
+    pub fn has_weight(&self) -> bool {
+        self.ended.is_none() && self.phase != RolloutPhase::Promoted && self.applied.is_some_and(|weight| weight > Weight::ZERO)
+    }
+
+    /// The verdict's class, if one is in force.
+    #[must_use]
+    pub fn verdict_class(&self) -> Option<VerdictClass> {
+        self.verdict.as_ref().map(|verdict| verdict.class)
+    }
+
+    /// Folds one more event. An event that fits nothing known changes nothing.
+    pub fn apply(&mut self, stamped: &Stamped<RolloutEvent>) {
+        self.seq = stamped.seq;
+        let time = stamped.time;
+        match &stamped.event {
+            RolloutEvent::RolloutCreated(created) => {
+                self.created = Some((**created).clone());
+                self.created_at = Some(time);
+            }
+            RolloutEvent::DriverStarted { driver } => {
+                self.driver = Some(driver.clone());
+                self.left = false;
+            }
+            RolloutEvent::JournalRepaired { .. } | RolloutEvent::SlotTaken | RolloutEvent::Unknown => {}
+            RolloutEvent::SlotAwaited { holder } => self.phase = RolloutPhase::AwaitingSlot(holder.clone()),
+            RolloutEvent::ProgressSeen { text } => self.progress = Some(text.clone()),
+            RolloutEvent::RollbackArmed { from, to, fires_at } => {
+                self.phase = RolloutPhase::Armed { from: from.clone(), to: to.clone(), fires_at: *fires_at };
+            }
+            RolloutEvent::RollbackCancelled { .. } => self.phase = RolloutPhase::Cancelled,
+            RolloutEvent::StepBegan { step, fence, intent_seq } => {
+                self.step = Some((*step, *fence, *intent_seq));
+                self.phase = RolloutPhase::Stepping;
+            }
+            RolloutEvent::ReleaseHealthy { duration_ms } => self.progress = Some(format!("healthy after {duration_ms} ms")),
+            RolloutEvent::WeightApplied { requested, applied } => {
+                self.requested = Some(*requested);
+                self.applied = Some(*applied);
+            }
+            RolloutEvent::WatchStarted { .. } => {
+                self.phase = RolloutPhase::Watching;
+                self.watch_started_at = Some(time);
+                self.watch = Some(stamped.event.clone());
+                self.samples.clear();
+                self.verdict = None;
+                self.hold_expired = false;
+            }
+            RolloutEvent::Sampled { sample } => {
+                self.samples.push(sample.clone());
+                self.missed = 0;
+                self.missed_reason = None;
+            }
+            RolloutEvent::SampleMissed { reason } => {
+                self.missed += 1;
+                self.missed_reason = Some(reason.clone());
+            }
+            RolloutEvent::VerdictReached { verdict } => {
+                self.verdict = Some(verdict.clone());
+                self.verdict_at = Some(time);
+                self.voided = None;
+            }
+            RolloutEvent::VerdictVoided { reason } => {
+                self.verdict = None;
+                self.voided = Some(reason.clone());
+                self.overridden = None;
+            }
+            RolloutEvent::HoldExpired { verdict } => {
+                self.verdict = Some(verdict.clone());
+                self.hold_expired = true;
+            }
+            RolloutEvent::HoldOverridden { actor, reason } => {
+                self.overridden = Some((actor.clone(), reason.clone()));
+                self.hold_expired = false;
+            }
+            RolloutEvent::WatchLeft => self.left = true,
+            RolloutEvent::Promoted => self.phase = RolloutPhase::Promoted,
+            RolloutEvent::RolledBack { to, reason } => {
+                self.phase = RolloutPhase::RolledBack { to: to.clone(), reason: reason.clone() };
+            }
+            RolloutEvent::Superseded { by } => self.phase = RolloutPhase::Superseded(by.clone()),
+            RolloutEvent::StepFailed { reason, last_lines, .. } => {
+                self.phase = RolloutPhase::Failed(reason.clone());
+                self.last_lines.clone_from(last_lines);
+            }
+            RolloutEvent::Unrecorded { .. } => self.unrecorded = true,
+            RolloutEvent::RolloutEnded { outcome } => self.ended = Some((*outcome, time)),
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! A run, folded.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::event::{
+    Actor, Arm, AttemptId, AttemptResult, DeployOutcome, Digest, EnvironmentName, FailureReason, InterruptedDecision, JobName, PlannedJob,
+    ProcessName, ReleaseRef, RolloutId, RunCreated, RunEvent, RunOutcome, ScanSummary, Stamped, TestCounts,
+};
+
+/// A run as its journal tells it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RunState {
+    /// The first event; none before it was read.
+    pub created: Option<RunCreated>,
+    /// When the run was created.
+    pub created_at: Option<DateTime<Utc>>,
+    /// The sequence number of the last event folded.
+    pub seq: u64,
+    /// When the last event happened.
+    pub last_at: Option<DateTime<Utc>>,
+    /// What the engine last said of itself. Whether it lives is a question for the run's lock, not for the journal.
+    pub engine: EngineState,
+    /// The jobs, in the order of the pipeline.
+    pub jobs: Vec<JobState>,
+    /// Notices: of the reading of the pipeline, then of the run.
+    pub notices: Vec<(Option<JobName>, String)>,
+    /// The release, once it is made; the newest.
+    pub release: Option<ReleaseRef>,
+    /// The rollouts that serve this run, oldest first.
+    pub rollouts: Vec<(RolloutId, EnvironmentName, Arm, JobName)>,
+    /// Scan reports by attempt.
+    pub scans: Vec<(AttemptId, ScanSummary)>,
+    /// Whether a cancel was asked for.
+    pub cancel: Option<Actor>,
+    /// What was refused: the command, and the reason.
+    pub refusals: Vec<(String, String)>,
+    /// The end.
+    pub ended: Option<(RunOutcome, DateTime<Utc>)>,
+}
+
+/// What the engine last said of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum EngineState {
+    /// It never started.
+    #[default]
+    None,
+    /// It started and said nothing of an end.
+    Started(ProcessName),
+    /// It parked at a gate.
+    Parked {
+        /// A canary has weight and nobody watches.
+        unwatched: bool,
+    },
+    /// The run is over.
+    Ended,
+}
+
+/// GitLab's job statuses, and `interrupted`, which is `failed` to GitLab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// Its needs are not met yet.
+    Created,
+    /// Another run or release holds what it needs.
+    WaitingForResource,
+    /// Its checkout is being made.
+    Preparing,
+    /// It waits for a free place.
+    Pending,
+    /// It runs.
+    Running,
+    /// It succeeded.
+    Success,
+    /// It failed.
+    Failed,
+    /// It was cancelled.
+    Canceled,
+    /// It will not run.
+    Skipped,
+    /// It waits for a person.
+    Manual,
+    /// It waits for its time.
+    Scheduled,
+}
+
+impl JobStatus {
+    /// Whether nothing more happens to the job by itself.
+    #[must_use]
+    pub fn is_finished(self) -> bool {
+        match self {
+            Self::Success | Self::Failed | Self::Canceled | Self::Skipped => true,
+            Self::Created | Self::WaitingForResource | Self::Preparing | Self::Pending | Self::Running | Self::Manual | Self::Scheduled => {
+                false
+            }
+        }
+    }
+}
+
+/// A job, folded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobState {
+    /// What the pipeline says of it.
+    pub plan: PlannedJob,
+    /// GitLab's word for how it stands.
+    pub status: JobStatus,
+    /// Why it was skipped, or what it waits for.
+    pub why: Option<String>,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<AttemptState>,
+    /// Yeses given at its gate since it was last reached: who, bound to which release and policy.
+    pub yeses: Vec<(Actor, Option<Digest>, Option<Digest>)>,
+    /// The gate has all its yeses.
+    pub gate_open: bool,
+    /// What the driver said of its last deploy request.
+    pub deploy: Option<DeployEnd>,
+    /// A HOLD of this job's canary was overridden for this release.
+    pub overridden: Option<Digest>,
+}
+
+/// How a deploy request ended, as the driver recorded it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployEnd {
+    /// The attempt that asked.
+    pub attempt: AttemptId,
+    /// How.
+    pub outcome: DeployOutcome,
+    /// One plain sentence.
+    pub message: String,
+}
+
+/// An attempt, folded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptState {
+    /// Its name.
+    pub id: AttemptId,
+    /// From 1.
+    pub number: u32,
+    /// Never run again by itself.
+    pub guarded: bool,
+    /// Its keeper, once it lived.
+    pub keeper: Option<ProcessName>,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How it ended.
+    pub result: Option<AttemptResult>,
+    /// The shell's exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Why it failed.
+    pub failure_reason: Option<FailureReason>,
+    /// How long the script took.
+    pub duration_ms: Option<u64>,
+    /// Test counts.
+    pub tests: Option<TestCounts>,
+    /// One plain sentence.
+    pub message: Option<String>,
+}
+
+impl RunState {
+    /// Folds a whole journal.
+    #[must_use]
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Stamped<RunEvent>>) -> Self {
+        let mut state = Self::default();
+        for event in events {
+            state.apply(event);
+        }
+        state
+    }
+
+    /// The job of that name.
+    #[must_use]
+    pub fn job(&self, name: &JobName) -> Option<&JobState> {
+        self.jobs.iter().find(|job| &job.plan.name == name)
+    }
+
+    /// How the run stands: its recorded outcome, else what follows from its jobs.
+    #[must_use]
+    pub fn outcome(&self) -> RunOutcome {
+        if let Some((outcome, _)) = self.ended {
+            return outcome;
+        }
+        let interrupted = self.jobs.iter().any(|job| job.interrupted().is_some());
+        let going = self.jobs.iter().any(|job| {
+            matches!(job.status, JobStatus::Preparing | JobStatus::Pending | JobStatus::Running | JobStatus::WaitingForResource)
+        });
+        let gated = self.jobs.iter().any(|job| job.status == JobStatus::Manual && job.plan.blocking);
+        match (going, interrupted, gated) {
+            (true, _, _) | (false, false, false) => RunOutcome::Running,
+            (false, true, _) => RunOutcome::Interrupted,
+            (false, false, true) => RunOutcome::Waiting,
+        }
+    }
+
+    /// Folds one more event. An event that fits nothing known changes nothing.
+    pub fn apply(&mut self, stamped: &Stamped<RunEvent>) {
+        self.seq = stamped.seq;
+        self.last_at = Some(stamped.time);
+        let time = stamped.time;
+        match &stamped.event {
+            RunEvent::RunCreated(created) => self.create(created, time),
+            RunEvent::EngineStarted { engine, .. } => {
+                self.engine = EngineState::Started(engine.clone());
+                self.ended = None;
+            }
+            RunEvent::JournalRepaired { dropped_bytes } => {
+                self.notices.push((None, format!("a torn last line of the journal ({dropped_bytes} bytes) was dropped")));
+            }
+            RunEvent::NoticeGiven { job, text } => self.notices.push((job.clone(), text.clone())),
+            RunEvent::JobQueued { job } => self.with_job(job, |job| {
+                job.status = JobStatus::Pending;
+                job.why = None;
+            }),
+            RunEvent::GateReached { job } => self.with_job(job, |job| {
+                job.status = JobStatus::Manual;
+                job.yeses.clear();
+                job.gate_open = false;
+            }),
+            RunEvent::JobSkipped { job, why } => self.with_job(job, |job| {
+                job.status = JobStatus::Skipped;
+                job.why = Some(why.clone());
+            }),
+            RunEvent::GateAnswered { job, actor, release, policy_hash, missing } => self.with_job(job, |job| {
+                job.yeses.push((actor.clone(), release.clone(), policy_hash.clone()));
+                job.gate_open = *missing == 0;
+            }),
+            RunEvent::AttemptStarting { job, attempt, number, guarded } => self.with_job(job, |job| {
+                job.status = JobStatus::Preparing;
+                job.deploy = None;
+                job.why = None;
+                job.attempts.push(AttemptState::starting(attempt, *number, *guarded, time));
+            }),
+            RunEvent::AttemptStarted { attempt, keeper } => self.with_attempt(attempt, |job, index| {
+                job.status = JobStatus::Running;
+                if let Some(attempt) = job.attempts.get_mut(index) {
+                    attempt.keeper = Some(keeper.clone());
+                    attempt.started_at = time;
+                }
+            }),
+            RunEvent::AttemptReattached { attempt } => self.with_attempt(attempt, |job, _| job.status = JobStatus::Running),
+            RunEvent::AttemptEnded { attempt, .. } => self.with_attempt(attempt, |job, index| job.end(index, &stamped.event, time)),
+            RunEvent::InterruptionAnswered { job, decision, .. } => self.with_job(job, |job| match decision {
+                InterruptedDecision::Rerun => job.status = JobStatus::Created,
+                InterruptedDecision::Fail => {
+                    if let Some(attempt) = job.attempts.last_mut() {
+                        attempt.result = Some(AttemptResult::Failed);
+                    }
+                }
+            }),
+            RunEvent::JobRetried { job, .. } => self.retry(job),
+            RunEvent::CancelRequested { actor } => self.cancel = Some(actor.clone()),
+            RunEvent::ReleaseMade { release, .. } => self.release = Some(release.clone()),
+            RunEvent::ScanReported { attempt, summary } => self.scans.push((attempt.clone(), summary.clone())),
+            RunEvent::RolloutLinked { job, rollout, environment, arm } => {
+                self.rollouts.push((rollout.clone(), environment.clone(), *arm, job.clone()));
+            }
+            RunEvent::DeployEnded { job, attempt, outcome, message } => self.with_job(job, |job| {
+                job.deploy = Some(DeployEnd { attempt: attempt.clone(), outcome: *outcome, message: message.clone() });
+            }),
+            RunEvent::HoldOverridden { job, release, .. } => self.with_job(job, |job| job.overridden = Some(release.clone())),
+            RunEvent::CommandRefused { command, refusal, .. } => self.refusals.push((command.clone(), refusal.message.clone())),
+            RunEvent::Parked { unwatched, .. } => self.engine = EngineState::Parked { unwatched: *unwatched },
+            RunEvent::RunEnded { outcome, .. } => {
+                self.engine = EngineState::Ended;
+                self.ended = Some((*outcome, time));
+            }
+            RunEvent::Unknown => {}
+        }
+    }
+
+    fn create(&mut self, created: &RunCreated, time: DateTime<Utc>) {
+        self.jobs = created.jobs.iter().cloned().map(JobState::new).collect();
+        self.notices.extend(created.notices.iter().map(|text| (None, text.clone())));
+        self.created = Some(created.clone());
+        self.created_at = Some(time);
+    }
+
+    fn with_job(&mut self, name: &JobName, change: impl FnOnce(&mut JobState)) {
+        if let Some(job) = self.jobs.iter_mut().find(|job| &job.plan.name == name) {
+            change(job);
+        }
+    }
+
+    fn with_attempt(&mut self, id: &AttemptId, change: impl FnOnce(&mut JobState, usize)) {
+        for job in &mut self.jobs {
+            if let Some(index) = job.attempts.iter().position(|attempt| &attempt.id == id) {
+                return change(job, index);
+            }
+        }
+    }
+
+    /// The job starts anew; whatever was skipped is considered anew with it, as GitLab's `ResetSkippedJobsService` does.
+    fn retry(&mut self, name: &JobName) {
+        self.ended = None;
+        for job in &mut self.jobs {
+            let again = &job.plan.name == name;
+            if again || job.status == JobStatus::Skipped {
+                job.status = JobStatus::Created;
+                job.why = None;
+            }
+            if again {
+                job.deploy = None;
+                job.yeses.clear();
+                job.gate_open = false;
+            }
+        }
+    }
+}
+
+impl JobState {
+    fn new(plan: PlannedJob) -> Self {
+        Self {
+            plan,
+            status: JobStatus::Created,
+            why: None,
+            attempts: Vec::new(),
+            yeses: Vec::new(),
+            gate_open: false,
+            deploy: None,
+            overridden: None,
+        }
+    }
+
+    /// The last attempt, if nobody knows how it ended and nobody has decided what becomes of it.
+    #[must_use]
+    pub fn interrupted(&self) -> Option<&AttemptState> {
+        self.attempts.last().filter(|attempt| attempt.result == Some(AttemptResult::Interrupted) && self.status == JobStatus::Failed)
+    }
+
+    /// A success that carries a warning: a failure that is allowed, or a HOLD that was overridden.
+    #[must_use]
+    pub fn warned(&self) -> bool {
+        let allowed = self.status == JobStatus::Failed && self.plan.allow_failure;
+        let overridden = self.deploy.as_ref().is_some_and(|end| end.outcome == DeployOutcome::Overridden);
+        allowed || overridden
+    }
+
+    fn end(&mut self, index: usize, event: &RunEvent, time: DateTime<Utc>) {
+        let RunEvent::AttemptEnded { result, exit_code, signal, failure_reason, duration_ms, tests, message, .. } = event else {
+            return;
+        };
+        self.status = match result {
+            AttemptResult::Success => JobStatus::Success,
+            AttemptResult::Failed | AttemptResult::Interrupted => JobStatus::Failed,
+            AttemptResult::Canceled => JobStatus::Canceled,
+        };
+        if let Some(attempt) = self.attempts.get_mut(index) {
+            attempt.ended_at = Some(time);
+            attempt.result = Some(*result);
+            attempt.exit_code = *exit_code;
+            attempt.signal = *signal;
+            attempt.failure_reason = *failure_reason;
+            attempt.duration_ms = Some(*duration_ms);
+            attempt.tests = *tests;
+            attempt.message.clone_from(message);
+        }
+    }
+}
+
+impl AttemptState {
+    fn starting(id: &AttemptId, number: u32, guarded: bool, started_at: DateTime<Utc>) -> Self {
+        Self {
+            id: id.clone(),
+            number,
+            guarded,
+            keeper: None,
+            started_at,
+            ended_at: None,
+            result: None,
+            exit_code: None,
+            signal: None,
+            failure_reason: None,
+            duration_ms: None,
+            tests: None,
+            message: None,
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! The events of a run's journal.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Actor, AttemptId, Digest, EnvironmentName, JobName, ProcessName, Refusal, ReleaseRef, Revision, RolloutId, RunId};
+
+/// What happened in a run, in the past tense. The run's engine is the only writer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum RunEvent {
+    /// The run exists. Always first. Synced.
+    RunCreated(Box<RunCreated>),
+    /// An engine took the run's lock; it is not the first if this is not the first such event.
+    EngineStarted {
+        /// Which process.
+        engine: ProcessName,
+        /// Its version.
+        program: String,
+    },
+    /// A torn last line was cut off when the journal was opened.
+    JournalRepaired {
+        /// How many bytes were dropped.
+        dropped_bytes: u64,
+    },
+    /// Something a person should know; no state changes.
+    NoticeGiven {
+        /// The job it is about.
+        #[serde(default)]
+        job: Option<JobName>,
+        /// One plain sentence.
+        text: String,
+    },
+    /// A job's needs are met; it waits for a free place.
+    JobQueued {
+        /// Which job.
+        job: JobName,
+    },
+    /// A manual job's turn has come: it waits for a person.
+    GateReached {
+        /// Which job.
+        job: JobName,
+    },
+    /// A job will not run.
+    JobSkipped {
+        /// Which job.
+        job: JobName,
+        /// Why, naming the job that decided it.
+        why: String,
+    },
+    /// Somebody said yes at a gate. Synced.
+    GateAnswered {
+        /// The manual job.
+        job: JobName,
+        /// Who.
+        actor: Actor,
+        /// The release it is bound to; none when the gate's job deploys nothing.
+        #[serde(default)]
+        release: Option<Digest>,
+        /// The policy it is bound to.
+        #[serde(default)]
+        policy_hash: Option<Digest>,
+        /// How many yeses from different people are still missing after this one.
+        missing: u32,
+    },
+    /// An attempt is about to start; written before its keeper is.
+    AttemptStarting {
+        /// Which job.
+        job: JobName,
+        /// Its name for good.
+        attempt: AttemptId,
+        /// From 1.
+        number: u32,
+        /// Deploys, is manual, or has a resource group: never run again by itself.
+        guarded: bool,
+    },
+    /// The attempt's keeper lives.
+    AttemptStarted {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Its keeper.
+        keeper: ProcessName,
+    },
+    /// An engine found the keeper of an attempt that an earlier engine started.
+    AttemptReattached {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// An attempt ended, or was found to have ended.
+    AttemptEnded {
+        /// Which job.
+        job: JobName,
+        /// Which attempt.
+        attempt: AttemptId,
+        /// How.
+        result: AttemptResult,
+        /// The shell's exit code, when it exited.
+        #[serde(default)]
+        exit_code: Option<i32>,
+        /// The signal that ended the shell.
+        #[serde(default)]
+        signal: Option<i32>,
+        /// GitLab's word for a failure, or one of hms's own.
+        #[serde(default)]
+        failure_reason: Option<FailureReason>,
+        /// From the start of the script to its end.
+        duration_ms: u64,
+        /// Test counts found in reports or in the output.
+        #[serde(default)]
+        tests: Option<TestCounts>,
+        /// One plain sentence for people, for instance which line failed.
+        #[serde(default)]
+        message: Option<String>,
+    },
+    /// A person decided what becomes of an interrupted attempt. Synced.
+    InterruptionAnswered {
+        /// Which job.
+        job: JobName,
+        /// What was decided.
+        decision: InterruptedDecision,
+        /// By whom.
+        actor: Actor,
+    },
+    /// A job was asked to run again; what was skipped because of it is considered anew. Synced.
+    JobRetried {
+        /// Which job.
+        job: JobName,
+        /// By whom.
+        actor: Actor,
+    },
+    /// The run is to be cancelled: canary to 0, then its jobs. Synced.
+    CancelRequested {
+        /// By whom.
+        actor: Actor,
+    },
+    /// The run's release exists. Synced.
+    ReleaseMade {
+        /// Which.
+        release: ReleaseRef,
+        /// Files in it.
+        files: u64,
+        /// Bytes in it.
+        bytes: u64,
+    },
+    /// A scan handed in its report.
+    ScanReported {
+        /// Which attempt's.
+        attempt: AttemptId,
+        /// What it said.
+        summary: ScanSummary,
+    },
+    /// A rollout serves this run. Synced.
+    RolloutLinked {
+        /// The job that asked.
+        job: JobName,
+        /// Which rollout.
+        rollout: RolloutId,
+        /// In which environment.
+        environment: EnvironmentName,
+        /// The arm: the canary, or the whole.
+        arm: Arm,
+    },
+    /// The driver ended a job's deploy request. Exit codes 11, 12 and 13 count only with this. Synced.
+    DeployEnded {
+        /// Which job.
+        job: JobName,
+        /// Which attempt.
+        attempt: AttemptId,
+        /// How.
+        outcome: DeployOutcome,
+        /// One plain sentence.
+        message: String,
+    },
+    /// A person passed a HOLD, with a reason. Synced.
+    HoldOverridden {
+        /// The canary's job.
+        job: JobName,
+        /// By whom.
+        actor: Actor,
+        /// Why.
+        reason: String,
+        /// For which release.
+        release: Digest,
+    },
+    /// A command or a job's request was refused.
+    CommandRefused {
+        /// Which, in the words of the command line.
+        command: String,
+        /// By whom it was asked.
+        actor: Actor,
+        /// Why not.
+        refusal: Refusal,
+    },
+    /// Only a person can go on, and nothing is left to watch: the engine ends. Synced.
+    Parked {
+        /// The jobs that wait.
+        waiting: Vec<JobName>,
+        /// A canary has weight and nobody watches it from here on.
+        unwatched: bool,
+    },
+    /// The run is over. Synced.
+    RunEnded {
+        /// How.
+        outcome: RunOutcome,
+        /// The exit code that follows from it.
+        exit_code: u8,
+    },
+    /// An event of a later version; it changes nothing here.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The first event of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunCreated {
+    /// The run's id.
+    pub run: RunId,
+    /// Its number in this repository, from 1 (`CI_PIPELINE_IID`).
+    pub number: u64,
+    /// The application.
+    pub app: super::AppName,
+    /// The commit.
+    pub revision: Revision,
+    /// The branch or tag it was seen on, short; none when only a revision was given.
+    #[serde(default)]
+    pub ref_name: Option<String>,
+    /// The release tag of the commit (`docs/decisions.md` 5.4).
+    pub tag: String,
+    /// The commit's title.
+    pub title: String,
+    /// `push` when a ref moved, else `web`, `api` or `cli` as `CI_PIPELINE_SOURCE` has it.
+    pub source: String,
+    /// Who started it.
+    pub actor: Actor,
+    /// The repository's working folder (or git folder, if bare).
+    pub repository: std::path::PathBuf,
+    /// The jobs, in the order of the pipeline.
+    pub jobs: Vec<PlannedJob>,
+    /// What was said when the pipeline was read.
+    #[serde(default)]
+    pub notices: Vec<String>,
+    /// Variables given for this run alone, none of them masked.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+    /// Names of variables that are masked; their values are nowhere on disk.
+    #[serde(default)]
+    pub masked: Vec<String>,
+    /// Where masked values are read again from, by an engine that starts later.
+    #[serde(default)]
+    pub variable_file: Option<std::path::PathBuf>,
+    /// Names let in from the environment of whoever started the run.
+    #[serde(default)]
+    pub pass_env: Vec<String>,
+    /// Uncommitted changes lay in the working tree; they are not in the build.
+    #[serde(default)]
+    pub dirty: bool,
+    /// The engine ends at a gate even when a canary has weight.
+    #[serde(default)]
+    pub no_linger: bool,
+}
+
+/// A job as views need it; the script is not among it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedJob {
+    /// Its full name.
+    pub name: JobName,
+    /// Its name in the file: `test` for `test 1/4`.
+    pub base_name: String,
+    /// Its stage.
+    pub stage: String,
+    /// Its `needs`, as full names; none when it has no such key.
+    pub needs: Option<Vec<JobName>>,
+    /// When it runs.
+    pub when: When,
+    /// Its failure is a warning, or, for a manual job, it is optional.
+    pub allow_failure: bool,
+    /// The environments it deploys to, by `environment:` or a literal `--env`.
+    #[serde(default)]
+    pub environments: Vec<EnvironmentName>,
+    /// A manual job that holds back what comes after it.
+    #[serde(default)]
+    pub blocking: bool,
+}
+
+/// GitLab's `when`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// All before it succeeded.
+    OnSuccess,
+    /// Something before it failed.
+    OnFailure,
+    /// In any case.
+    Always,
+    /// Not at all.
+    Never,
+    /// When a person says so.
+    Manual,
+}
+
+/// How an attempt ended. Only `Success` is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptResult {
+    /// The script exited with 0.
+    Success,
+    /// It did not.
+    Failed,
+    /// It was told to stop.
+    Canceled,
+    /// Nobody knows how it ended.
+    Interrupted,
+}
+
+/// Why a job failed: GitLab's names, then hms's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureReason {
+    /// The script exited with another code than 0, or was killed by a signal.
+    ScriptFailure,
+    /// The job took too long.
+    JobExecutionTimeout,
+    /// hms could not carry it out: no disk, no shell.
+    RunnerSystemFailure,
+    /// A variable it needs is not there any more.
+    MissingDependencyFailure,
+    /// Its canary was on HOLD for too long.
+    CanaryHeld,
+    /// Its canary was proven worse and was rolled back.
+    CanaryHarm,
+    /// Neither keeper nor exit record was left.
+    Interrupted,
+    /// The driver refused what it asked for.
+    Refused,
+}
+
+/// How a job's deploy request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeployOutcome {
+    /// What was asked for is so.
+    Done,
+    /// The canary passed by an override: success with a warning.
+    Overridden,
+    /// It failed, and what was before is still so.
+    Failed,
+    /// HOLD for longer than `on_hold`; the weight stays.
+    Held,
+    /// Rolled back.
+    RolledBack,
+    /// Refused before anything changed.
+    Refused,
+}
+
+/// The arm of an environment that a job deploys to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// The canary.
+    Canary,
+    /// All of it.
+    Whole,
+}
+
+/// What becomes of an interrupted attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterruptedDecision {
+    /// A new attempt.
+    Rerun,
+    /// It failed.
+    Fail,
+}
+
+/// How a run stands, or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// Jobs are going.
+    Running,
+    /// A person must say something.
+    Waiting,
+    /// All is well.
+    Success,
+    /// A job failed.
+    Failed,
+    /// The canary is held.
+    Held,
+    /// The canary was rolled back.
+    RolledBack,
+    /// It was cancelled.
+    Canceled,
+    /// Nobody knows how a job ended.
+    Interrupted,
+    /// A deploy was refused.
+    Refused,
+    /// There was nothing to run.
+    None,
+}
+
+impl RunOutcome {
+    /// The exit code that this outcome gives (`docs/decisions.md` 10.2); `Running` gives 0, for nothing is known to be wrong.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Running | Self::Success | Self::None => 0,
+            Self::Failed | Self::Interrupted => 1,
+            Self::Waiting => 10,
+            Self::Held => 11,
+            Self::RolledBack => 12,
+            Self::Refused => 13,
+            Self::Canceled => 130,
+        }
+    }
+}
+
+/// Counts of tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TestCounts {
+    /// Passed.
+    pub passed: u64,
+    /// Failed, errors among them.
+    pub failed: u64,
+    /// Skipped.
+    pub skipped: u64,
+}
+
+/// What a scan found, in numbers that may be shown and compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanSummary {
+    /// The level from which findings fail: `critical`, `high`, `medium`, `low`.
+    pub fail_on: String,
+    /// The scan's own answer: it found nothing at or above `fail_on`, and it scanned something.
+    pub clean: bool,
+    /// Findings by severity: critical, high, medium, low, unknown.
+    pub findings: BTreeMap<String, u64>,
+    /// Secrets found.
+    pub secrets: u64,
+    /// Files read.
+    pub files: u64,
+    /// Packages in lockfiles.
+    pub packages: u64,
+    /// Whether those packages were looked up in advisories.
+    pub advisories_checked: bool,
+    /// SHA-256 of the whole report.
+    pub report_sha256: Digest,
+    /// The files scanned: path below the job's checkout → SHA-256 hex.
+    #[serde(default)]
+    pub scanned: BTreeMap<String, String>,
+}

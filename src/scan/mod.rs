@@ -1,0 +1,1 @@
+//! (the scan room)
