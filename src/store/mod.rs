@@ -1,1 +1,20 @@
-//! (the store room)
+//! What lies on disk and who holds it: journals, locks, process names, whole-file writes, sockets, folders.
+//!
+//! The only room that syncs to disk, reads the clock and the process table. It knows the shape of no event: journals are
+//! generic. It names only [`event`](crate::event). Formats: `docs/decisions.md` 2, 3 and 4.
+
+mod clock;
+mod files;
+mod journal;
+mod lock;
+mod places;
+mod process;
+mod socket;
+
+pub use clock::{monotonic_ms, now};
+pub use files::{DiskError, make_private_folder, read_if_there, replace, sync_folder};
+pub use journal::{Durability, Journal, JournalError, Opened, Tail, read};
+pub use lock::{Holder, Lock, LockError, holder_of};
+pub use places::{Places, PlacesError, socket_name};
+pub use process::{Signal, ancestors, environment_has, executable, is_alive, name_of, pidfd, send_signal, this_process, with_mark};
+pub use socket::{Answer, Hello, Peer, SocketError, accept, ask, bind, peer_of, write_line};

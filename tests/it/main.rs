@@ -1,5 +1,18 @@
 //! The one integration binary; a module for each room and for each story.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that meets the unexpected should stop there and say so"
+)]
+
 mod canary;
 mod console;
 mod deploy;
