@@ -1,1 +1,8 @@
-//! (the deploy room)
+//! What a release is, and where it goes: the target's contract and the targets.
+//!
+//! A target is a folder or file here that implements [`Target`]; the smallest example is `local`. Targets know nothing of
+//! runs, ledgers, approvals or verdicts: they hold records, carry out effects, and say what is.
+
+mod contract;
+
+pub use contract::{Applied, ArmName, ArmView, Effect, Health, Observation, ReleaseRecord, Target, TargetError};

@@ -1,0 +1,243 @@
+//! The contract between the driver and whatever a release goes to (`docs/decisions.md` 6).
+
+use std::future::Future;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutId, ScanSummary, TargetIdentity, Weight};
+
+/// A release's record, kept beside its bytes (`docs/decisions.md` 5.3).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseRecord {
+    /// 1.
+    pub format: u32,
+    /// Which release.
+    #[serde(flatten)]
+    pub release: ReleaseRef,
+    /// The application.
+    pub app: crate::event::AppName,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// How many files.
+    pub files: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// How it is started; none for `package.json`'s start, else a static server.
+    #[serde(default)]
+    pub start: Option<String>,
+    /// What its scan said; none when no scan handed in a report.
+    #[serde(default)]
+    pub scan: Option<ScanSummary>,
+}
+
+/// The place of a release in an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArmName {
+    /// Has the traffic that the canary has not.
+    Stable,
+    /// Has the canary's weight.
+    Canary,
+    /// Runs without traffic, to be gone back to at once.
+    Standby,
+}
+
+/// How a running release is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "health", rename_all = "snake_case")]
+pub enum Health {
+    /// It did not answer its health check yet.
+    Starting,
+    /// It answers.
+    Healthy,
+    /// It does not; why, and its last lines.
+    Failing {
+        /// One plain sentence.
+        reason: String,
+        /// What it last wrote.
+        last_lines: Vec<String>,
+    },
+}
+
+/// A release that runs in an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArmView {
+    /// Its place.
+    pub arm: ArmName,
+    /// Which release.
+    pub release: Digest,
+    /// The value of the version label that its requests carry in metrics.
+    pub version: String,
+    /// How it is.
+    pub health: Health,
+    /// How often it was started again since it was placed.
+    pub restarts: u32,
+}
+
+/// What an environment is at this moment, as the target sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// When it was looked at.
+    pub at: DateTime<Utc>,
+    /// What runs.
+    pub arms: Vec<ArmView>,
+    /// The canary's weight in force.
+    pub weight: Weight,
+    /// The highest fence that the place of the effects has seen.
+    pub fence: u64,
+    /// Where users reach it.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Where its metrics can be scraped, when the target measures itself.
+    #[serde(default)]
+    pub metrics: Option<String>,
+    /// Requests that went to the canary and to stable since the weight was last set.
+    #[serde(default)]
+    pub served: Option<(u64, u64)>,
+}
+
+/// A change of what runs or of who gets the traffic. Each is idempotent: done twice it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// Make a placed release run and answer its health check, without traffic: as the canary, or as standby.
+    Start {
+        /// Which release.
+        release: Digest,
+        /// As what.
+        arm: ArmName,
+        /// How long it may take.
+        timeout_ms: u64,
+    },
+    /// Give the canary this share.
+    Weigh {
+        /// The share.
+        weight: Weight,
+    },
+    /// The canary becomes stable with all traffic; what was stable becomes standby.
+    Promote {
+        /// The canary's digest: another one is an error, never promoted by mistake.
+        release: Digest,
+    },
+    /// The canary's weight becomes 0 at once; it is drained, then stopped.
+    Withdraw,
+    /// A running release becomes stable with all traffic, and the canary's weight 0, in one step; what was stable is drained, then stopped.
+    Return {
+        /// Which release.
+        release: Digest,
+    },
+    /// A standby is drained and stopped.
+    Retire {
+        /// Which release.
+        release: Digest,
+    },
+}
+
+/// What the target says after an effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The canary's weight in force: proof, not intent.
+    pub weight: Weight,
+    /// What runs now.
+    pub observation: Observation,
+}
+
+/// Why a target did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "error", rename_all = "snake_case")]
+pub enum TargetError {
+    /// The record was changed by somebody else since it was read.
+    #[error("the record of {what} was changed meanwhile (version {found} is stored)")]
+    Conflict {
+        /// Which record.
+        what: String,
+        /// The version stored.
+        found: u64,
+    },
+    /// A higher fence was seen.
+    #[error("superseded{}", .by.as_ref().map(|by| format!(" by rollout {by}")).unwrap_or_default())]
+    Superseded {
+        /// The rollout that holds the environment now, where known.
+        by: Option<RolloutId>,
+        /// The fence seen.
+        fence: u64,
+    },
+    /// The release would not start or would not answer.
+    #[error("{reason}")]
+    StartFailed {
+        /// One plain sentence.
+        reason: String,
+        /// What it last wrote.
+        last_lines: Vec<String>,
+    },
+    /// The release's bytes are not there, or are not what their digest says.
+    #[error("release {release} is not there: {why}")]
+    ReleaseMissing {
+        /// Which.
+        release: Digest,
+        /// What was found instead.
+        why: String,
+    },
+    /// The effect does not fit what is there, for instance a promotion of what is no canary.
+    #[error("{reason}")]
+    NotPossible {
+        /// One plain sentence.
+        reason: String,
+    },
+    /// The target did not answer, or its disk is full.
+    #[error("{reason}")]
+    Unreachable {
+        /// One plain sentence with the way out.
+        reason: String,
+    },
+}
+
+/// Where environments live.
+///
+/// Effects are conditional writes at the place of the effect: *apply(fence, effect)*, never check-then-act. No caller holds a
+/// lock at the target across a call. Records are compared and swapped by version; a version of 0 means that none is stored.
+pub trait Target: Send + Sync {
+    /// Where this is, by an identity that a changed name cannot move.
+    fn identity(&self) -> impl Future<Output = Result<TargetIdentity, TargetError>> + Send;
+
+    /// The app's record; empty with version 0 when none is stored.
+    fn app_record(&self) -> impl Future<Output = Result<AppRecord, TargetError>> + Send;
+
+    /// Stores the app's record if the stored version is `record.version`; gives back what is stored, one version on.
+    fn put_app_record(&self, record: AppRecord) -> impl Future<Output = Result<AppRecord, TargetError>> + Send;
+
+    /// An environment's record; empty with version 0 when none is stored.
+    fn record(&self, environment: &EnvironmentName) -> impl Future<Output = Result<EnvironmentRecord, TargetError>> + Send;
+
+    /// Stores an environment's record if the stored version is `record.version`; gives back what is stored, one version on.
+    fn put_record(&self, record: EnvironmentRecord) -> impl Future<Output = Result<EnvironmentRecord, TargetError>> + Send;
+
+    /// Names of the environments that have a record.
+    fn environments(&self) -> impl Future<Output = Result<Vec<EnvironmentName>, TargetError>> + Send;
+
+    /// What is there now.
+    fn observe(&self, environment: &EnvironmentName) -> impl Future<Output = Result<Observation, TargetError>> + Send;
+
+    /// Brings a release's bytes and record to the target, synced; `tree` is checked against the digest.
+    fn place(&self, record: &ReleaseRecord, tree: &Path) -> impl Future<Output = Result<(), TargetError>> + Send;
+
+    /// The record of a placed release; none when it is not there. With its bytes checked against the digest.
+    fn placed(&self, release: &Digest) -> impl Future<Output = Result<Option<ReleaseRecord>, TargetError>> + Send;
+
+    /// Every placed release, newest first; bytes are not checked.
+    fn releases(&self) -> impl Future<Output = Result<Vec<ReleaseRecord>, TargetError>> + Send;
+
+    /// Removes a release's bytes; refused while it runs.
+    fn remove(&self, release: &Digest) -> impl Future<Output = Result<(), TargetError>> + Send;
+
+    /// Carries out one effect under a fence. `progress` is told of what happens meanwhile, a line at a time.
+    fn apply(
+        &self,
+        environment: &EnvironmentName,
+        fence: u64,
+        effect: &Effect,
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> impl Future<Output = Result<Applied, TargetError>> + Send;
+}
