@@ -42,6 +42,18 @@ pub enum RunEvent {
         /// Which job.
         job: JobName,
     },
+    /// A job's deploy waits for another release, or another run, to let go.
+    ResourceAwaited {
+        /// Which job.
+        job: JobName,
+        /// What it waits for, in one plain sentence.
+        why: String,
+    },
+    /// A job that waited for a resource has it.
+    ResourceTaken {
+        /// Which job.
+        job: JobName,
+    },
     /// A job will not run.
     JobSkipped {
         /// Which job.

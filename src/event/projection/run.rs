@@ -202,10 +202,7 @@ impl RunState {
         let time = stamped.time;
         match &stamped.event {
             RunEvent::RunCreated(created) => self.create(created, time),
-            RunEvent::EngineStarted { engine, .. } => {
-                self.engine = EngineState::Started(engine.clone());
-                self.ended = None;
-            }
+            RunEvent::EngineStarted { engine, .. } => self.engine = EngineState::Started(engine.clone()),
             RunEvent::JournalRepaired { dropped_bytes } => {
                 self.notices.push((None, format!("a torn last line of the journal ({dropped_bytes} bytes) was dropped")));
             }
@@ -218,6 +215,14 @@ impl RunState {
                 job.status = JobStatus::Manual;
                 job.yeses.clear();
                 job.gate_open = false;
+            }),
+            RunEvent::ResourceAwaited { job, why } => self.with_job(job, |job| {
+                job.status = JobStatus::WaitingForResource;
+                job.why = Some(why.clone());
+            }),
+            RunEvent::ResourceTaken { job } => self.with_job(job, |job| {
+                job.status = JobStatus::Running;
+                job.why = None;
             }),
             RunEvent::JobSkipped { job, why } => self.with_job(job, |job| {
                 job.status = JobStatus::Skipped;
