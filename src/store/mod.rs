@@ -5,6 +5,7 @@
 
 mod clock;
 mod files;
+mod inside;
 mod journal;
 mod lock;
 mod places;
@@ -13,6 +14,7 @@ mod socket;
 
 pub use clock::{monotonic_ms, now};
 pub use files::{DiskError, make_private_folder, read_if_there, replace, sync_folder};
+pub use inside::{Inside, inside_run, mark_value};
 pub use journal::{Durability, Journal, JournalError, Opened, Tail, read};
 pub use lock::{Holder, Lock, LockError, holder_of};
 pub use places::{Places, PlacesError, socket_name};

@@ -1,0 +1,237 @@
+//! The lines of `hms run --headless`: one a job when it is over, and what a person must know meanwhile.
+
+use std::collections::HashSet;
+
+use crate::event::{
+    JobName, JobState, JobStatus, RolloutId, RolloutPhase, RolloutState, RunOutcome, RunState, ScanSummary, Verdict, VerdictClass, Weight,
+};
+use crate::text::{count, duration, plain, seconds_latency, share};
+
+/// Where a line belongs: results are what was asked for, notices are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Result,
+    /// Standard error.
+    Notice,
+}
+
+/// A line to print.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Where to.
+    pub stream: Stream,
+    /// What; no escape sequence is in it.
+    pub text: String,
+}
+
+/// Remembers what was printed, so that each thing is said once however often it looks.
+#[derive(Debug, Default)]
+pub struct Headless {
+    told: HashSet<String>,
+    notices: usize,
+}
+
+impl Headless {
+    /// What is to be said now. Latency is the p95 of a rollout's canary in seconds, where known.
+    pub fn look(&mut self, state: &RunState, rollouts: &[(RolloutId, RolloutState)], p95: &dyn Fn(&RolloutId) -> Option<f64>) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for (job, text) in state.notices.iter().skip(self.notices) {
+            let text = job.as_ref().map_or_else(|| plain(text), |job| format!("{}: {}", plain(job.as_str()), plain(text)));
+            lines.push(Line { stream: Stream::Notice, text: format!("hms: {text}") });
+        }
+        self.notices = state.notices.len();
+        for job in &state.jobs {
+            self.job(job, state, rollouts, p95, &mut lines);
+        }
+        for (id, rollout) in rollouts {
+            self.rollout(id, rollout, &mut lines);
+        }
+        lines
+    }
+
+    fn job(
+        &mut self,
+        job: &JobState,
+        state: &RunState,
+        rollouts: &[(RolloutId, RolloutState)],
+        p95: &dyn Fn(&RolloutId) -> Option<f64>,
+        lines: &mut Vec<Line>,
+    ) {
+        let name = &job.plan.name;
+        let once = format!("{name}/{}/{:?}/{}", job.attempts.len(), job.status, job.why.clone().unwrap_or_default());
+        let speaks = job.status.is_finished() || job.status == JobStatus::WaitingForResource;
+        if !speaks || !self.told.insert(once) {
+            return;
+        }
+        let words = match job.status {
+            JobStatus::Success => success(job, state, rollouts, p95),
+            JobStatus::Failed => failure(job),
+            JobStatus::Canceled => "⊘ canceled".to_owned(),
+            JobStatus::Skipped => format!("» skipped: {}", plain(job.why.as_deref().unwrap_or("its needs are not met"))),
+            JobStatus::WaitingForResource => format!("… {}", plain(job.why.as_deref().unwrap_or("waits for a resource"))),
+            JobStatus::Created
+            | JobStatus::Preparing
+            | JobStatus::Pending
+            | JobStatus::Running
+            | JobStatus::Manual
+            | JobStatus::Scheduled => return,
+        };
+        lines.push(Line { stream: Stream::Result, text: format!("▶ {:<6} {words}", plain(name.as_str()).to_uppercase()) });
+    }
+
+    fn rollout(&mut self, id: &RolloutId, rollout: &RolloutState, lines: &mut Vec<Line>) {
+        let mut say = |key: String, text: String| {
+            if self.told.insert(format!("{id}/{key}")) {
+                lines.push(Line { stream: Stream::Notice, text });
+            }
+        };
+        let environment = rollout.created.as_ref().map(|created| created.environment.to_string()).unwrap_or_default();
+        if let Some(verdict) = rollout.verdict.as_ref().filter(|_| rollout.ended.is_none() && rollout.phase == RolloutPhase::Watching) {
+            let key = format!("verdict/{}/{}", verdict.class, rollout.hold_expired);
+            say(key, format!("hms: {environment} canary {}: {}", verdict.class, verdict_words(verdict)));
+        }
+        if let Some(reason) = &rollout.voided {
+            say(format!("voided/{reason}"), format!("hms: {environment} canary: the verdict is void: {}", plain(reason)));
+        }
+        if rollout.unrecorded {
+            say("unrecorded".to_owned(), format!("hms: UNRECORDED: a change of {environment} is not in the ledger yet"));
+        }
+        if rollout.left && rollout.has_weight() {
+            let weight = rollout.applied.unwrap_or(Weight::ZERO);
+            say("left".to_owned(), format!("hms: UNWATCHED: the canary of {environment} keeps {weight} and nobody watches it"));
+        }
+    }
+
+    /// The line that says how a run stands when the printer leaves it; none for a plain success.
+    #[must_use]
+    pub fn farewell(state: &RunState, outcome: RunOutcome, engine: Option<u32>, watching: bool) -> Vec<Line> {
+        let number = state.created.as_ref().map_or(0, |created| created.number);
+        let watched = match (watching, engine) {
+            (true, Some(pid)) => format!("; canary watched by engine {pid}"),
+            _ => String::new(),
+        };
+        let gates = state.jobs.iter().filter(|job| job.status == JobStatus::Manual && job.plan.blocking && !job.gate_open);
+        let line = |text| Line { stream: Stream::Result, text };
+        match outcome {
+            RunOutcome::Waiting => gates
+                .map(|job| {
+                    let name = plain(job.plan.name.as_str());
+                    line(format!(
+                        "{} waiting for manual approval: hms approve {number} {name}   (blocked at a gate: exit 10{watched})",
+                        name.to_uppercase()
+                    ))
+                })
+                .collect(),
+            RunOutcome::Held => vec![line(format!(
+                "HELD: hms retry {number} goes on with the same evidence, hms override {number} JOB --reason TEXT passes it   (exit 11{watched})"
+            ))],
+            RunOutcome::Interrupted => vec![line(format!("INTERRUPTED: nobody knows how a job ended: hms retry {number} JOB   (exit 1)"))],
+            RunOutcome::None => vec![line("nothing to run".to_owned())],
+            RunOutcome::Running
+            | RunOutcome::Success
+            | RunOutcome::Failed
+            | RunOutcome::RolledBack
+            | RunOutcome::Canceled
+            | RunOutcome::Refused => Vec::new(),
+        }
+    }
+}
+
+fn success(job: &JobState, state: &RunState, rollouts: &[(RolloutId, RolloutState)], p95: &dyn Fn(&RolloutId) -> Option<f64>) -> String {
+    let last = job.attempts.last();
+    let took = last.and_then(|attempt| attempt.duration_ms).map(duration).unwrap_or_default();
+    if let Some((id, rollout)) = linked(&job.plan.name, state, rollouts) {
+        return deployed(job, rollout, p95(id), &took);
+    }
+    if let Some((_, scan)) = last.and_then(|last| state.scans.iter().rev().find(|(attempt, _)| attempt == &last.id)) {
+        return format!("✔ {}  {took}", scan_words(scan));
+    }
+    match last.and_then(|attempt| attempt.tests) {
+        Some(tests) if tests.failed > 0 => format!("✔ {} tests passed, {} failed  {took}", count(tests.passed), count(tests.failed)),
+        Some(tests) => format!("✔ {} tests passed  {took}", count(tests.passed)),
+        None => format!("✔ {took}"),
+    }
+}
+
+fn linked<'a>(job: &JobName, state: &RunState, rollouts: &'a [(RolloutId, RolloutState)]) -> Option<&'a (RolloutId, RolloutState)> {
+    let (id, ..) = state.rollouts.iter().rev().find(|(.., asker)| asker == job)?;
+    rollouts.iter().find(|(found, _)| found == id)
+}
+
+fn deployed(job: &JobState, rollout: &RolloutState, p95: Option<f64>, took: &str) -> String {
+    let tag = rollout.created.as_ref().map(|created| plain(&created.release.tag)).unwrap_or_default();
+    if rollout.phase == RolloutPhase::Promoted && job.plan.environments.iter().all(|environment| environment.as_str() != "canary") {
+        return format!("✔ {tag} has all traffic  {took}");
+    }
+    let Some(verdict) = &rollout.verdict else { return format!("✔ {took}") };
+    let weight = rollout.applied.unwrap_or(Weight::ZERO);
+    let state = match (verdict.class, job.warned()) {
+        (VerdictClass::Pass, _) => "healthy",
+        (_, true) => "passed by an override",
+        (VerdictClass::Hold | VerdictClass::Rollback, false) => "done",
+    };
+    format!("✔ {weight} traffic {state} ({})", numbers(verdict, p95))
+}
+
+fn numbers(verdict: &Verdict, p95: Option<f64>) -> String {
+    let mut parts = Vec::new();
+    if let Some(seconds) = p95 {
+        parts.push(format!("p95={}", seconds_latency(seconds)));
+    }
+    if let Some(errors) = verdict.metrics.iter().find(|metric| metric.name == "errors") {
+        parts.push(format!("errors {}", share(ratio(errors.canary_bad, verdict.canary_requests))));
+    }
+    parts.push(format!("{} {}requests", count(verdict.canary_requests), if verdict.synthetic { "synthetic " } else { "" }));
+    parts.join(", ")
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    let small = |number: u64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    if whole == 0 { 0.0 } else { small(part) / small(whole) }
+}
+
+fn verdict_words(verdict: &Verdict) -> String {
+    let forecast = verdict.forecast_seconds.filter(|_| verdict.class == VerdictClass::Hold && !verdict.reason.contains("PASS in"));
+    let synthetic = if verdict.synthetic { " (synthetic traffic)" } else { "" };
+    match forecast {
+        Some(seconds) => format!("{}; at this traffic PASS in about {}{synthetic}", plain(&verdict.reason), duration(seconds * 1000)),
+        None => format!("{}{synthetic}", plain(&verdict.reason)),
+    }
+}
+
+/// `0 critical 0 high 2 medium · 0 secrets · 41 files · 214 packages NOT CHECKED`.
+fn scan_words(scan: &ScanSummary) -> String {
+    let level = |name: &str| scan.findings.get(name).copied().unwrap_or(0);
+    let unknown = match level("unknown") {
+        0 => String::new(),
+        unknown => format!(" {unknown} unknown"),
+    };
+    let packages = match (scan.packages, scan.advisories_checked) {
+        (0, _) => "no dependencies to check".to_owned(),
+        (packages, true) => format!("{} packages", count(packages)),
+        (packages, false) => format!("{} packages NOT CHECKED", count(packages)),
+    };
+    format!(
+        "{} critical {} high {} medium{unknown} · {} secrets · {} files · {packages}",
+        level("critical"),
+        level("high"),
+        level("medium"),
+        scan.secrets,
+        count(scan.files)
+    )
+}
+
+fn failure(job: &JobState) -> String {
+    let last = job.attempts.last();
+    let took = last.and_then(|attempt| attempt.duration_ms).map(duration).unwrap_or_default();
+    let how = match last.map(|attempt| (attempt.exit_code, attempt.signal)) {
+        Some((_, Some(signal))) => format!("killed by signal {signal}"),
+        Some((Some(code), None)) => format!("exit {code}"),
+        Some((None, None)) | None => "failed".to_owned(),
+    };
+    let why = last.and_then(|attempt| attempt.message.as_deref()).map(|text| format!(": {}", plain(text))).unwrap_or_default();
+    let tests = last.and_then(|attempt| attempt.tests).map(|tests| format!(" · {} tests failed", count(tests.failed))).unwrap_or_default();
+    let mark = if job.plan.allow_failure { "⚠" } else { "✘" };
+    format!("{mark} {how}{tests}  {took}{why}")
+}
