@@ -26,3 +26,15 @@ mod run;
 mod scan;
 mod store;
 mod stories;
+
+/// A folder of the shared test data, which is not part of the project; none, said, when it is absent.
+fn shared_data(name: &str) -> Option<std::path::PathBuf> {
+    let beside = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let root = std::env::var_os("HMS_TEST_DATA").map_or(beside, std::path::PathBuf::from);
+    let path = root.join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: {} is not there", path.display());
+    None
+}

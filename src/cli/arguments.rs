@@ -1,0 +1,350 @@
+//! The command line of `hms`. Verbs and flags are a contract: added to, never renamed (`docs/decisions.md` 10).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::event::{AppName, EnvironmentName, JobName};
+
+/// A release console for the terminal: pipeline, canary, promote, rollback.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hms",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Example:\n  hms demo            the whole story, in a throw-away repository\n  hms run --headless  run this repository's .hms-ci.yml without a screen"
+)]
+pub struct Hms {
+    /// What to do; the console, when nothing is named.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// Run without a screen: the same as `hms run --headless`.
+    #[arg(long)]
+    pub headless: bool,
+    /// How results are written.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// The repository, or any folder in it.
+    #[arg(long, short = 'C', global = true, value_name = "DIR")]
+    pub repository: Option<PathBuf>,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs: one JSON value, or JSON lines for what goes on.
+    Json,
+}
+
+/// What `hms` can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run the pipeline of a commit.
+    #[command(after_help = "Example:\n  hms run --headless --ref main --variable LEVEL=full")]
+    Run(RunArguments),
+    /// Start a run at every commit on the watched branches.
+    #[command(after_help = "Example:\n  hms watch --headless")]
+    Watch {
+        /// Without a screen.
+        #[arg(long)]
+        headless: bool,
+    },
+    /// List this repository's runs.
+    #[command(after_help = "Example:\n  hms runs --output json")]
+    Runs,
+    /// Tell how a run stands; with --app, how an app's environments stand.
+    #[command(after_help = "Example:\n  hms status 42 --output json\n  hms status --app irs-api")]
+    Status {
+        /// The run: its number, its id, or a unique ending of it.
+        run: Option<String>,
+        /// An app on this machine, from any folder.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Look at a run that is going on.
+    #[command(after_help = "Example:\n  hms attach 42")]
+    Attach {
+        /// The run.
+        run: Option<String>,
+    },
+    /// Show a finished run as it happened.
+    #[command(after_help = "Example:\n  hms replay 42")]
+    Replay {
+        /// The run.
+        run: Option<String>,
+    },
+    /// Print a job's log.
+    #[command(after_help = "Example:\n  hms logs test --run 42 --follow")]
+    Logs {
+        /// The job.
+        job: JobName,
+        /// The run.
+        #[arg(long)]
+        run: Option<String>,
+        /// Go on as it grows, until the attempt ends.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Say yes at a gate, or to a release from outside a run.
+    #[command(after_help = "Example:\n  hms approve 42 prod\n  hms approve --env prod --release sha256:… --reason 'seen in staging'")]
+    Approve {
+        /// The run.
+        #[arg(required_unless_present = "release")]
+        run: Option<String>,
+        /// The manual job.
+        #[arg(required_unless_present = "release")]
+        job: Option<JobName>,
+        /// The environment, outside a run.
+        #[arg(long, requires = "release")]
+        env: Option<EnvironmentName>,
+        /// The release's digest, outside a run.
+        #[arg(long, requires = "env", conflicts_with_all = ["run", "job"])]
+        release: Option<String>,
+        /// Why.
+        #[arg(long)]
+        reason: Option<String>,
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+        /// Follow the run afterwards and take its exit code.
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Run a job again, or all that failed.
+    #[command(after_help = "Example:\n  hms retry 42 test")]
+    Retry {
+        /// The run.
+        run: String,
+        /// The job.
+        job: Option<JobName>,
+        /// Follow the run afterwards.
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Pass a canary's HOLD, with a reason that goes into the ledger.
+    #[command(after_help = "Example:\n  hms override 42 canary --reason 'night traffic, checked by hand'")]
+    Override {
+        /// The run.
+        run: String,
+        /// The canary's job.
+        job: JobName,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        /// Follow the run afterwards.
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// End a run: its canary to 0 first, then its jobs.
+    #[command(after_help = "Example:\n  hms cancel 42")]
+    Cancel {
+        /// The run.
+        run: String,
+        /// Follow the run afterwards.
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Go back to the last healthy release.
+    #[command(after_help = "Example:\n  hms rollback --env prod\n  hms rollback --env prod --to v1.4.0 --app irs-api")]
+    Rollback(RollbackArguments),
+    /// Show or accept the policy in force.
+    #[command(subcommand, after_help = "Example:\n  hms policy show\n  hms policy accept")]
+    Policy(PolicyVerb),
+    /// Check `.hms-ci.yml` and say everything that is wrong with it.
+    #[command(after_help = "Example:\n  hms validate --ref main\n  hms validate --file .hms-ci.yml")]
+    Validate {
+        /// The file in the working tree to read; the default is .hms-ci.yml there.
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+        /// Read it from this revision instead.
+        #[arg(long = "ref", value_name = "REV", conflicts_with = "file")]
+        reference: Option<String>,
+        /// GitLab's rules to the letter: hms's deviations are off.
+        #[arg(long)]
+        gitlab_strict: bool,
+    },
+    /// The ledger of control actions.
+    #[command(subcommand, after_help = "Example:\n  hms ledger log --env prod\n  hms ledger verify")]
+    Ledger(LedgerVerb),
+    /// The local target: releases and proxy on this machine.
+    #[command(subcommand, after_help = "Example:\n  hms local status\n  hms local load --rps 200 --for 5m")]
+    Local(LocalVerb),
+    /// Say what hms finds on this machine, and what is missing.
+    #[command(after_help = "Example:\n  hms doctor")]
+    Doctor,
+    /// The whole story in a throw-away repository, with real traffic on loopback.
+    #[command(after_help = "Example:\n  hms demo\n  hms demo --headless")]
+    Demo {
+        /// Tell it without a screen, and end.
+        #[arg(long)]
+        headless: bool,
+    },
+    /// Write a shell's completions to standard output.
+    #[command(after_help = "Example:\n  hms completions bash > /etc/bash_completion.d/hms")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `hms run`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line, and clap wants a field for each")]
+#[derive(Debug, Args, Default)]
+pub struct RunArguments {
+    /// Without a screen: lines on standard output, and an exit code that can be trusted.
+    #[arg(long)]
+    pub headless: bool,
+    /// Start it and come back at once.
+    #[arg(long, conflicts_with = "headless")]
+    pub detach: bool,
+    /// The commit: a branch, a tag, or a revision. The default is HEAD.
+    #[arg(long = "ref", value_name = "REV")]
+    pub reference: Option<String>,
+    /// The pipeline file, by its path in the commit.
+    #[arg(long, value_name = "PATH", default_value = ".hms-ci.yml")]
+    pub file: String,
+    /// A variable for this run.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub variable: Vec<String>,
+    /// A file of KEY=VALUE lines, mode 0600; their values are masked in every log.
+    #[arg(long, value_name = "FILE")]
+    pub variable_file: Option<PathBuf>,
+    /// A variable taken from this environment, by name, and masked in every log.
+    #[arg(long, value_name = "NAME")]
+    pub mask_env: Vec<String>,
+    /// A variable let in from this environment, by name.
+    #[arg(long, value_name = "NAME")]
+    pub pass_env: Vec<String>,
+    /// End at a gate even when a canary has weight. The default when CI is set.
+    #[arg(long, conflicts_with = "linger")]
+    pub no_linger: bool,
+    /// Go on watching a canary at a gate, also when CI is set.
+    #[arg(long)]
+    pub linger: bool,
+    /// Go on with a run instead of starting one.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["reference", "variable"])]
+    pub resume: Option<String>,
+    /// What becomes of an interrupted job that deploys or is manual.
+    #[arg(long, value_enum)]
+    pub resume_interrupted: Option<Interrupted>,
+    /// GitLab's rules to the letter: hms's deviations are off.
+    #[arg(long)]
+    pub gitlab_strict: bool,
+}
+
+/// What becomes of an interrupted job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Interrupted {
+    /// It runs again.
+    Rerun,
+    /// It failed.
+    Fail,
+}
+
+/// `--wait`.
+#[derive(Debug, Args, Default)]
+pub struct Wait {
+    /// Follow the run and take its exit code; at most this long, when a duration is given.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub wait: Option<String>,
+}
+
+/// `hms rollback`, and `hms-deploy rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArguments {
+    /// The environment; `canary` takes the canary to 0.
+    #[arg(long)]
+    pub env: EnvironmentName,
+    /// A release: its tag, its digest, or a unique beginning of its revision.
+    #[arg(long)]
+    pub to: Option<String>,
+    /// The app, when not in its repository.
+    #[arg(long)]
+    pub app: Option<AppName>,
+    /// Why; it goes into the ledger.
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// `hms policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyVerb {
+    /// Show what is in force, and how this commit differs.
+    Show {
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Put this commit's policy in force.
+    Accept {
+        /// The hash that was looked at; asked for when there is no terminal.
+        #[arg(long)]
+        hash: Option<String>,
+        /// The commit. The default is HEAD.
+        #[arg(long = "ref", value_name = "REV")]
+        reference: Option<String>,
+        /// Why; it goes into the ledger.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+/// `hms ledger`.
+#[derive(Debug, Subcommand)]
+pub enum LedgerVerb {
+    /// Tell what was done, oldest first.
+    Log {
+        /// Only this environment.
+        #[arg(long)]
+        env: Option<EnvironmentName>,
+        /// Only this app.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Check every byte against tree, head and pins.
+    Verify,
+    /// Begin a ledger where a pin says that there was one.
+    New {
+        /// Why; it goes into the ledger.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// `hms local`.
+#[derive(Debug, Subcommand)]
+pub enum LocalVerb {
+    /// Say what runs, with which share, and where.
+    Status {
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Stop releases and proxy.
+    Stop {
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Send synthetic traffic to the proxy; it is named as synthetic wherever it counts.
+    Load {
+        /// Requests a second, at most 5000.
+        #[arg(long, default_value_t = 200)]
+        rps: u32,
+        /// For how long, at most 1h.
+        #[arg(long = "for", default_value = "5m", value_name = "DURATION")]
+        duration: String,
+        /// The path to ask for.
+        #[arg(long, default_value = "/")]
+        path: String,
+        /// The environment.
+        #[arg(long, default_value = "prod")]
+        env: EnvironmentName,
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+}

@@ -1,0 +1,146 @@
+//! Where a ledger lies, what its head says, and where it is pinned.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{LedgerHead, LedgerId};
+use crate::store::{DiskError, Places, make_private_folder, read_if_there, replace};
+
+/// The folders of this user's ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerPlaces {
+    folder: PathBuf,
+    pins: PathBuf,
+    state: PathBuf,
+}
+
+/// `head`: how far the lines are taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Head {
+    pub(super) id: LedgerId,
+    pub(super) size: u64,
+    pub(super) bytes: u64,
+    pub(super) root: String,
+}
+
+impl Head {
+    pub(super) fn pin(&self) -> LedgerHead {
+        LedgerHead { id: self.id.clone(), size: self.size, root: self.root.clone() }
+    }
+}
+
+/// A pin outside the ledger's folder: the head, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The head as it was last written.
+    #[serde(flatten)]
+    pub head: LedgerHead,
+    /// The STATE folder of the ledger.
+    pub state: PathBuf,
+    /// The user who wrote it.
+    pub uid: u32,
+    /// On which host.
+    pub host: String,
+}
+
+impl LedgerPlaces {
+    /// The ledger of these folders; nothing is made.
+    #[must_use]
+    pub fn of(places: &Places) -> Self {
+        Self { folder: places.state.join("ledger"), pins: places.data.join("pins"), state: places.state.clone() }
+    }
+
+    /// Makes the folders.
+    ///
+    /// # Errors
+    /// When they cannot be made, or are not this user's alone.
+    pub(super) fn make(&self) -> Result<(), DiskError> {
+        make_private_folder(&self.folder)?;
+        make_private_folder(&self.unrecorded())?;
+        make_private_folder(&self.pins)
+    }
+
+    /// The lines.
+    #[must_use]
+    pub fn entries(&self) -> PathBuf {
+        self.folder.join("entries")
+    }
+
+    /// The head.
+    #[must_use]
+    pub fn head(&self) -> PathBuf {
+        self.folder.join("head")
+    }
+
+    /// The writers' lock.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.folder.join("lock")
+    }
+
+    pub(super) fn unrecorded(&self) -> PathBuf {
+        self.folder.join("unrecorded")
+    }
+
+    pub(super) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The pin's file of a ledger.
+    #[must_use]
+    pub fn pin(&self, id: &LedgerId) -> PathBuf {
+        self.pins.join(format!("{id}.json"))
+    }
+
+    pub(super) fn read_head(&self) -> Result<Option<Head>, DiskError> {
+        parse(&self.head())
+    }
+
+    pub(super) fn read_pin(&self, id: &LedgerId) -> Result<Option<Pin>, DiskError> {
+        parse(&self.pin(id))
+    }
+
+    pub(super) fn write_head(&self, head: &Head, host: &str) -> Result<(), DiskError> {
+        write(&self.head(), head)?;
+        let pin = Pin { head: head.pin(), state: self.state.clone(), uid: rustix::process::geteuid().as_raw(), host: host.to_owned() };
+        write(&self.pin(&head.id), &pin)
+    }
+
+    /// Keeps a pin that the ledger no longer fits, for good, beside the one that comes.
+    pub(super) fn keep_pin(&self, pin: &Pin) -> Result<(), DiskError> {
+        let mut number = 1;
+        let name = |number: u32| self.pins.join(format!("{}.forked-{number}.json", pin.head.id));
+        while name(number).exists() {
+            number += 1;
+        }
+        write(&name(number), pin)
+    }
+
+    /// Every pin here that names this STATE, kept ones among them, with its file.
+    pub(super) fn pins(&self) -> Result<Vec<(PathBuf, Pin)>, DiskError> {
+        let Ok(files) = std::fs::read_dir(&self.pins) else { return Ok(Vec::new()) };
+        let mut paths: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        paths.sort();
+        let mut pins = Vec::new();
+        for path in paths {
+            if let Some(pin) = parse::<Pin>(&path)? {
+                pins.push((path, pin));
+            }
+        }
+        pins.retain(|(_, pin)| pin.state == self.state);
+        Ok(pins)
+    }
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, DiskError> {
+    let Some(bytes) = read_if_there(path)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| DiskError::of("understand", path)(error.into()))
+}
+
+fn write(path: &Path, value: &impl Serialize) -> Result<(), DiskError> {
+    let mut bytes = serde_json::to_vec(value).map_err(|error| DiskError::of("write", path)(error.into()))?;
+    bytes.push(b'\n');
+    replace(path, &bytes)
+}

@@ -1,0 +1,173 @@
+//! The verifier. It shares hashing with the writer and nothing else: it reads the lines anew and believes none of them.
+
+use crate::event::LedgerHead;
+use crate::store::{DiskError, read_if_there};
+
+use super::entry::Entry;
+use super::files::LedgerPlaces;
+use super::tree::{Hash, hex, leaf_hash, root_of};
+
+/// Something that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// The first line that it concerns, from 1, where that can be told.
+    pub line: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What a verification says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Verification {
+    /// How many entries are here.
+    pub size: u64,
+    /// Their root.
+    pub root: String,
+    /// The ledger's id, as its head has it.
+    pub id: Option<String>,
+    /// What is not as it was written; none when all is.
+    pub findings: Vec<Finding>,
+    /// What was compared, and what could not be.
+    pub notes: Vec<String>,
+}
+
+/// Recomputes the tree from the lines, and compares it with the head, with every pin of this STATE, and with the heads that
+/// targets hold (each with the target's name).
+///
+/// # Errors
+/// When a file is there and cannot be read at all.
+pub fn verify(places: &LedgerPlaces, targets: &[(String, LedgerHead)]) -> Result<Verification, DiskError> {
+    let bytes = read_if_there(&places.entries())?;
+    let head = places.read_head();
+    let mut findings = Vec::new();
+    let mut notes = Vec::new();
+    let all = bytes.clone().unwrap_or_default();
+    let lines: Vec<&[u8]> = all.split_inclusive(|byte| *byte == b'\n').collect();
+    let leaves = check_lines(&lines, &mut findings);
+    let mut id = None;
+    match head {
+        Err(error) => findings.push(Finding { line: None, what: format!("the head cannot be read: {error}") }),
+        Ok(None) if lines.is_empty() => notes.push("no ledger was begun here".to_owned()),
+        Ok(None) => findings.push(Finding { line: None, what: "the head is gone".to_owned() }),
+        Ok(Some(head)) => {
+            id = Some(head.id.to_string());
+            let first = lines.first().and_then(|line| serde_json::from_slice::<Entry>(line).ok());
+            if first.is_none_or(|entry| entry.ledger.as_ref() != Some(&head.id)) {
+                findings.push(Finding { line: Some(1), what: "the first entry does not begin the ledger that the head names".to_owned() });
+            }
+            compare("the head", &head.pin(), &leaves, &mut findings);
+            let headed = usize::try_from(head.size).unwrap_or(usize::MAX);
+            let length: usize = lines.iter().take(headed).map(|line| line.len()).sum();
+            if u64::try_from(length).ok() != Some(head.bytes) {
+                findings.push(Finding {
+                    line: None,
+                    what: format!("the head was written over {} bytes, and its entries have {length}", head.bytes),
+                });
+            }
+            if leaves.len() > headed {
+                findings.push(Finding {
+                    line: Some(head.size + 1),
+                    what: "there are entries past the head; the next writer takes them in, or they were put there".to_owned(),
+                });
+            }
+        }
+    }
+    let follows = lines.first().and_then(|line| serde_json::from_slice::<Entry>(line).ok()).and_then(|entry| entry.follows);
+    compare_pins(places, id.as_deref(), follows.as_ref(), &leaves, &mut findings, &mut notes)?;
+    for (target, pinned) in targets {
+        if Some(pinned.id.as_str()) == id.as_deref() {
+            compare(&format!("the record at {target}"), pinned, &leaves, &mut findings);
+            notes.push(format!("compared with the record at {target}: {} entries", pinned.size));
+        } else {
+            notes.push(format!(
+                "the record at {target} names another ledger, {} ({} entries); that part is not here",
+                pinned.id, pinned.size
+            ));
+        }
+    }
+    notes.push(
+        "whoever can write this user's files can write the ledger, its head, its pin and a local target's record alike; only a copy in other hands finds a forgery made of all of them".to_owned(),
+    );
+    Ok(Verification { size: u64::try_from(leaves.len()).unwrap_or(u64::MAX), root: hex(&root_of(&leaves)), id, findings, notes })
+}
+
+/// Every line is canonical JSON of an entry in its place, over the root before it.
+fn check_lines(lines: &[&[u8]], findings: &mut Vec<Finding>) -> Vec<Hash> {
+    let mut leaves: Vec<Hash> = Vec::new();
+    let mut tree = super::tree::Tree::default();
+    for (index, line) in lines.iter().enumerate() {
+        let number = u64::try_from(index).unwrap_or(u64::MAX);
+        let text = line.strip_suffix(b"\n");
+        let mut bad = |what: String| findings.push(Finding { line: Some(number + 1), what });
+        let body = text.unwrap_or(line);
+        if text.is_none() {
+            bad("the last line is torn".to_owned());
+        }
+        match serde_json::from_slice::<Entry>(body) {
+            Err(error) => bad(format!("this is no entry: {error}")),
+            Ok(entry) => {
+                if entry.seq != number {
+                    bad(format!("entry {} stands where entry {number} belongs", entry.seq));
+                }
+                if entry.prev_root != hex(&tree.root()) {
+                    bad("the entries before it are not those it was written after".to_owned());
+                }
+                if !is_canonical(body) {
+                    bad("it is not in canonical form".to_owned());
+                }
+            }
+        }
+        if text.is_some() {
+            tree.push(leaf_hash(body));
+            leaves.push(leaf_hash(body));
+        }
+    }
+    leaves
+}
+
+/// By its value, not by this program's idea of an entry: a later hms may have written fields that this one does not know.
+fn is_canonical(body: &[u8]) -> bool {
+    let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    value.and_then(|value| serde_json_canonicalizer::to_vec(&value).ok()).as_deref() == Some(body)
+}
+
+fn compare(what: &str, pinned: &LedgerHead, leaves: &[Hash], findings: &mut Vec<Finding>) {
+    let size = usize::try_from(pinned.size).unwrap_or(usize::MAX);
+    match leaves.get(..size) {
+        None => findings.push(Finding {
+            line: None,
+            what: format!("{what} was written over {} entries, and {} are here: the ledger was cut", pinned.size, leaves.len()),
+        }),
+        Some(prefix) if hex(&root_of(prefix)) == pinned.root => {}
+        Some(_) => findings
+            .push(Finding { line: None, what: format!("{what} was written over other entries than the first {} here", pinned.size) }),
+    }
+}
+
+fn compare_pins(
+    places: &LedgerPlaces,
+    id: Option<&str>,
+    follows: Option<&LedgerHead>,
+    leaves: &[Hash],
+    findings: &mut Vec<Finding>,
+    notes: &mut Vec<String>,
+) -> Result<(), DiskError> {
+    let pins = places.pins()?;
+    if pins.is_empty() && !leaves.is_empty() {
+        findings.push(Finding { line: None, what: format!("no pin for {} is left outside it", places.state().display()) });
+    }
+    for (path, pin) in pins {
+        if Some(pin.head.id.as_str()) == id {
+            compare(&format!("the pin {}", path.display()), &pin.head, leaves, findings);
+            notes.push(format!("compared with the pin {}: {} entries", path.display(), pin.head.size));
+        } else if Some(&pin.head) == follows {
+            notes.push(format!("this ledger goes on from {} ({} entries), which is not here", pin.head.id, pin.head.size));
+        } else {
+            findings.push(Finding {
+                line: None,
+                what: format!("the pin {} names a ledger of {} entries that is not here", path.display(), pin.head.size),
+            });
+        }
+    }
+    Ok(())
+}
