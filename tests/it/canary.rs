@@ -1,1 +1,10 @@
-//! Tests of canary.
+//! Tests of canary: the judge's rules by tables, its laws by properties, its error levels by simulation.
+
+#[cfg(test)]
+mod judge;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod world;
