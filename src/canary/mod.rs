@@ -1,10 +1,11 @@
-//! Samples → evidence → verdict.
+//! Samples → evidence → verdict, and the providers that bring samples.
 //!
 //! The judge is pure: no clock, no I/O; `now` is an argument, and a verdict is a function of (settings, samples so far, now)
 //! (`docs/decisions.md` 9.3). Data flows down this list:
 //!
 //! | file | what it does |
 //! |---|---|
+//! | [`provider`] | brings a [`Sample`](crate::event::Sample); one file each, the only code here that does I/O |
 //! | `interval` | two samples → what happened between them, per version |
 //! | `buckets` | histograms: exact shares, quantiles for display |
 //! | `mixture` | e-values: the two tests and their arithmetic |
@@ -22,6 +23,7 @@ mod graph;
 mod interval;
 mod judge;
 mod mixture;
+pub mod provider;
 mod sentence;
 mod settings;
 mod threshold;
