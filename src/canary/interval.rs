@@ -1,0 +1,239 @@
+//! Two samples → what happened between them, per version (`docs/decisions.md` 9.1).
+//!
+//! Not left to a query language: its rates find nothing in a counter that is born at 1, and a canary's counters always are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::buckets::Buckets;
+use crate::event::{Sample, VersionCounters};
+
+/// What happened between two scrapes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interval {
+    /// The time of the earlier scrape that counts.
+    pub from: DateTime<Utc>,
+    /// The time of the later one.
+    pub to: DateTime<Utc>,
+    /// By the version label's value; a version without requests may be missing. Empty when refused.
+    pub versions: BTreeMap<String, VersionDelta>,
+    /// Why the later scrape was refused; what it should have told is in the next interval.
+    pub refused: Option<String>,
+}
+
+/// What happened to one version. Nothing here is ever negative.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct VersionDelta {
+    /// Requests.
+    pub requests: f64,
+    /// Those that went wrong.
+    pub errors: f64,
+    /// Those that hms itself made, as far as the source says.
+    pub synthetic: f64,
+    /// Durations; none when no histogram was found.
+    pub latency: Option<Buckets>,
+}
+
+impl VersionDelta {
+    /// Requests slower than a threshold in seconds, which must be a bucket bound; none when it is not, or without durations.
+    #[must_use]
+    pub fn slow(&self, threshold_seconds: f64) -> Option<f64> {
+        self.latency.as_ref()?.above(threshold_seconds)
+    }
+}
+
+/// The intervals of a row of samples: one fewer than samples.
+#[must_use]
+pub fn deltas(samples: &[Sample]) -> Vec<Interval> {
+    let mut differ = Differ::default();
+    samples.iter().filter_map(|sample| differ.next(sample)).collect()
+}
+
+/// Makes intervals from samples as they come. It remembers each series' last value, also of one that is missing for a while.
+#[derive(Debug, Clone, Default)]
+pub struct Differ {
+    last_at: Option<DateTime<Utc>>,
+    counters: BTreeMap<(String, String), f64>,
+    histograms: BTreeMap<(String, String), Buckets>,
+    synthetic: BTreeMap<String, f64>,
+}
+
+impl Differ {
+    /// Takes the next sample; none for the first good one, which is what others are compared with.
+    pub fn next(&mut self, sample: &Sample) -> Option<Interval> {
+        let refused = self.refusal(sample);
+        let Some(from) = self.last_at else {
+            if let Some(reason) = refused {
+                return Some(Interval { from: sample.at, to: sample.at, versions: BTreeMap::new(), refused: Some(reason) });
+            }
+            self.take(sample);
+            self.last_at = Some(sample.at);
+            return None;
+        };
+        if refused.is_some() {
+            return Some(Interval { from, to: sample.at, versions: BTreeMap::new(), refused });
+        }
+        let versions = self.take(sample);
+        self.last_at = Some(sample.at);
+        Some(Interval { from, to: sample.at, versions, refused: None })
+    }
+
+    /// Why a sample cannot be used. It is refused whole: half a scrape would count requests without their errors.
+    fn refusal(&self, sample: &Sample) -> Option<String> {
+        if self.last_at.is_some_and(|last| sample.at < last) {
+            return Some("a sample is older than the one before it".into());
+        }
+        sample
+            .versions
+            .iter()
+            .find_map(|(version, counters)| flaw(counters).map(|flaw| format!("version {}: {flaw}", version.escape_debug())))
+    }
+
+    fn take(&mut self, sample: &Sample) -> BTreeMap<String, VersionDelta> {
+        let born_now_counts = self.last_at.is_some();
+        let mut versions = BTreeMap::new();
+        for (version, counters) in &sample.versions {
+            let delta = self.take_version(version, counters);
+            if born_now_counts {
+                versions.insert(version.clone(), delta);
+            }
+        }
+        versions
+    }
+
+    fn take_version(&mut self, version: &str, counters: &VersionCounters) -> VersionDelta {
+        let mut delta = VersionDelta::default();
+        for series in &counters.requests {
+            let before = self.counters.insert((version.to_owned(), series.key.clone()), series.value);
+            let grown = growth(before, series.value);
+            delta.requests += grown;
+            delta.errors += if series.error { grown } else { 0.0 };
+        }
+        for series in &counters.latency {
+            let Some(now) = Buckets::new(series.bounds.clone(), series.counts.clone()) else { continue };
+            let before = self.histograms.insert((version.to_owned(), series.key.clone()), now.clone());
+            let grown = before.map_or_else(|| now.clone(), |before| now.since(&before));
+            delta.latency = Some(delta.latency.map_or_else(|| grown.clone(), |sum| sum.plus(&grown)));
+        }
+        if let Some(synthetic) = counters.synthetic {
+            let before = self.synthetic.insert(version.to_owned(), synthetic);
+            delta.synthetic = growth(before, synthetic);
+        }
+        delta
+    }
+}
+
+/// A counter that fell started again; one never seen was born at 0. The first scrape of all is the caller's matter.
+fn growth(before: Option<f64>, now: f64) -> f64 {
+    match before {
+        Some(before) if now >= before => now - before,
+        Some(_) | None => now,
+    }
+}
+
+fn flaw(counters: &VersionCounters) -> Option<String> {
+    let is_count = |value: f64| value.is_finite() && value >= 0.0;
+    let mut seen = BTreeSet::new();
+    for series in &counters.requests {
+        if !is_count(series.value) {
+            return Some(format!("the request counter {{{}}} is {}", series.key, series.value));
+        }
+        if !seen.insert(&series.key) {
+            return Some(format!("the request counter {{{}}} is there twice", series.key));
+        }
+    }
+    seen.clear();
+    for series in &counters.latency {
+        if Buckets::new(series.bounds.clone(), series.counts.clone()).is_none() {
+            return Some(format!("the histogram {{{}}} has a bucket that is no count", series.key));
+        }
+        if !seen.insert(&series.key) {
+            return Some(format!("the histogram {{{}}} is there twice", series.key));
+        }
+    }
+    counters.synthetic.filter(|value| !is_count(*value)).map(|value| format!("the count of synthetic requests is {value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{CounterSeries, HistogramSeries};
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
+    fn sample(second: i64, series: &[(&str, &str, f64)]) -> Sample {
+        let mut versions: BTreeMap<String, VersionCounters> = BTreeMap::new();
+        for (version, code, value) in series {
+            let one = CounterSeries { key: format!("code=\"{code}\""), error: code.starts_with('5'), value: *value };
+            versions.entry((*version).to_owned()).or_default().requests.push(one);
+        }
+        Sample { at: at(second), versions }
+    }
+
+    fn counted(interval: &Interval, version: &str) -> (f64, f64) {
+        interval.versions.get(version).map_or((0.0, 0.0), |delta| (delta.requests, delta.errors))
+    }
+
+    #[test]
+    fn the_first_scrape_is_no_news_and_series_are_summed() {
+        let both = deltas(&[sample(0, &[("a", "200", 100.0), ("a", "500", 7.0)]), sample(5, &[("a", "200", 110.0), ("a", "500", 8.0)])]);
+        assert_eq!(both.len(), 1);
+        assert_eq!(counted(&both[0], "a"), (11.0, 1.0));
+        assert_eq!((both[0].from, both[0].to), (at(0), at(5)));
+    }
+
+    #[test]
+    fn a_reset_counts_from_zero() {
+        let two = deltas(&[sample(0, &[("a", "200", 100.0)]), sample(5, &[("a", "200", 4.0)])]);
+        assert_eq!(counted(&two[0], "a"), (4.0, 0.0));
+    }
+
+    #[test]
+    fn a_series_born_later_counts_from_zero() {
+        let two = deltas(&[sample(0, &[("a", "200", 100.0)]), sample(5, &[("a", "200", 100.0), ("b", "503", 1.0), ("a", "500", 2.0)])]);
+        assert_eq!(counted(&two[0], "b"), (1.0, 1.0));
+        assert_eq!(counted(&two[0], "a"), (2.0, 2.0));
+    }
+
+    #[test]
+    fn a_series_that_goes_and_comes_back_is_the_same_one() {
+        let row = deltas(&[sample(0, &[("a", "200", 100.0)]), sample(5, &[]), sample(10, &[("a", "200", 103.0)])]);
+        assert_eq!(counted(&row[0], "a"), (0.0, 0.0));
+        assert_eq!(counted(&row[1], "a"), (3.0, 0.0));
+    }
+
+    #[test]
+    fn what_is_no_count_is_refused_and_nothing_is_lost_by_it() {
+        for bad in [f64::NAN, -1.0, f64::INFINITY] {
+            let row = deltas(&[sample(0, &[("a", "200", 1.0)]), sample(5, &[("a", "200", bad)]), sample(10, &[("a", "200", 4.0)])]);
+            assert!(row[0].refused.as_ref().unwrap().starts_with("version a: the request counter {code=\"200\"} is"), "{:?}", row[0]);
+            assert_eq!((row[1].from, counted(&row[1], "a")), (at(0), (3.0, 0.0)));
+        }
+        let twice = deltas(&[sample(0, &[]), sample(5, &[("a", "200", 1.0), ("a", "200", 1.0)])]);
+        assert!(twice[0].refused.as_ref().unwrap().contains("twice"));
+        let older = deltas(&[sample(5, &[("a", "200", 4.0)]), sample(0, &[("a", "200", 1.0)])]);
+        assert!(older[0].refused.as_ref().unwrap().contains("older"));
+    }
+
+    #[test]
+    fn histograms_are_differences_too_and_start_again_with_their_process() {
+        let with = |second, counts: [f64; 3], bounds: [f64; 2]| {
+            let series = HistogramSeries { key: String::new(), bounds: bounds.to_vec(), counts: counts.to_vec() };
+            let counters = VersionCounters { latency: vec![series], ..VersionCounters::default() };
+            Sample { at: at(second), versions: BTreeMap::from([("a".to_owned(), counters)]) }
+        };
+        let row = deltas(&[
+            with(0, [5.0, 6.0, 6.0], [0.1, 0.25]),
+            with(5, [7.0, 9.0, 10.0], [0.1, 0.25]),
+            with(10, [1.0, 1.0, 2.0], [0.1, 0.25]),
+            with(15, [3.0, 4.0, 9.0], [0.1, 0.5]),
+        ]);
+        let counts: Vec<_> = row.iter().map(|interval| interval.versions["a"].latency.clone().unwrap().counts().to_vec()).collect();
+        assert_eq!(counts, [[2.0, 3.0, 4.0], [1.0, 1.0, 2.0], [3.0, 4.0, 9.0]]);
+        assert_eq!(row[0].versions["a"].slow(0.25), Some(1.0));
+        assert_eq!(row[2].versions["a"].slow(0.25), None);
+    }
+}

@@ -1,0 +1,316 @@
+//! The series of a scrape → a sample: the chosen counters and histograms, by version.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::exposition::{Dialect, Labels, LineError, Point, excerpt, points};
+use super::metrics::MetricsSettings;
+use crate::event::{CounterSeries, HistogramSeries, Sample, VersionCounters};
+
+/// So many chosen series are read at most; more are a selector that chooses too much, and would fill the journal.
+const SERIES_LIMIT: usize = 10_000;
+
+/// Metrics that cannot be used. Each is a way in which errors could go unseen.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CollectError {
+    /// A line is not of the format.
+    #[error("the metrics are malformed")]
+    Malformed(#[source] LineError),
+    /// More series than one release can have.
+    #[error("the metrics have more than {SERIES_LIMIT} series for these selectors: narrow them")]
+    TooManySeries,
+    /// Series are there, and none says its version.
+    #[error("no series of {metric:?} has the label `{label}`, which should tell the version")]
+    NoVersion {
+        /// The metric.
+        metric: String,
+        /// The label.
+        label: String,
+    },
+    /// A request counter without a status: every request would look good.
+    #[error("line {line}: {metric:?} has none of the labels {labels}: errors cannot be told")]
+    NoStatus {
+        /// The line, from 1.
+        line: usize,
+        /// The metric.
+        metric: String,
+        /// The labels looked for.
+        labels: String,
+    },
+    /// A status that is none.
+    #[error("line {line}: {value:?} is no HTTP status")]
+    BadStatus {
+        /// The line, from 1.
+        line: usize,
+        /// What stands there.
+        value: String,
+    },
+    /// A count that is none.
+    #[error("line {line}: {value} is no count")]
+    BadCount {
+        /// The line, from 1.
+        line: usize,
+        /// What stands there.
+        value: f64,
+    },
+    /// The same labels twice.
+    #[error("line {line}: this series is there twice")]
+    Twice {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A bucket's bound is no number.
+    #[error("line {line}: `le` is missing or no bound")]
+    BadBound {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A histogram without its last bucket has no total.
+    #[error("the histogram {metric}{{{key}}} has no +Inf bucket")]
+    NoInfinity {
+        /// The metric.
+        metric: String,
+        /// Its labels.
+        key: String,
+    },
+    /// A time outside the calendar.
+    #[error("line {line}: the timestamp is outside the calendar")]
+    BadTime {
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+/// Makes a sample of a text. Its time is the newest timestamp of the chosen series, or `now` when they have none. Without a chosen
+/// series the sample is empty: a process that served nothing yet shows none.
+///
+/// # Errors
+/// When a line is malformed, or a chosen series cannot be read: then nothing is used.
+pub(super) fn collect(text: &str, dialect: Dialect, settings: &MetricsSettings, now: DateTime<Utc>) -> Result<Sample, CollectError> {
+    let mut collector = Collector::new(settings);
+    for point in points(text, dialect) {
+        collector.take(point.map_err(CollectError::Malformed)?)?;
+    }
+    collector.finish(now)
+}
+
+struct Collector<'a> {
+    settings: &'a MetricsSettings,
+    bucket_name: Option<String>,
+    requests: BTreeMap<(String, String), CounterSeries>,
+    synthetic: BTreeMap<String, f64>,
+    histograms: BTreeMap<(String, String), Vec<(f64, f64)>>,
+    series: usize,
+    unversioned: Option<String>,
+    newest_ms: Option<i64>,
+    newest: Option<DateTime<Utc>>,
+}
+
+impl<'a> Collector<'a> {
+    fn new(settings: &'a MetricsSettings) -> Self {
+        // Some write the name as it stands in the text, with its ending.
+        let base = settings.latency.as_ref().map(|latency| latency.name().strip_suffix("_bucket").unwrap_or(latency.name()));
+        Self {
+            settings,
+            bucket_name: base.map(|base| format!("{base}_bucket")),
+            requests: BTreeMap::new(),
+            synthetic: BTreeMap::new(),
+            histograms: BTreeMap::new(),
+            series: 0,
+            unversioned: None,
+            newest_ms: None,
+            newest: None,
+        }
+    }
+
+    fn take(&mut self, point: Point) -> Result<(), CollectError> {
+        let is_request = point.name == self.settings.requests.name() && self.settings.requests.fits(&point.labels);
+        let latency = self.settings.latency.as_ref();
+        let is_bucket = Some(&point.name) == self.bucket_name.as_ref() && latency.is_some_and(|latency| latency.fits(&point.labels));
+        if !is_request && !is_bucket {
+            return Ok(());
+        }
+        self.series += 1;
+        if self.series > SERIES_LIMIT {
+            return Err(CollectError::TooManySeries);
+        }
+        if !point.value.is_finite() || point.value < 0.0 {
+            return Err(CollectError::BadCount { line: point.line, value: point.value });
+        }
+        self.take_time(&point)?;
+        let mut labels = point.labels.clone();
+        let Some(version) = labels.remove(&self.settings.version_label).filter(|version| !version.is_empty()) else {
+            self.unversioned = Some(point.name);
+            return Ok(());
+        };
+        if is_request { self.take_request(&point, version, &labels) } else { self.take_bucket(&point, version, labels) }
+    }
+
+    fn take_time(&mut self, point: &Point) -> Result<(), CollectError> {
+        if point.timestamp_ms > self.newest_ms {
+            self.newest_ms = point.timestamp_ms;
+            let time = point.timestamp_ms.and_then(DateTime::from_timestamp_millis);
+            self.newest = Some(time.ok_or(CollectError::BadTime { line: point.line })?);
+        }
+        Ok(())
+    }
+
+    fn take_request(&mut self, point: &Point, version: String, labels: &Labels) -> Result<(), CollectError> {
+        let status = self.settings.status_labels.iter().find_map(|label| labels.get(label));
+        let status = status.ok_or_else(|| CollectError::NoStatus {
+            line: point.line,
+            metric: point.name.clone(),
+            labels: self.settings.status_labels.join(", "),
+        })?;
+        let error = is_error(status).ok_or_else(|| CollectError::BadStatus { line: point.line, value: excerpt(status) })?;
+        if labels.contains_key("synthetic") {
+            let made_here = if labels["synthetic"] == "true" { point.value } else { 0.0 };
+            *self.synthetic.entry(version.clone()).or_default() += made_here;
+        }
+        let key = key(labels);
+        let series = CounterSeries { key: key.clone(), error, value: point.value };
+        match self.requests.insert((version, key), series) {
+            Some(_) => Err(CollectError::Twice { line: point.line }),
+            None => Ok(()),
+        }
+    }
+
+    fn take_bucket(&mut self, point: &Point, version: String, mut labels: Labels) -> Result<(), CollectError> {
+        let bound = labels.remove("le").and_then(|le| le.parse::<f64>().ok()).filter(|bound| !bound.is_nan());
+        let bound = bound.ok_or(CollectError::BadBound { line: point.line })?;
+        let buckets = self.histograms.entry((version, key(&labels))).or_default();
+        if buckets.iter().any(|(have, _)| have.total_cmp(&bound).is_eq()) {
+            return Err(CollectError::Twice { line: point.line });
+        }
+        buckets.push((bound, point.value));
+        Ok(())
+    }
+
+    fn finish(self, now: DateTime<Utc>) -> Result<Sample, CollectError> {
+        let mut versions: BTreeMap<String, VersionCounters> = BTreeMap::new();
+        for ((version, _), series) in self.requests {
+            versions.entry(version).or_default().requests.push(series);
+        }
+        for ((version, key), mut buckets) in self.histograms {
+            buckets.sort_by(|left, right| left.0.total_cmp(&right.0));
+            let (bounds, counts): (Vec<f64>, Vec<f64>) = buckets.into_iter().unzip();
+            let Some((_, finite)) = bounds.split_last().filter(|(last, _)| last.is_infinite() && **last > 0.0) else {
+                return Err(CollectError::NoInfinity { metric: self.bucket_name.unwrap_or_default(), key });
+            };
+            let series = HistogramSeries { key, bounds: finite.to_vec(), counts };
+            versions.entry(version).or_default().latency.push(series);
+        }
+        for (version, made_here) in self.synthetic {
+            versions.entry(version).or_default().synthetic = Some(made_here);
+        }
+        match self.unversioned {
+            Some(metric) if versions.is_empty() => Err(CollectError::NoVersion { metric, label: self.settings.version_label.clone() }),
+            Some(_) | None => Ok(Sample { at: self.newest.unwrap_or(now), versions }),
+        }
+    }
+}
+
+/// Labels in order, as text.
+fn key(labels: &Labels) -> String {
+    labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect::<Vec<_>>().join(",")
+}
+
+/// Whether a status is a server's error; none when it is no status. 0 is what proxies write when the client went away.
+fn is_error(status: &str) -> Option<bool> {
+    if let Ok(code) = status.parse::<u16>() {
+        return (code < 1000).then_some((500..600).contains(&code));
+    }
+    let (class, rest) = status.split_at_checked(1)?;
+    let is_class = ("1"..="5").contains(&class) && rest.eq_ignore_ascii_case("xx");
+    is_class.then_some(class == "5")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> MetricsSettings {
+        let latency = "http_request_duration_seconds{app=\"shop\"}".parse().unwrap();
+        MetricsSettings::new("http_requests_total{app=\"shop\"}".parse().unwrap(), Some(latency), "version")
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn read(text: &str) -> Result<Sample, CollectError> {
+        collect(text, Dialect::Prometheus, &settings(), now())
+    }
+
+    #[test]
+    fn series_are_sorted_by_version() {
+        let sample = read(concat!(
+            "http_requests_total{app=\"shop\",version=\"a\",code=\"200\"} 10\n",
+            "http_requests_total{app=\"shop\",version=\"a\",code=\"503\",synthetic=\"true\"} 2\n",
+            "http_requests_total{app=\"shop\",version=\"b\",status=\"5xx\"} 1\n",
+            "http_requests_total{app=\"other\",version=\"b\",code=\"200\"} 99\n",
+            "http_request_duration_seconds_bucket{app=\"shop\",version=\"a\",le=\"+Inf\"} 12\n",
+            "http_request_duration_seconds_bucket{app=\"shop\",version=\"a\",le=\"0.5\"} 11\n",
+            "http_request_duration_seconds_bucket{app=\"shop\",version=\"a\",le=\"0.1\"} 4\n",
+            "http_request_duration_seconds_sum{app=\"shop\",version=\"a\"} NaN\n",
+        ))
+        .unwrap();
+        assert_eq!(sample.at, now());
+        let a = &sample.versions["a"];
+        let counters: Vec<_> = a.requests.iter().map(|series| (series.key.as_str(), series.error, series.value)).collect();
+        assert_eq!(counters, [("app=\"shop\",code=\"200\"", false, 10.0), ("app=\"shop\",code=\"503\",synthetic=\"true\"", true, 2.0)]);
+        assert_eq!((a.synthetic, sample.versions["b"].synthetic), (Some(2.0), None));
+        assert_eq!(a.latency[0].bounds, [0.1, 0.5]);
+        assert_eq!(a.latency[0].counts, [4.0, 11.0, 12.0]);
+        assert!(sample.versions["b"].requests[0].error);
+        assert!(read("up 1\n").unwrap().versions.is_empty());
+    }
+
+    #[test]
+    fn the_newest_timestamp_is_the_samples_time() {
+        let sample = read(concat!(
+            "http_requests_total{app=\"shop\",version=\"a\",code=\"200\"} 10 1700000000500\n",
+            "http_requests_total{app=\"shop\",version=\"a\",code=\"500\"} 10 1700000000000\n",
+            "up 1 1900000000000\n",
+        ));
+        assert_eq!(sample.unwrap().at.timestamp_millis(), 1_700_000_000_500);
+    }
+
+    #[test]
+    fn what_could_hide_an_error_is_refused() {
+        let request = |labels: &str, value: &str| read(&format!("http_requests_total{{app=\"shop\",{labels}}} {value}\n"));
+        assert!(matches!(request("version=\"a\"", "1"), Err(CollectError::NoStatus { line: 1, .. })));
+        assert!(matches!(request("version=\"a\",code=\"bad\"", "1"), Err(CollectError::BadStatus { .. })));
+        assert!(matches!(request("code=\"200\"", "1"), Err(CollectError::NoVersion { .. })));
+        for bad in ["NaN", "-1", "+Inf"] {
+            assert!(matches!(request("version=\"a\",code=\"200\"", bad), Err(CollectError::BadCount { line: 1, .. })), "{bad}");
+        }
+        let line = "http_requests_total{app=\"shop\",version=\"a\",code=\"200\"} 1\n";
+        assert_eq!(read(&line.repeat(2)), Err(CollectError::Twice { line: 2 }));
+        let bucket = |le: &str| format!("http_request_duration_seconds_bucket{{app=\"shop\",version=\"a\",{le}}} 1\n");
+        assert!(matches!(read(&bucket("le=\"0.1\"")), Err(CollectError::NoInfinity { .. })));
+        assert!(matches!(read(&bucket("le=\"x\"")), Err(CollectError::BadBound { .. })));
+        assert!(matches!(read(&bucket("x=\"1\"")), Err(CollectError::BadBound { .. })));
+        assert!(matches!(read("<html>"), Err(CollectError::Malformed(LineError { line: 1, .. }))));
+    }
+
+    #[test]
+    fn too_many_series_are_refused() {
+        let line = |path: usize| format!("http_requests_total{{app=\"shop\",version=\"a\",code=\"200\",path=\"{path}\"}} 1");
+        let text = (0..=SERIES_LIMIT).map(line).collect::<Vec<_>>().join("\n");
+        assert_eq!(read(&text), Err(CollectError::TooManySeries));
+    }
+
+    #[test]
+    fn statuses_are_read_as_people_write_them() {
+        for (status, error) in
+            [("200", Some(false)), ("500", Some(true)), ("599", Some(true)), ("5xx", Some(true)), ("4XX", Some(false)), ("0", Some(false))]
+        {
+            assert_eq!(is_error(status), error, "{status}");
+        }
+        for bad in ["", "error", "6xx", "5x", "-1", "5000", "é"] {
+            assert_eq!(is_error(bad), None, "{bad}");
+        }
+    }
+}
