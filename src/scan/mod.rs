@@ -1,1 +1,3 @@
-//! (the scan room)
+//! What may not leave the house: secrets in files, and dependencies that nobody has looked up.
+
+pub mod lockfile;
