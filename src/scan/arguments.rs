@@ -32,8 +32,9 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) advisories: Option<Advisories>,
     /// The folder that is searched for lockfiles, and that names are relative to
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub(crate) checkout: PathBuf,
+    /// [default: the run's checkout inside a run, else the working folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) checkout: Option<PathBuf>,
 }
 
 /// How to print the result.

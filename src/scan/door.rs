@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::Parser as _;
 
@@ -28,7 +29,14 @@ pub fn main_scan(
         Ok(arguments) => arguments,
         Err(error) => return no_scan(&error, stdout, stderr),
     };
-    let request = Request { paths: arguments.paths.clone(), checkout: arguments.checkout.clone(), fail_on: arguments.fail_on };
+    let checkout = match checkout(arguments.checkout, sink.checkout()) {
+        Ok(checkout) => checkout,
+        Err(why) => {
+            let _ = writeln!(stderr, "error: {}", for_terminal(&why));
+            return USAGE;
+        }
+    };
+    let request = Request { paths: arguments.paths, checkout, fail_on: arguments.fail_on };
     let report = match examine(&request) {
         Ok(report) => report,
         Err(error) => return not_carried_out(&error, stderr),
@@ -43,6 +51,17 @@ pub fn main_scan(
         // What nobody could read is no clean scan.
         Err(_) if outcome == Outcome::Clean => NOT_CARRIED_OUT,
         Ok(()) | Err(_) => outcome.exit_code(),
+    }
+}
+
+/// The folder that names are relative to: the run's, else what was asked, else the working folder.
+fn checkout(asked: Option<PathBuf>, of_run: Option<PathBuf>) -> Result<PathBuf, String> {
+    match (asked, of_run) {
+        (Some(asked), Some(of_run)) if asked.canonicalize().ok() != of_run.canonicalize().ok() => {
+            Err(format!("--checkout {}: inside a run it is the run's checkout, {}", asked.display(), of_run.display()))
+        }
+        (_, Some(of_run)) => Ok(of_run),
+        (asked, None) => Ok(asked.unwrap_or_else(|| PathBuf::from("."))),
     }
 }
 

@@ -117,13 +117,12 @@ fn look_for_lockfiles(report: &mut Report, files: BTreeSet<Found>, checkout: &Pa
     let mut packages = BTreeSet::new();
     for file in files {
         let Some(kind) = Kind::of(&file.path) else { continue };
-        match read_lockfile(&file, kind) {
-            Ok(found) => {
-                report.lockfiles.push(LockfileSeen { path: file.name, kind, packages: found.as_ref().map(|found| count(found.len())) });
-                packages.extend(found.unwrap_or_default());
-            }
-            Err(why) => report.failures.push(Failure { path: file.name, why }),
-        }
+        let found = read_lockfile(&file, kind).unwrap_or_else(|why| {
+            report.failures.push(Failure { path: file.name.clone(), why });
+            None
+        });
+        report.lockfiles.push(LockfileSeen { path: file.name, kind, packages: found.as_ref().map(|found| count(found.len())) });
+        packages.extend(found.unwrap_or_default());
     }
     report.packages = count(packages.len());
 }

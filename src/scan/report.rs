@@ -77,7 +77,7 @@ pub struct LockfileSeen {
     pub path: String,
     /// Its kind.
     pub kind: Kind,
-    /// How many packages it names; absent when that is not known, because its kind cannot be read yet.
+    /// How many packages it names; absent when that is not known: it, or its kind, could not be read.
     pub packages: Option<u64>,
 }
 

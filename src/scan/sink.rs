@@ -1,5 +1,7 @@
 //! Where a scan's report goes when the scan is part of a run.
 
+use std::path::PathBuf;
+
 use super::report::{Advisories, Report};
 
 /// What is in force for the run that a report was handed to.
@@ -11,6 +13,12 @@ pub struct Terms {
 
 /// Takes a scan's report, once, before the scan says how it ended.
 pub trait ReportSink {
+    /// The checkout of the run that this scan is part of, if it is of one. Names and lockfiles are then of this folder, whatever
+    /// the working folder is: a script that named another would hide its lockfiles.
+    fn checkout(&self) -> Option<PathBuf> {
+        None
+    }
+
     /// Hands the report in and returns what is in force there; `None` when this scan is part of no run.
     ///
     /// # Errors

@@ -129,3 +129,21 @@ fn unopened(kind: FileType) -> Option<&'static str> {
 fn name(path: &Path, checkout: &Path) -> String {
     path_text(path.strip_prefix(checkout).unwrap_or(path).as_os_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stopped_being_a_file_is_neither_waited_for_nor_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link, pipe) = (folder.path().join("file"), folder.path().join("link"), folder.path().join("pipe"));
+        std::fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        assert!(open(&file).is_ok());
+        for path in [&link, &pipe, &folder.path().to_owned(), &folder.path().join("absent")] {
+            assert!(open(path).is_err(), "{}", path.display());
+        }
+    }
+}

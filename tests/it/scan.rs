@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hms::scan::{self, Advisories, Report, ReportSink, Terms};
 
@@ -98,7 +98,7 @@ fn exit_codes_and_the_summary_line() {
             &[clean, ("package-lock.json", broken_lock)],
             &["--advisories", "optional"],
             3,
-            "✘ 0 critical 0 high 0 medium · 0 secrets · 1 file · no lockfile found · 1 NOT SCANNED",
+            "✘ 0 critical 0 high 0 medium · 0 secrets · 1 file · packages NOT CHECKED · 1 NOT READ",
         ),
         (
             &[("dist/a.js", medium.as_bytes())],
@@ -165,8 +165,8 @@ fn what_cannot_be_read_is_named_and_fails() {
     let memory = format!("/proc/{}/mem", std::process::id());
     let answer = scan_with(folder.path(), &[folder.path().join("dist").as_os_str(), OsStr::new(&memory)], &mut scan::NoRun);
     assert_eq!(answer.code, 3, "{}", answer.stderr);
-    assert!(answer.stderr.contains(&format!("error: {memory}: not scanned: ")), "{}", answer.stderr);
-    assert!(last_line(&answer.stdout).ends_with("1 file · no lockfile found · 1 NOT SCANNED"), "{}", answer.stdout);
+    assert!(answer.stderr.contains(&format!("error: {memory}: ")), "{}", answer.stderr);
+    assert!(last_line(&answer.stdout).ends_with("1 file · no lockfile found · 1 NOT READ"), "{}", answer.stdout);
 }
 
 #[test]
@@ -249,11 +249,16 @@ fn hostile_names_reach_no_terminal() {
 
 /// Keeps what it is handed and answers as told.
 struct Run {
+    checkout: PathBuf,
     answer: Result<Option<Terms>, String>,
     handed: Vec<Report>,
 }
 
 impl ReportSink for Run {
+    fn checkout(&self) -> Option<PathBuf> {
+        Some(self.checkout.clone())
+    }
+
     fn hand_in(&mut self, report: &Report) -> Result<Option<Terms>, String> {
         self.handed.push(report.clone());
         self.answer.clone()
@@ -276,7 +281,7 @@ fn inside_a_run_the_stricter_rule_holds() {
     ];
     for (answer, flags, code) in table {
         let folder = folder_with(&[("dist/a", b"x"), ("Cargo.lock", lock)]);
-        let mut run = Run { answer, handed: Vec::new() };
+        let mut run = Run { checkout: folder.path().to_owned(), answer, handed: Vec::new() };
         let path = folder.path().join("dist");
         let arguments: Vec<&OsStr> = std::iter::once(path.as_os_str()).chain(flags.iter().map(OsStr::new)).collect();
         let got = scan_with(folder.path(), &arguments, &mut run);
@@ -359,4 +364,21 @@ fn the_program_itself_answers_with_the_code() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("dist/a:1:1: critical DigitalOcean access token: dop_…"));
+}
+
+#[test]
+fn inside_a_run_the_checkout_is_the_runs() {
+    let folder = folder_with(&[("web/dist/a", b"x"), ("Cargo.lock", b"version = 4\n"), ("empty/.keep", b"")]);
+    let mut run = Run { checkout: folder.path().to_owned(), answer: Ok(None), handed: Vec::new() };
+    let path = folder.path().join("web/dist");
+    let program = [OsStr::new("hms-scan"), path.as_os_str()].map(OsStr::to_owned);
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    assert_eq!(scan::main_scan(program.into_iter(), &mut stdout, &mut stderr, &mut run), 0);
+    assert_eq!(run.handed[0].scanned.keys().collect::<Vec<_>>(), ["web/dist/a"]);
+    assert_eq!(run.handed[0].lockfiles.len(), 1);
+    // Another folder would hide the lockfile from the scan.
+    let elsewhere = scan_with(&folder.path().join("empty"), &[path.as_os_str()], &mut run);
+    assert_eq!(elsewhere.code, 2);
+    assert!(elsewhere.stderr.contains("the run's checkout"), "{}", elsewhere.stderr);
+    assert_eq!(run.handed.len(), 1);
 }

@@ -60,9 +60,9 @@ pub(crate) fn all(seed: u64) -> Vec<Sample> {
     };
     add("anthropic-api-key", "key=", ["sk-", "ant-api03-", &chance.text(BASE64URL, 93), "AA"].concat(), "\n");
     let id = ["AK", "IA", &chance.text(BASE32, 16)].concat();
-    let secret = chance.text(BASE64, 40);
+    let secret = chance.text(BASE64, 37) + "aB7";
     add("aws-secret-access-key", &format!("id = {id}\nsecret = "), secret, "\n");
-    let secret = chance.text(BASE64, 40);
+    let secret = chance.text(BASE64, 37) + "aB7";
     add("aws-secret-access-key", "aws_secret_access_key = \"", secret, "\"\n");
     add("aws-access-key-id", "id: ", ["AS", "IA", &chance.text(BASE32, 16)].concat(), "\n");
     add("azure-storage-account-key", "AccountName=x;AccountKey=", chance.text(BASE64, 86) + "==", ";EndpointSuffix=core\n");

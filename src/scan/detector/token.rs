@@ -33,7 +33,8 @@ pub(super) fn ends_token(after: &[u8]) -> bool {
 
 /// Whether a value looks made by a machine: enough different bytes, no long run of one, not said to be an example.
 pub(super) fn looks_random(value: &[u8]) -> bool {
-    let wanted = (value.len() / 3).clamp(6, 12);
+    // Even 32 hex digits of chance have fewer than 8 different ones only once in tens of millions.
+    let wanted = (value.len() / 4).clamp(6, 12);
     distinct(value) >= wanted && longest_run(value) < 6 && !has_word(value, b"example") && !has_word(value, b"placeholder")
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn findings(report: &Report) -> String {
         let _ = match lockfile.packages {
             Some(0) => writeln!(text, "{path}: no packages"),
             Some(packages) => writeln!(text, "{path}: {} NOT CHECKED", counted(packages, "package", "packages")),
-            None => writeln!(text, "{path}: packages NOT CHECKED: this kind of lockfile cannot be read yet"),
+            None => writeln!(text, "{path}: packages NOT CHECKED: their number is not known"),
         };
     }
     text
@@ -36,7 +36,7 @@ pub(crate) fn notices(report: &Report, advisories: Advisories) -> String {
         let _ = writeln!(text, "skipped {}: {}", for_terminal(&skipped.path), for_terminal(&skipped.reason));
     }
     for failure in &report.failures {
-        let _ = writeln!(text, "error: {}: not scanned: {}", for_terminal(&failure.path), for_terminal(&failure.why));
+        let _ = writeln!(text, "error: {}: {}", for_terminal(&failure.path), for_terminal(&failure.why));
     }
     for limit in &report.limits {
         let _ = writeln!(text, "error: {}: {}", for_terminal(&limit.path), for_terminal(&limit.why));
@@ -78,7 +78,7 @@ pub(crate) fn summary(report: &Report, outcome: Outcome) -> String {
     if report.files == 0 {
         line.push_str(" · NOTHING SCANNED");
     } else if failed > 0 {
-        let _ = write!(line, " · {failed} NOT SCANNED");
+        let _ = write!(line, " · {failed} NOT READ");
     }
     line.push('\n');
     line
