@@ -77,8 +77,9 @@ pub(crate) fn read(reader: &mut dyn Read, name: &str, searcher: &Searcher, windo
         }
         let core_end = if last { filled } else { filled - REACH };
         let mut hits = Vec::new();
-        searcher.search(piece, core_start..core_end, |hit| {
-            // Beyond the limit a file cannot make the program hold ever more; what is left out is said.
+        // Beyond the limit the file is only hashed: it cannot make the program work and hold ever more. What is left out is said.
+        let core = if contents.limit_hit { core_end..core_end } else { core_start..core_end };
+        searcher.search(piece, core, |hit| {
             if contents.secrets.len() + hits.len() > 2 * SECRETS_PER_FILE {
                 contents.limit_hit = true;
             } else if seen.insert((hit.rule.id, offset.saturating_add(u64::try_from(hit.value.start).unwrap_or(u64::MAX)))) {

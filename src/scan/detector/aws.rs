@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::token::{distinct, ends_token, has_word, looks_random};
+use super::token::{distinct, ends_token, has_word, looks_random, stretches};
 use super::{Candidate, Rule, Start};
 use crate::scan::severity::Severity;
 
@@ -48,7 +48,9 @@ fn near_id(candidate: &Candidate<'_>) -> Option<Range<usize>> {
     }
     let low = candidate.matched.start.saturating_sub(NEAR);
     let high = candidate.matched.end.saturating_add(NEAR).min(candidate.around.len());
-    (low..high.saturating_sub(SECRET_LENGTH - 1)).map(|start| start..start + SECRET_LENGTH).find(|place| is_secret(candidate.around, place))
+    let near = candidate.around.get(low..high)?;
+    let places = stretches(near, is_secret_byte).filter(|place| place.len() == SECRET_LENGTH);
+    places.map(|place| low + place.start..low + place.end).find(|place| is_secret(candidate.around, place))
 }
 
 fn assigned(candidate: &Candidate<'_>) -> Option<Range<usize>> {

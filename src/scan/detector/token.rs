@@ -35,7 +35,20 @@ pub(super) fn ends_token(after: &[u8]) -> bool {
 pub(super) fn looks_random(value: &[u8]) -> bool {
     // Even 32 hex digits of chance have fewer than 8 different ones only once in tens of millions.
     let wanted = (value.len() / 4).clamp(6, 12);
-    distinct(value) >= wanted && longest_run(value) < 6 && !has_word(value, b"example") && !has_word(value, b"placeholder")
+    distinct(value) >= wanted
+        && longest_run(value) < (value.len() / 4).max(6)
+        && !has_word(value, b"example")
+        && !has_word(value, b"placeholder")
+}
+
+/// The places of the longest stretches of bytes that pass a test.
+pub(super) fn stretches(bytes: &[u8], test: fn(u8) -> bool) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    bytes.chunk_by(move |left, right| test(*left) == test(*right)).filter_map(move |chunk| {
+        let place = start..start + chunk.len();
+        start = place.end;
+        chunk.first().is_some_and(|byte| test(*byte)).then_some(place)
+    })
 }
 
 /// How many different bytes there are.
@@ -83,6 +96,16 @@ mod tests {
         ];
         for (before, wanted) in table {
             assert_eq!(starts_token(before), wanted, "{}", String::from_utf8_lossy(before));
+        }
+    }
+
+    #[test]
+    fn stretches_are_found_whole() {
+        let found = |text: &'static str| -> Vec<&str> {
+            stretches(text.as_bytes(), |byte| byte.is_ascii_digit()).map(|place| &text[place]).collect()
+        };
+        for (text, wanted) in [("", vec![]), ("ab", vec![]), ("12", vec!["12"]), ("a12b3", vec!["12", "3"]), ("1a", vec!["1"])] {
+            assert_eq!(found(text), wanted, "{text}");
         }
     }
 

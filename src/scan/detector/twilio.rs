@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::token::{ends_token, has_word, looks_random, starts_token};
+use super::token::{ends_token, has_word, looks_random, starts_token, stretches};
 use super::{Candidate, Rule, Start};
 use crate::scan::severity::Severity;
 
@@ -11,6 +11,7 @@ use crate::scan::severity::Severity;
 const NEAR: usize = 256;
 /// How far before the token the word is looked for, in bytes.
 const SAID: usize = 48;
+const TOKEN_LENGTH: usize = 32;
 
 pub(super) const RULES: &[Rule] = &[Rule {
     id: "twilio-auth-token",
@@ -28,14 +29,21 @@ fn judge(candidate: &Candidate<'_>) -> Option<Range<usize>> {
     }
     let low = candidate.matched.start.saturating_sub(NEAR);
     let high = candidate.matched.end.saturating_add(NEAR).min(candidate.around.len());
-    (low..high.saturating_sub(31)).map(|start| start..start + 32).find(|place| {
-        let (Some(before), Some(value), Some(after)) =
-            (candidate.around.get(..place.start), candidate.around.get(place.clone()), candidate.around.get(place.end..))
-        else {
-            return false;
-        };
-        let said = before.get(before.len().saturating_sub(SAID)..).unwrap_or_default();
-        let hex = value.iter().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte));
-        hex && starts_token(before) && ends_token(after) && looks_random(value) && (has_word(said, b"auth") || has_word(said, b"token"))
-    })
+    let near = candidate.around.get(low..high)?;
+    let mut places = stretches(near, is_hex).filter(|place| place.len() == TOKEN_LENGTH).map(|place| low + place.start..low + place.end);
+    places.find(|place| is_token(candidate.around, place))
+}
+
+fn is_token(around: &[u8], place: &Range<usize>) -> bool {
+    let before = around.get(..place.start).unwrap_or_default();
+    let after = around.get(place.end..).unwrap_or_default();
+    let said = before.get(before.len().saturating_sub(SAID)..).unwrap_or_default();
+    starts_token(before)
+        && ends_token(after)
+        && around.get(place.clone()).is_some_and(looks_random)
+        && (has_word(said, b"auth") || has_word(said, b"token"))
+}
+
+fn is_hex(byte: u8) -> bool {
+    byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)
 }
