@@ -40,15 +40,24 @@ impl Policy {
         Digest::of(self.text().as_bytes())
     }
 
-    /// Reads a text that [`Policy::text`] made, by this program or another version of it.
+    /// Reads a text that [`Policy::text`] made, by this program or another version of it. A section with a value that this program
+    /// does not know is read as its default and named in `unknown`, so that a rollback still has a policy to go by.
     ///
     /// # Errors
-    /// When it is no JSON, or a value is not of the kind it should be.
+    /// When it is no JSON object, or its environments cannot be read: nobody should act on a place that is guessed.
     pub fn from_text(text: &str) -> Result<StoredPolicy, BadPolicyText> {
         let given: Value = serde_json::from_str(text)?;
-        let policy = Policy::deserialize_from(&given)?;
+        if !given.is_object() {
+            return Err(BadPolicyText(serde::de::Error::custom("a policy is a JSON object")));
+        }
         let mut unknown = Vec::new();
+        let policy = match Policy::deserialize_from(&given) {
+            Ok(policy) => policy,
+            Err(_) => Policy::deserialize_from(&readable(given.clone(), &mut unknown))?,
+        };
         if let Ok(known) = serde_json::to_value(&policy) {
+            // A section that was read as its default is named already.
+            let given = readable(given, &mut Vec::new());
             unknown_keys(&given, &known, "", &mut unknown);
         }
         if policy.policy_format > POLICY_FORMAT {
@@ -60,6 +69,21 @@ impl Policy {
     fn deserialize_from(value: &Value) -> Result<Self, serde_json::Error> {
         serde::Deserialize::deserialize(value)
     }
+}
+
+/// Takes out the sections that cannot be read, all but the environments.
+fn readable(mut given: Value, unknown: &mut Vec<String>) -> Value {
+    if let Value::Object(sections) = &mut given {
+        sections.retain(|section, value| {
+            let alone = Value::Object([(section.clone(), value.clone())].into_iter().collect());
+            let kept = section == "environments" || Policy::deserialize_from(&alone).is_ok();
+            if !kept {
+                unknown.push(section.clone());
+            }
+            kept
+        });
+    }
+    given
 }
 
 /// Gathers the keys of `given` that `known` has not.
@@ -82,6 +106,7 @@ fn unknown_keys(given: &Value, known: &Value, path: &str, out: &mut Vec<String>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Canary, Period, Scan};
 
     #[test]
     fn the_defaults_have_a_text_that_says_them_all() {
@@ -109,12 +134,15 @@ mod tests {
     fn an_older_text_keeps_its_hash_and_a_newer_one_names_what_is_not_known() {
         let older = Policy::from_text(r#"{"policy_format":1,"canary":{"bake":"1m"}}"#).unwrap();
         assert_eq!(older.policy.canary.bake, Period::from_seconds(60));
-        assert_eq!(older.policy.scan, super::super::Scan::default());
+        assert_eq!(older.policy.scan, Scan::default());
         assert_ne!(older.hash, older.policy.hash());
         let newer = Policy::from_text(r#"{"policy_format":2,"canary":{"mirror":true},"moon":1}"#).unwrap();
         assert_eq!(newer.unknown, ["canary.mirror", "moon", "policy_format 2"]);
-        assert!(Policy::from_text("{").is_err() && Policy::from_text(r#"{"canary":{"bake":"long"}}"#).is_err());
+        let word = Policy::from_text(r#"{"slot_timeout":"1h","canary":{"on_harm":"page","bake":"1h","mirror":1}}"#).unwrap();
+        assert_eq!((word.unknown, word.policy.slot_timeout), (vec!["canary".to_owned()], Period::from_seconds(3600)));
+        assert_eq!(word.policy.canary, Canary::default());
+        for bad in ["{", "[]", r#"{"environments":{"prod":{"target":"moon","protected":true}}}"#] {
+            assert!(Policy::from_text(bad).is_err(), "{bad}");
+        }
     }
-
-    use super::super::Period;
 }

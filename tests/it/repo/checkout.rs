@@ -53,6 +53,26 @@ fn the_working_tree_is_left_as_it_was() {
 }
 
 #[test]
+fn below_the_repositorys_own_git_folder_git_finds_the_checkout_and_nothing_else() {
+    let world = World::with_commit();
+    let revision = world.repo().head().unwrap().unwrap();
+    let out = world.path("repo/.git/hms/runs/1/work/build/1");
+    fs::create_dir_all(out.parent().unwrap()).unwrap();
+    world.repo().checkout(&revision, &out).unwrap();
+    fs::write(out.join("new"), "x").unwrap();
+    git_in(&out, &["add", "-A"]);
+    git_in(&out, &["commit", "--quiet", "-m", "in the job"]);
+    git_in(&out, &["clean", "-fdx"]);
+    git_in(&out, &["gc", "--quiet", "--prune=now"]);
+    assert_eq!(git_in(&out, &["rev-parse", "--show-toplevel"]), out.canonicalize().unwrap().display().to_string());
+    assert_eq!(world.git(&["rev-parse", "main"]), revision.as_str());
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    world.git(&["fsck", "--strict"]);
+    let nested = hms::repo::Repository::discover(&out).unwrap();
+    assert_eq!(nested.common_dir(), out.join(".git").canonicalize().unwrap());
+}
+
+#[test]
 fn a_folder_in_use_is_not_written_into() {
     let world = World::with_commit();
     let revision = world.repo().head().unwrap().unwrap();
