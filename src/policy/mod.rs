@@ -1,1 +1,47 @@
-//! (the policy room)
+//! What is in force, and who may: the settings under `.hms`, the operator's floors, and the decisions that rest on them.
+//!
+//! All of it is pure: no file is read here and no clock; `now` and every fact are arguments. A no is a [`Refusal`](crate::event::Refusal),
+//! a value with its reason and the way out. Names `document` and `event`, no other room.
+//!
+//! | file | what it says |
+//! |---|---|
+//! | `settings`, `reading`, `table` | `.hms` → [`Settings`], each mistake with its line and column |
+//! | `model`, `canonical` | [`Policy`], its defaults, its text and hash (`docs/decisions.md` 8.1) |
+//! | `difference` | what a commit would change |
+//! | `operator` | the operator's file and its floors (8.3) |
+//! | `people`, `promotion` | who said yes, and whether that is enough |
+//! | `scan_gate`, `freeze`, `place`, `descent` | the other rules that can say no |
+
+mod canonical;
+mod descent;
+mod difference;
+mod freeze;
+mod model;
+mod near;
+mod operator;
+mod people;
+mod period;
+mod place;
+mod problem;
+mod promotion;
+mod reading;
+mod scan_gate;
+mod settings;
+mod table;
+
+pub use canonical::{BadPolicyText, StoredPolicy};
+pub use descent::{Ancestry, outdated};
+pub use difference::{Difference, difference};
+pub use freeze::{FreezeWindow, Moment, frozen};
+pub use model::{
+    Advisories, Canary, Environment, Level, Local, Metrics, MetricsSource, OnHarm, Policy, Registry, Rollback, Scan, Slo, Target, Traffic,
+    Unwatched, Version, VersionBump,
+};
+pub use operator::{Floors, Operator, OwnerProblem, apply_floors, check_owner_mode};
+pub use people::{count_people, same_person};
+pub use period::{BadPeriod, Period};
+pub use place::{Placed, Protection, may_deploy_environment, resolve_environment};
+pub use problem::Problem;
+pub use promotion::{GivenYes, Judgement, PromotionFacts, count_yeses, may_promote};
+pub use scan_gate::scan_gate;
+pub use settings::{Settings, Watch, WatchOn};

@@ -1,0 +1,167 @@
+//! The tree: values with places.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}
+
+impl Place {
+    /// The first character.
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// A value and where it starts. What came through an alias has the place where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Where it starts.
+    pub place: Place,
+    /// What it is.
+    pub value: Value,
+}
+
+/// What a node holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// `true`, and what GitLab takes for it.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a point.
+    Float(f64),
+    /// Text.
+    String(String),
+    /// A list.
+    Sequence(Vec<Node>),
+    /// Keys and values in the order of the text; no key is there twice.
+    Mapping(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The key, as written.
+    pub key: String,
+    /// Where the key starts.
+    pub place: Place,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// The text, if it is text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Value::String(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// The truth value, if it is one.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Value::Bool(truth) = self.value { Some(truth) } else { None }
+    }
+
+    /// The whole number, if it is one.
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i64> {
+        if let Value::Integer(number) = self.value { Some(number) } else { None }
+    }
+
+    /// The items, if it is a list.
+    #[must_use]
+    pub fn items(&self) -> Option<&[Node]> {
+        if let Value::Sequence(items) = &self.value { Some(items) } else { None }
+    }
+
+    /// The entries, if it is a mapping.
+    #[must_use]
+    pub fn entries(&self) -> Option<&[Entry]> {
+        if let Value::Mapping(entries) = &self.value { Some(entries) } else { None }
+    }
+
+    /// The value under a key, if this is a mapping that has it.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entries()?.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.value == Value::Null
+    }
+
+    /// A scalar as the text that GitLab makes of it: `yes` is `true`, `012` is `10`, `1.10` is `1.1`. None for lists and mappings.
+    #[must_use]
+    pub fn scalar_text(&self) -> Option<String> {
+        match &self.value {
+            Value::Null => Some(String::new()),
+            Value::Bool(truth) => Some(truth.to_string()),
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Float(number) => Some(ruby_float(*number)),
+            Value::String(text) => Some(text.clone()),
+            Value::Sequence(_) | Value::Mapping(_) => None,
+        }
+    }
+
+    /// What it is, for an error: `a list`, `the number 3`.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match &self.value {
+            Value::Null => "nothing".to_owned(),
+            Value::Bool(truth) => format!("the boolean {truth}"),
+            Value::Integer(number) => format!("the number {number}"),
+            Value::Float(number) => format!("the number {}", ruby_float(*number)),
+            Value::String(_) => "text".to_owned(),
+            Value::Sequence(_) => "a list".to_owned(),
+            Value::Mapping(_) => "a mapping".to_owned(),
+        }
+    }
+}
+
+/// Ruby's `Float#to_s`, which is what reaches a job: an exponent from 1e16 on and below 1e-4.
+fn ruby_float(number: f64) -> String {
+    if number.is_nan() {
+        return "NaN".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    if number == 0.0 || (1e-4..1e16).contains(&number.abs()) {
+        return format!("{number:?}");
+    }
+    let text = format!("{number:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let point = if mantissa.contains('.') { "" } else { ".0" };
+    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+    format!("{mantissa}{point}e{sign}{digits:0>2}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ruby_float;
+
+    #[test]
+    fn floats_are_spelt_as_ruby_spells_them() {
+        let table =
+            [(1.1, "1.1"), (1.0, "1.0"), (0.0, "0.0"), (1e16, "1.0e+16"), (1.5e20, "1.5e+20"), (0.00001, "1.0e-05"), (-2.5, "-2.5")];
+        for (number, text) in table {
+            assert_eq!(ruby_float(number), text);
+        }
+    }
+}

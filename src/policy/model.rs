@@ -1,0 +1,356 @@
+//! Policy: what decides about a release, with every default written out.
+//!
+//! The field names are those of `.hms`, so that a difference reads as the file does. Each type reads an older text, in which a field
+//! is missing, with the default; whoever adds a field makes its default the behaviour from before.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FreezeWindow, Period};
+use crate::event::{AppName, EnvironmentName, Weight};
+
+/// The format of policies that this program writes.
+pub(super) const POLICY_FORMAT: u32 = 1;
+
+/// All settings that a commit must not change by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// 1.
+    pub policy_format: u32,
+    /// The app's name; none when the folder's is taken.
+    pub app: Option<AppName>,
+    /// Where images go; none when releases are trees of files.
+    pub registry: Option<Registry>,
+    /// The environments that are named; `prod` and `canary` are there also when they are not (see [`super::resolve_environment`]).
+    pub environments: BTreeMap<EnvironmentName, Environment>,
+    /// Who splits traffic on a cluster.
+    pub traffic: Option<Traffic>,
+    /// Where measurements come from.
+    pub metrics: Metrics,
+    /// How a canary is walked and judged.
+    pub canary: Canary,
+    /// What a release's scan must have been.
+    pub scan: Scan,
+    /// How a rollback is armed.
+    pub rollback: Rollback,
+    /// What becomes of versions after a promotion.
+    pub version: Version,
+    /// When nothing is promoted.
+    pub freeze: Vec<FreezeWindow>,
+    /// The local target.
+    pub local: Local,
+    /// How long a release waits for an environment that another one holds. Default 30m; 0 is not at all.
+    pub slot_timeout: Period,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            policy_format: POLICY_FORMAT,
+            app: None,
+            registry: None,
+            environments: BTreeMap::new(),
+            traffic: None,
+            metrics: Metrics::default(),
+            canary: Canary::default(),
+            scan: Scan::default(),
+            rollback: Rollback::default(),
+            version: Version::default(),
+            freeze: Vec::new(),
+            local: Local::default(),
+            slot_timeout: Period::from_seconds(30 * 60),
+        }
+    }
+}
+
+/// An image registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registry {
+    /// The image's name without a tag.
+    pub image: String,
+    /// How many releases are kept, 1 or more. Default 5.
+    pub keep: u32,
+}
+
+/// An environment: a place, or an arm of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Environment {
+    /// The canary arm of a place.
+    Arm {
+        /// Which place.
+        of: EnvironmentName,
+    },
+    /// A place of its own.
+    Place {
+        /// What kind of place. Default `local`.
+        target: Target,
+        /// On a cluster: the kubeconfig's context.
+        #[serde(default)]
+        context: Option<String>,
+        /// On a cluster: the namespace.
+        #[serde(default)]
+        namespace: Option<String>,
+        /// Whether it changes only with a promotion. Default true for `prod`, false for others.
+        protected: bool,
+        /// How many yeses beside the first one a release needs. Default 0.
+        #[serde(default)]
+        approvals: u32,
+    },
+}
+
+impl Environment {
+    /// A place that no setting names.
+    #[must_use]
+    pub fn unnamed(name: &EnvironmentName) -> Self {
+        Self::Place { target: Target::Local, context: None, namespace: None, protected: name.as_str() == "prod", approvals: 0 }
+    }
+}
+
+/// A kind of place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// This machine, behind hms's own proxy.
+    Local,
+    /// A cluster.
+    Kubernetes,
+}
+
+/// The objects that split traffic on a cluster, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// The Gateway API route whose weights are set.
+    pub httproute: String,
+    /// The service of the stable arm.
+    pub stable: String,
+    /// The service of the canary.
+    pub canary: String,
+}
+
+/// Where measurements come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metrics {
+    /// Which endpoint.
+    pub source: MetricsSource,
+    /// The selector of the request counter.
+    pub requests: String,
+    /// The selector of the latency histogram, without `_bucket`.
+    pub latency: String,
+    /// The label whose value names a version.
+    pub version_label: String,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            source: MetricsSource::Target,
+            requests: "http_requests_total".to_owned(),
+            latency: "http_request_duration_seconds".to_owned(),
+            version_label: "version".to_owned(),
+        }
+    }
+}
+
+/// An endpoint of measurements. Addresses hold no credentials: those are named in the operator's file alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricsSource {
+    /// What the target itself exports.
+    Target,
+    /// The query API of a Prometheus at this address.
+    Prometheus(String),
+    /// A page in the Prometheus text format at this address.
+    Scrape(String),
+}
+
+/// How a canary is walked and judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Canary {
+    /// The limits.
+    pub slo: Slo,
+    /// The weights it walks, ascending. Default 1%.
+    pub steps: Vec<Weight>,
+    /// How long each weight is watched at the least. Default 10m.
+    pub bake: Period,
+    /// What proven harm does. Default rollback.
+    pub on_harm: OnHarm,
+    /// How long HOLD may last before the canary fails as held. Default 30m.
+    pub on_hold: Period,
+    /// What becomes of a canary when its watcher must leave. Default keep.
+    pub unwatched: Unwatched,
+    /// How long after a weight is applied nothing counts. Default 0.
+    pub warm_up: Period,
+    /// From one sample to the next. Default 5s.
+    pub interval: Period,
+}
+
+impl Default for Canary {
+    fn default() -> Self {
+        Self {
+            slo: Slo::default(),
+            steps: Weight::from_thousandths(10).into_iter().collect(),
+            bake: Period::from_seconds(10 * 60),
+            on_harm: OnHarm::Rollback,
+            on_hold: Period::from_seconds(30 * 60),
+            unwatched: Unwatched::Keep,
+            warm_up: Period::ZERO,
+            interval: Period::from_seconds(5),
+        }
+    }
+}
+
+/// What users are promised.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Slo {
+    /// 95 of 100 requests are faster than this; none when stable is the measure.
+    pub p95: Option<Period>,
+    /// The share of requests that may fail, above 0 and below 1. Default 0.01.
+    pub error_rate: f64,
+}
+
+impl Default for Slo {
+    fn default() -> Self {
+        Self { p95: None, error_rate: 0.01 }
+    }
+}
+
+/// What proven harm does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnHarm {
+    /// The canary goes to weight 0 at once.
+    Rollback,
+    /// The canary keeps its weight and a person decides.
+    Hold,
+}
+
+/// What becomes of a canary that nobody watches any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unwatched {
+    /// It keeps its weight, and everything says so.
+    Keep,
+    /// It goes to weight 0.
+    Rollback,
+}
+
+/// What a release's scan must have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Scan {
+    /// A protected environment takes only a release that was scanned this strictly. Default high.
+    pub gate: Level,
+    /// Whether packages must have been looked up. Default required.
+    pub advisories: Advisories,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self { gate: Level::High, advisories: Advisories::Required }
+    }
+}
+
+/// A level from which findings fail, the strictest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Low and above.
+    Low,
+    /// Medium and above.
+    Medium,
+    /// High and above.
+    High,
+    /// Critical alone.
+    Critical,
+    /// Nothing fails, and no scan is needed.
+    None,
+}
+
+impl Level {
+    /// The words for levels, as they are written.
+    pub const WORDS: [(&'static str, Self); 5] =
+        [("low", Self::Low), ("medium", Self::Medium), ("high", Self::High), ("critical", Self::Critical), ("none", Self::None)];
+
+    /// The word for this level.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Whether packages must have been looked up in advisories. The stricter first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Advisories {
+    /// A package that was not looked up fails the scan.
+    Required,
+    /// It is said, and that is all.
+    Optional,
+}
+
+/// How a rollback is armed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rollback {
+    /// How long a rollback of a whole environment can be taken back before it fires, 0 to 10s. Default 3s.
+    pub delay: Period,
+}
+
+impl Default for Rollback {
+    fn default() -> Self {
+        Self { delay: Period::from_seconds(3) }
+    }
+}
+
+/// What becomes of versions after a promotion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Version {
+    /// How the next one is found. Default none.
+    pub bump: VersionBump,
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Self { bump: VersionBump::None }
+    }
+}
+
+/// How the next version is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionBump {
+    /// From what the commits since the last one say.
+    Conventional,
+    /// Always the next patch.
+    Patch,
+    /// No tag is made.
+    None,
+}
+
+/// The local target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Local {
+    /// Where the proxy listens, on loopback. Default 127.0.0.1:8080.
+    pub listen: SocketAddr,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+    }
+}

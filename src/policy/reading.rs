@@ -1,0 +1,229 @@
+//! From the tree of `.hms` to [`Policy`], each value checked where it stands.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::freeze::FreezeWindow;
+use super::period::share;
+use super::table::Table;
+use super::{
+    Advisories, Canary, Environment, Level, Local, Metrics, MetricsSource, OnHarm, Period, Policy, Problem, Registry, Rollback, Scan, Slo,
+    Target, Traffic, Unwatched, Version, VersionBump,
+};
+use crate::event::{EnvironmentName, Weight};
+
+/// Reads all of `.hms` that is policy.
+pub(super) fn policy(table: &Table<'_>) -> Result<Policy, Problem> {
+    let defaults = Policy::default();
+    Ok(Policy {
+        policy_format: defaults.policy_format,
+        app: table.parsed("app")?,
+        registry: registry(table)?,
+        environments: environments(table)?,
+        traffic: traffic(table)?,
+        metrics: metrics(table)?,
+        canary: canary(table)?,
+        scan: scan(table)?,
+        rollback: rollback(table)?,
+        version: version(table)?,
+        freeze: freeze(table, "freeze")?,
+        local: local(table)?,
+        slot_timeout: table.parsed("slot_timeout")?.unwrap_or(defaults.slot_timeout),
+    })
+}
+
+fn registry(table: &Table<'_>) -> Result<Option<Registry>, Problem> {
+    if table.node("registry").is_none() {
+        return Ok(None);
+    }
+    let registry = table.table("registry", &["image", "keep"])?;
+    let image = required(&registry, "image")?;
+    let last = image.rsplit('/').next().unwrap_or_default();
+    registry.must("image", !image.contains(char::is_whitespace) && !image.contains("://"), "is no image name")?;
+    registry.must("image", !last.contains([':', '@']), "leave the tag out: each release has its own")?;
+    let keep = registry.parsed("keep")?.unwrap_or(5);
+    registry.must("keep", keep >= 1, "at least the release that runs is kept")?;
+    Ok(Some(Registry { image, keep }))
+}
+
+fn environments(table: &Table<'_>) -> Result<BTreeMap<EnvironmentName, Environment>, Problem> {
+    let Some(node) = table.node("environments") else { return Ok(BTreeMap::new()) };
+    let all = Table::open(node, &table.path_of("environments"))?;
+    let mut read = BTreeMap::new();
+    for (key, place, node, path) in all.rows() {
+        let name: EnvironmentName = key.parse().map_err(|error| Problem::new(place, format!("{error}")))?;
+        let known = ["of", "target", "context", "namespace", "protected", "approvals"];
+        let environment = environment(&name, &Table::of(node, &path, &known)?)?;
+        read.insert(name, environment);
+    }
+    for (key, place, _, path) in all.rows() {
+        let Some(Environment::Arm { of }) = read.iter().find(|(name, _)| name.as_str() == key).map(|(_, environment)| environment) else {
+            continue;
+        };
+        let is_place = matches!(read.get(of), Some(Environment::Place { .. })) || (!read.contains_key(of) && of.as_str() == "prod");
+        if !is_place {
+            return Err(Problem::new(place, format!("`{path}` is an arm of `{of}`, which is no environment with a place")));
+        }
+    }
+    Ok(read)
+}
+
+fn environment(name: &EnvironmentName, table: &Table<'_>) -> Result<Environment, Problem> {
+    let of: Option<EnvironmentName> = table.parsed("of")?;
+    let of = match of {
+        None if name.as_str() == "canary" => Some("prod".parse().map_err(|error| Problem::new(table.place, format!("{error}")))?),
+        of => of,
+    };
+    if let Some(of) = of {
+        for key in ["target", "context", "namespace", "protected", "approvals"] {
+            table.must(key, table.node(key).is_none(), &format!("this is the canary arm of `{of}`; set it there"))?;
+        }
+        table.must("of", name.as_str() == "canary", "the canary's arm is named `canary`; other names are places of their own")?;
+        return Ok(Environment::Arm { of });
+    }
+    let words = [("local", Target::Local), ("kubernetes", Target::Kubernetes)];
+    let target = table.choice("target", &words)?.unwrap_or(Target::Local);
+    let (context, namespace) = (table.text("context")?, table.text("namespace")?);
+    for (key, value) in [("context", &context), ("namespace", &namespace)] {
+        let (good, message) = match target {
+            Target::Kubernetes => (value.is_some(), "a cluster's environment names it, so that nobody's kubeconfig decides"),
+            Target::Local => (value.is_none(), "only an environment with `target: kubernetes` has one"),
+        };
+        table.must(key, good, message)?;
+    }
+    let approvals = table.parsed("approvals")?.unwrap_or(0);
+    table.must("approvals", approvals <= 20, "at most 20")?;
+    let protected = table.truth("protected")?.unwrap_or(name.as_str() == "prod");
+    Ok(Environment::Place { target, context, namespace, protected, approvals })
+}
+
+fn traffic(table: &Table<'_>) -> Result<Option<Traffic>, Problem> {
+    if table.node("traffic").is_none() {
+        return Ok(None);
+    }
+    let traffic = table.table("traffic", &["httproute", "stable", "canary"])?;
+    let read = Traffic {
+        httproute: required(&traffic, "httproute")?,
+        stable: required(&traffic, "stable")?,
+        canary: required(&traffic, "canary")?,
+    };
+    traffic.must("canary", read.canary != read.stable, "is the service of the stable arm too")?;
+    Ok(Some(read))
+}
+
+fn metrics(table: &Table<'_>) -> Result<Metrics, Problem> {
+    let metrics = table.table("metrics", &["prometheus", "scrape", "requests", "latency", "version_label"])?;
+    let defaults = Metrics::default();
+    let source = match (metrics.read("prometheus", address)?, metrics.read("scrape", address)?) {
+        (Some(_), Some(_)) => return Err(metrics.problem("scrape", "there is `prometheus` too: choose one")),
+        (Some(address), None) => MetricsSource::Prometheus(address),
+        (None, Some(address)) => MetricsSource::Scrape(address),
+        (None, None) => defaults.source,
+    };
+    Ok(Metrics {
+        source,
+        requests: metrics.text("requests")?.unwrap_or(defaults.requests),
+        latency: metrics.text("latency")?.unwrap_or(defaults.latency),
+        version_label: metrics.text("version_label")?.unwrap_or(defaults.version_label),
+    })
+}
+
+fn canary(table: &Table<'_>) -> Result<Canary, Problem> {
+    let canary = table.table("canary", &["slo", "steps", "bake", "on_harm", "on_hold", "unwatched", "warm_up", "interval"])?;
+    let defaults = Canary::default();
+    let slo = canary.table("slo", &["p95", "error_rate"])?;
+    let (p95, error_rate) = (slo.parsed::<Period>("p95")?, slo.read("error_rate", share)?.unwrap_or(defaults.slo.error_rate));
+    slo.must("p95", p95 != Some(Period::ZERO), "nothing is that fast")?;
+    slo.must("error_rate", error_rate > 0.0 && error_rate < 1.0, "between 0% and 100%, both excluded: no number of requests proves 0%")?;
+    let mut steps: Vec<Weight> = canary.parsed_list("steps")?;
+    if canary.node("steps").is_none() {
+        steps = defaults.steps;
+    }
+    let walked = !steps.is_empty() && steps.iter().all(|step| *step > Weight::ZERO && *step < Weight::FULL);
+    canary.must("steps", walked, "one weight or more, above 0% and below 100%")?;
+    canary.must("steps", steps.windows(2).all(|pair| pair.first() < pair.last()), "each is larger than the one before")?;
+    let interval = canary.parsed("interval")?.unwrap_or(defaults.interval);
+    canary.must("interval", (100..=300_000).contains(&interval.milliseconds()), "from 100ms to 5m")?;
+    let on_hold = canary.parsed("on_hold")?.unwrap_or(defaults.on_hold);
+    canary.must("on_hold", on_hold > Period::ZERO, "above 0: a canary without evidence is held from its first moment")?;
+    Ok(Canary {
+        slo: Slo { p95, error_rate },
+        steps,
+        bake: canary.parsed("bake")?.unwrap_or(defaults.bake),
+        on_harm: canary.choice("on_harm", &[("rollback", OnHarm::Rollback), ("hold", OnHarm::Hold)])?.unwrap_or(defaults.on_harm),
+        on_hold,
+        unwatched: canary
+            .choice("unwatched", &[("keep", Unwatched::Keep), ("rollback", Unwatched::Rollback)])?
+            .unwrap_or(defaults.unwatched),
+        warm_up: canary.parsed("warm_up")?.unwrap_or(defaults.warm_up),
+        interval,
+    })
+}
+
+fn scan(table: &Table<'_>) -> Result<Scan, Problem> {
+    let scan = table.table("scan", &["gate", "advisories"])?;
+    let defaults = Scan::default();
+    Ok(Scan {
+        gate: scan.choice("gate", &Level::WORDS)?.unwrap_or(defaults.gate),
+        advisories: advisories(&scan)?.unwrap_or(defaults.advisories),
+    })
+}
+
+/// Reads whether packages must be looked up.
+pub(super) fn advisories(table: &Table<'_>) -> Result<Option<Advisories>, Problem> {
+    table.choice("advisories", &[("required", Advisories::Required), ("optional", Advisories::Optional)])
+}
+
+fn rollback(table: &Table<'_>) -> Result<Rollback, Problem> {
+    let rollback = table.table("rollback", &["delay"])?;
+    let delay = rollback.parsed("delay")?.unwrap_or(Rollback::default().delay);
+    rollback.must("delay", delay <= Period::from_seconds(10), "10s at most: it is time that users pay for")?;
+    Ok(Rollback { delay })
+}
+
+fn version(table: &Table<'_>) -> Result<Version, Problem> {
+    let version = table.table("version", &["bump"])?;
+    let words = [("conventional", VersionBump::Conventional), ("patch", VersionBump::Patch), ("none", VersionBump::None)];
+    Ok(Version { bump: version.choice("bump", &words)?.unwrap_or(Version::default().bump) })
+}
+
+/// Reads a list of freeze windows.
+pub(super) fn freeze(table: &Table<'_>, key: &str) -> Result<Vec<FreezeWindow>, Problem> {
+    let mut windows = Vec::new();
+    for (node, path) in table.list(key) {
+        let window = Table::of(node, &path, &["from", "to", "reason"])?;
+        let from = window.parsed("from")?.ok_or_else(|| window.problem("from", "say when it begins"))?;
+        let to = window.parsed("to")?.ok_or_else(|| window.problem("to", "say when it ends"))?;
+        let read = FreezeWindow { from, to, reason: window.text("reason")?.unwrap_or_else(|| "freeze".to_owned()) };
+        window.must("to", read.is_sound(), "must come after `from`, and be written the same way")?;
+        windows.push(read);
+    }
+    Ok(windows)
+}
+
+fn local(table: &Table<'_>) -> Result<Local, Problem> {
+    let local = table.table("local", &["listen"])?;
+    let bad = |_| "write an address and a port, as 127.0.0.1:8080";
+    let listen: SocketAddr = local.read("listen", |text| text.parse().map_err(bad))?.unwrap_or(Local::default().listen);
+    local.must("listen", listen.ip().is_loopback(), "the local target serves this machine alone: give a loopback address")?;
+    Ok(Local { listen })
+}
+
+fn required(table: &Table<'_>, key: &str) -> Result<String, Problem> {
+    let text = table.text(key)?.unwrap_or_default();
+    table.must(key, !text.trim().is_empty(), "is missing")?;
+    Ok(text)
+}
+
+/// Reads an address of HTTP. It is part of a text that is shown and kept, so it holds no password.
+fn address(text: &str) -> Result<String, &'static str> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).ok_or("it must start with http:// or https://")?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.contains('@') {
+        return Err("it must hold no credentials: they belong in the operator's file");
+    }
+    if host.is_empty() || text.contains(char::is_whitespace) {
+        return Err("it names no host");
+    }
+    Ok(text.to_owned())
+}
