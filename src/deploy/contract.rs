@@ -30,6 +30,10 @@ pub struct ReleaseRecord {
     /// What its scan said; none when no scan handed in a report.
     #[serde(default)]
     pub scan: Option<ScanSummary>,
+    /// Files whose bytes that scan must have seen, by path below the checkout → SHA-256 hex: what jobs handed on, or every file when
+    /// none handed on any.
+    #[serde(default)]
+    pub must_be_scanned: std::collections::BTreeMap<String, String>,
 }
 
 /// The place of a release in an environment.

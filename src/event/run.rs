@@ -267,6 +267,9 @@ pub struct RunCreated {
     /// Uncommitted changes lay in the working tree; they are not in the build.
     #[serde(default)]
     pub dirty: bool,
+    /// The pipeline file's path in the commit; none for `.hms-ci.yml`.
+    #[serde(default)]
+    pub config_path: Option<String>,
     /// The engine ends at a gate even when a canary has weight.
     #[serde(default)]
     pub no_linger: bool,
