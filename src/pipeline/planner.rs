@@ -17,6 +17,7 @@ use super::spec::{Action, EnvironmentSpec, JobSpec, Line, Pipeline, Variable};
 const JOB_LIMIT: usize = 20_000;
 const NEED_LIMIT: usize = 1_000_000;
 const TEXT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+const VARIABLE_PRICE_BYTES: usize = 64;
 
 /// What is known of a run before it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -119,6 +120,9 @@ impl<'p> Planner<'p> {
 
     fn verdict(&mut self, spec: &'p JobSpec) -> Verdict<'p> {
         let Some(rules) = &spec.rules else { return Verdict::NoRules };
+        if !self.spend(self.variable_bytes(spec), spec.place) {
+            return Verdict::LeftOut;
+        }
         let own = predefined::of_planned(&spec.name, &spec.stage, None);
         let Some((mut known, _)) = self.variables(spec, None, &own) else { return Verdict::LeftOut };
         for (name, value) in self.inputs.predefined.iter().chain(&own) {
@@ -166,19 +170,32 @@ impl<'p> Planner<'p> {
         all
     }
 
-    /// Counts the text that one more instance of the job copies.
+    /// Counts what one more instance of the job copies.
     fn afford(&mut self, chosen: &Chosen) -> bool {
         let spec = chosen.spec;
+        let variables = self.variable_bytes(spec);
         let script = spec.before_script.iter().chain(&spec.script).chain(spec.after_script.iter()).map(|line| line.text.len());
-        let values = self.pipeline.variables.iter().chain(&spec.variables).map(|variable| variable.name.len() + variable.value.len());
-        let given = self.inputs.variables.iter().map(|(name, value)| name.len() + value.len());
         let artifacts = spec.artifacts.paths.iter().chain(&spec.artifacts.exclude).chain(&spec.artifacts.reports_junit).map(String::len);
         let image = spec.image.as_ref().map(String::len);
-        self.text_bytes += script.chain(values).chain(given).chain(artifacts).chain(image).sum::<usize>();
+        let bytes = variables + script.chain(artifacts).chain(image).sum::<usize>();
+        self.spend(bytes, spec.place)
+    }
+
+    /// What the variables of a job come to; each has a price beside its text, or very many short ones would cost nothing.
+    fn variable_bytes(&self, spec: &JobSpec) -> usize {
+        let written = self.pipeline.variables.iter().chain(&spec.variables).map(|variable| variable.name.len() + variable.value.len());
+        let given = self.inputs.variables.iter().map(|(name, value)| name.len() + value.len());
+        written.chain(given).map(|bytes| bytes + VARIABLE_PRICE_BYTES).sum()
+    }
+
+    fn spend(&mut self, bytes: usize, place: Place) -> bool {
+        let before = self.text_bytes;
+        self.text_bytes = before.saturating_add(bytes);
         let affordable = self.text_bytes <= TEXT_LIMIT_BYTES;
-        if !affordable {
-            let message = format!("with defaults and `parallel` written out the jobs have more than {TEXT_LIMIT_BYTES} bytes of text");
-            self.problems.error(spec.place, "plan-too-large", message);
+        if !affordable && before <= TEXT_LIMIT_BYTES {
+            let message =
+                format!("with defaults, variables and `parallel` written out the jobs have more than {TEXT_LIMIT_BYTES} bytes of text");
+            self.problems.error(place, "plan-too-large", message);
         }
         affordable
     }

@@ -97,9 +97,17 @@ impl Problems {
             return Told { problem: None, suggest: false };
         }
         let suggest = self.found.len() < SUGGESTIONS;
-        self.found.push(Problem { severity, place, message, hint: None, code });
+        self.found.push(Problem { severity, place, message: visible(message), hint: None, code });
         Told { problem: self.found.last_mut(), suggest }
     }
+}
+
+/// Names come from the file; a control character in one is shown as an escape and never sent on.
+fn visible(text: String) -> String {
+    if !text.chars().any(char::is_control) {
+        return text;
+    }
+    text.chars().map(|letter| if letter.is_control() { letter.escape_unicode().to_string() } else { letter.to_string() }).collect()
 }
 
 /// A problem just told, to which a hint can be added.
@@ -111,7 +119,7 @@ pub(super) struct Told<'a> {
 impl Told<'_> {
     pub(super) fn hint(self, hint: impl Into<String>) {
         if let Some(problem) = self.problem {
-            problem.hint = Some(hint.into());
+            problem.hint = Some(visible(hint.into()));
         }
     }
 
@@ -119,7 +127,7 @@ impl Told<'_> {
     pub(super) fn suggest<'n>(self, given: &str, names: impl IntoIterator<Item = &'n str>, otherwise: impl Into<Option<String>>) {
         let near = if self.suggest { super::suggest::nearest(given, names) } else { None };
         if let Some(problem) = self.problem {
-            problem.hint = near.map(|name| format!("did you mean `{name}`?")).or_else(|| otherwise.into());
+            problem.hint = near.map(|name| format!("did you mean `{name}`?")).or_else(|| otherwise.into()).map(visible);
         }
     }
 }

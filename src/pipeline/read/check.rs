@@ -139,7 +139,15 @@ fn gates(context: &mut Context, jobs: &[JobSpec], edges: &[Vec<usize>]) -> Vec<G
     let mut gates = Vec::with_capacity(jobs.len());
     for (job, needed_by) in jobs.iter().zip(needed_by) {
         let deployer = needed_by.and_then(|at| jobs.get(at));
+        let by_rule = job.rules.iter().flatten().any(|rule| rule.when == Some(When::Manual));
         gates.push(match (job.when, job.allow_failure) {
+            (When::OnSuccess | When::OnFailure | When::Always | When::Never, allowed) if by_rule => {
+                if allowed == Some(true) {
+                    Gate::Optional
+                } else {
+                    Gate::Blocking
+                }
+            }
             (When::OnSuccess | When::OnFailure | When::Always | When::Never, _) => Gate::None,
             (When::Manual, Some(true)) => Gate::Optional,
             (When::Manual, Some(false)) => Gate::Blocking,
@@ -159,16 +167,26 @@ fn gates(context: &mut Context, jobs: &[JobSpec], edges: &[Vec<usize>]) -> Vec<G
     gates
 }
 
+/// How many jobs and needs are looked at for one warning each; far more than any honest file has.
+const STEP_LIMIT: usize = 5_000_000;
+
 /// A job that deploys and whose `needs` let it start before a manual job of an earlier stage was answered.
 fn passed_over(context: &mut Context, jobs: &[JobSpec], edges: &[Vec<usize>], places: &[usize], gates: &[Gate]) {
     let manual: Vec<usize> = (0..jobs.len()).filter(|at| gates.get(*at).is_some_and(|gate| *gate != Gate::None)).collect();
     let Some(first) = manual.iter().filter_map(|at| places.get(*at)).min() else { return };
+    let mut steps: usize = 0;
     for (at, job) in jobs.iter().enumerate() {
         let (Some(needs), Some(place)) = (&job.needs, places.get(at)) else { continue };
         if !job.deploys() || place <= first {
             continue;
         }
+        if steps > STEP_LIMIT {
+            let message = "there are too many jobs to see of all that deploy whether they pass over a manual job";
+            context.problems.warning(job.needs_place, "gate-passed-over", message);
+            return;
+        }
         let waits = waits_for(jobs, edges, places, at);
+        steps += waits.steps + manual.len();
         let passed: Vec<&str> = manual
             .iter()
             .filter(|gate| places.get(**gate) < Some(place) && !waits.for_job(**gate, places, gates))
@@ -191,6 +209,8 @@ struct Waits {
     needed: Vec<bool>,
     /// All of the stages before this one, their optional manual jobs apart.
     before_stage: usize,
+    /// How many jobs and needs were looked at.
+    steps: usize,
 }
 
 impl Waits {
@@ -201,13 +221,14 @@ impl Waits {
 }
 
 fn waits_for(jobs: &[JobSpec], edges: &[Vec<usize>], places: &[usize], at: usize) -> Waits {
-    let mut waits = Waits { needed: vec![false; jobs.len()], before_stage: 0 };
+    let mut waits = Waits { needed: vec![false; jobs.len()], before_stage: 0, steps: jobs.len() };
     let mut open = vec![at];
     while let Some(at) = open.pop() {
         if jobs.get(at).is_some_and(|job| job.needs.is_none()) {
             waits.before_stage = waits.before_stage.max(places.get(at).copied().unwrap_or_default());
         }
         for target in edges.get(at).into_iter().flatten() {
+            waits.steps += 1;
             if let Some(seen) = waits.needed.get_mut(*target).filter(|seen| !**seen) {
                 *seen = true;
                 open.push(*target);

@@ -17,7 +17,7 @@ mod variables;
 
 use crate::document::{self, Node, Place, Value};
 
-use super::problem::{Problem, Problems, Severity};
+use super::problem::{Problem, Problems};
 use super::spec::Pipeline;
 use fields::Context;
 
@@ -43,9 +43,12 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
     let root = match document::parse(bytes) {
         Ok(root) => root,
         Err(error) => {
-            let problem =
-                Problem { severity: Severity::Error, place: Some(error.place), message: error.message, hint: error.hint, code: "yaml" };
-            return Reading { pipeline: None, problems: vec![problem] };
+            let mut problems = Problems::default();
+            let told = problems.error(error.place, "yaml", error.message);
+            if let Some(hint) = error.hint {
+                told.hint(hint);
+            }
+            return Reading { pipeline: None, problems: problems.into_sorted() };
         }
     };
     let mut context = Context { problems: Problems::default(), strict: options.gitlab_strict };

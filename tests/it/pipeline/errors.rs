@@ -120,6 +120,18 @@ fn all_errors_are_told_at_once() {
 }
 
 #[test]
+fn a_name_cannot_drive_the_terminal() {
+    for text in ["\"a\\e[2J\": 1\n", "a: {script: x, needs: [\"\\e]0;x\\a\"]}\n", "\"\\e[1m\": 1\n\"\\e[1m\": 2\n"] {
+        let reading = reading(text);
+        assert!(!reading.problems.is_empty());
+        for problem in &reading.problems {
+            let hint = problem.hint.clone().unwrap_or_default();
+            assert!(!format!("{problem}{hint}").chars().any(char::is_control), "{problem:?}");
+        }
+    }
+}
+
+#[test]
 fn bytes_that_are_no_text_have_a_place_too() {
     let reading = read(b"a:\n  script: caf\xE9\n", &ReadOptions::default());
     assert_eq!(shown(&of_severity(&reading, Severity::Error)), ["2:14 yaml"]);

@@ -64,6 +64,38 @@ fn defaults_times_jobs_are_refused_before_they_are_made() {
 }
 
 #[test]
+fn variables_times_rules_are_refused_before_they_are_made() {
+    let mut text = String::from("variables:\n");
+    for index in 0..40_000 {
+        let _ = writeln!(text, "  V{index}: x");
+    }
+    for index in 0..4_000 {
+        let _ = writeln!(text, "j{index}: {{script: x, rules: [{{if: $A}}]}}");
+    }
+    let pipeline = reading(&text).pipeline.unwrap();
+    let problems = plan(&pipeline, &PlanInputs::default()).unwrap_err();
+    assert_eq!(shown(&problems.iter().collect::<Vec<_>>()).len(), 1, "{problems:?}");
+    assert_eq!(problems[0].code, "plan-too-large");
+}
+
+#[test]
+fn very_many_deploys_behind_very_many_gates_are_read() {
+    let mut text = String::from("stages: [one, two]\n");
+    for index in 0..3_000 {
+        let _ = writeln!(text, "m{index}: {{stage: one, script: x, when: manual}}");
+    }
+    for index in 0..3_000 {
+        let needs: Vec<String> = (1..=10.min(index)).map(|other| format!("d{}", index - other)).collect();
+        let _ = writeln!(text, "d{index}: {{stage: two, script: hms-deploy --env prod, needs: [{}]}}", needs.join(", "));
+    }
+    let start = Instant::now();
+    let reading = reading(&text);
+    println!("3,000 gates times 3,000 deploys were read in {:?}", start.elapsed());
+    assert!(reading.pipeline.is_some());
+    assert!(reading.problems.iter().any(|problem| problem.code == "gate-passed-over"));
+}
+
+#[test]
 fn ten_thousand_jobs() {
     let mut text = String::from("stages: [build, test]\nvariables: {A: a, B: $A}\n");
     for index in 0..5_000 {

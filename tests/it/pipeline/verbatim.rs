@@ -126,4 +126,8 @@ fn a_deploy_that_passes_a_manual_job_by_is_warned_about() {
     let warnings = of_severity(&reading, Severity::Warning);
     assert_eq!(shown(&warnings), ["22:3 gate-passed-over", "27:3 gate-passed-over"]);
     assert_eq!(warnings[0].hint.as_deref(), Some("to wait for it write `needs: [scan, migrate]`"));
+    let waits = text.replace("  needs: [scan]", "  needs: [scan, migrate]");
+    assert!(of_severity(&self::reading(&waits), Severity::Warning).is_empty(), "what the hint says mends it");
+    let by_rule = text.replace("when: manual\n  script: migrate", "rules: [{when: manual}]\n  script: migrate");
+    assert_eq!(shown(&of_severity(&self::reading(&by_rule), Severity::Warning)), ["22:3 gate-passed-over", "27:3 gate-passed-over"]);
 }
