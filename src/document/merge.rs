@@ -25,7 +25,7 @@ impl Growing {
     /// When it was written before.
     pub(super) fn add(&mut self, entry: Entry) -> Result<(), DocumentError> {
         if entry.key == "<<" {
-            return self.merge(entry.place, entry.value);
+            return self.merge(entry.value);
         }
         if let Some((index, Origin::Written)) = self.found.get(&entry.key) {
             let first = self.entries.get(*index).map_or(Place::START, |earlier| earlier.place);
@@ -41,7 +41,7 @@ impl Growing {
         self.entries
     }
 
-    fn merge(&mut self, place: Place, value: Node) -> Result<(), DocumentError> {
+    fn merge(&mut self, value: Node) -> Result<(), DocumentError> {
         match value.value {
             Value::Mapping(entries) => {
                 for entry in entries {
@@ -50,7 +50,7 @@ impl Growing {
                 Ok(())
             }
             Value::Sequence(items) => items.into_iter().rev().try_for_each(|item| match item.value {
-                Value::Mapping(_) => self.merge(place, item),
+                Value::Mapping(_) => self.merge(item),
                 Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::String(_) | Value::Sequence(_) => {
                     Err(not_a_mapping(&item))
                 }

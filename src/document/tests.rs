@@ -1,5 +1,6 @@
 //! What is read, what is refused, and that refusing is quick.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -95,17 +96,20 @@ fn hostile_text_is_refused_in_under_a_second() {
     for unit in ["'", "\"", "? ", "!a ", "&a ", ": ", "\t", "%", "?\n", "\\", ">", "a ", "a\n", "- a\n", "#", "\r", "&a\n", "!<"] {
         let _ = quickly(&full(unit));
     }
-    let deep: String = (0..1000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let mut deep = String::new();
+    for depth in 0..1000 {
+        let _ = writeln!(deep, "{}a:", " ".repeat(depth));
+    }
     assert!(refused(deep.as_bytes()).message.contains("deep"));
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..30 {
         let list = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{list}]\n");
+        let _ = writeln!(bomb, "a{level}: &a{level} [{list}]");
     }
     assert!(refused(bomb.as_bytes()).message.contains("aliases"));
     let mut merges = "m0: &m0 {k: v}\n".to_owned();
     for level in 1..30 {
-        merges += &format!("m{level}: &m{level}\n  <<: *m{0}\n  a: *m{0}\n  b: *m{0}\n", level - 1);
+        let _ = writeln!(merges, "m{level}: &m{level}\n  <<: *m{0}\n  a: *m{0}\n  b: *m{0}", level - 1);
     }
     refused(merges.as_bytes());
     let text = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(100_000), "*a, ".repeat(200_000));
@@ -116,7 +120,7 @@ fn hostile_text_is_refused_in_under_a_second() {
 fn a_full_but_honest_file_is_read() {
     let mut text = String::new();
     for job in 0..10_000 {
-        text += &format!("job-{job}:\n  script: [make a, make b]\n  needs: [job-{}]\n", job / 2);
+        let _ = writeln!(text, "job-{job}:\n  script: [make a, make b]\n  needs: [job-{}]", job / 2);
     }
     assert_eq!(parse(text.as_bytes()).unwrap().entries().unwrap().len(), 10_000);
 }

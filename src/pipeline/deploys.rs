@@ -1,0 +1,263 @@
+//! Which environments a script deploys to, read from its text: `hms-deploy --env E`, with E written out.
+//!
+//! Enough of the shell's grammar to know a command from a word that looks like one: quotes, comments, separators,
+//! assignments, redirections, here-documents. What it cannot read it does not guess.
+
+/// An `--env` of an `hms-deploy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Named {
+    /// Written out.
+    Literal(String),
+    /// Made of variables or of a command's output.
+    Unreadable,
+}
+
+/// What the `hms-deploy` commands of a script entry name, in order.
+pub(super) fn environments(text: &str) -> Vec<Named> {
+    let mut found = Vec::new();
+    let mut command = Command::default();
+    for token in tokens(text) {
+        match token {
+            Token::Word { text, literal } => command.word(&text, literal, &mut found),
+            Token::Separator => command = Command::default(),
+        }
+    }
+    found
+}
+
+/// A simple command, word by word.
+#[derive(Default)]
+struct Command {
+    /// The name was seen; words are arguments now.
+    named: bool,
+    deploys: bool,
+    wants_environment: bool,
+}
+
+/// Words that stand before a command and leave it one.
+const PREFIXES: &[&str] =
+    &["if", "then", "elif", "else", "while", "until", "do", "!", "{", "time", "exec", "command", "env", "nohup", "builtin"];
+
+impl Command {
+    fn word(&mut self, text: &str, literal: bool, found: &mut Vec<Named>) {
+        if !self.named {
+            if PREFIXES.contains(&text) || is_assignment(text) {
+                return;
+            }
+            self.named = true;
+            self.deploys = literal && text.rsplit('/').next() == Some("hms-deploy");
+            return;
+        }
+        if !self.deploys {
+            return;
+        }
+        let value = if std::mem::take(&mut self.wants_environment) { Some(text) } else { text.strip_prefix("--env=") };
+        if let Some(value) = value {
+            found.push(if literal { Named::Literal(value.to_owned()) } else { Named::Unreadable });
+        } else {
+            self.wants_environment = text == "--env";
+        }
+    }
+}
+
+fn is_assignment(text: &str) -> bool {
+    let Some((name, _)) = text.split_once('=') else { return false };
+    !name.is_empty()
+        && !name.starts_with(|letter: char| letter.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+enum Token {
+    Word { text: String, literal: bool },
+    Separator,
+}
+
+fn tokens(text: &str) -> Vec<Token> {
+    let mut lexer = Lexer { letters: text.chars().collect(), at: 0, tokens: Vec::new(), word: None, skip_word: false, here: Vec::new() };
+    lexer.run();
+    lexer.tokens
+}
+
+struct Lexer {
+    letters: Vec<char>,
+    at: usize,
+    tokens: Vec<Token>,
+    /// The word that grows, and whether it is literal so far.
+    word: Option<(String, bool)>,
+    /// The next word is where a redirection goes.
+    skip_word: bool,
+    /// Here-documents whose bodies start after this line; an empty delimiter is still to be read.
+    here: Vec<String>,
+}
+
+impl Lexer {
+    fn run(&mut self) {
+        while let Some(letter) = self.next() {
+            match letter {
+                '\'' => self.single(),
+                '"' => self.double(),
+                '\\' => match self.next() {
+                    Some('\n') | None => {}
+                    Some(escaped) => self.push(escaped),
+                },
+                '#' if self.word.is_none() => {
+                    while self.peek().is_some_and(|letter| letter != '\n') {
+                        self.at += 1;
+                    }
+                }
+                ' ' | '\t' | '\r' => self.end_word(),
+                '\n' => {
+                    self.separate();
+                    self.skip_here();
+                }
+                ';' | '&' | '|' | '(' | ')' | '`' => self.separate(),
+                '<' | '>' => self.redirect(letter),
+                '$' => {
+                    self.push('$');
+                    self.unreadable();
+                }
+                other => self.push(other),
+            }
+        }
+        self.separate();
+    }
+
+    fn single(&mut self) {
+        self.word.get_or_insert((String::new(), true));
+        while let Some(letter) = self.next() {
+            if letter == '\'' {
+                return;
+            }
+            self.push(letter);
+        }
+    }
+
+    fn double(&mut self) {
+        self.word.get_or_insert((String::new(), true));
+        while let Some(letter) = self.next() {
+            match letter {
+                '"' => return,
+                '\\' if matches!(self.peek(), Some('$' | '`' | '"' | '\\' | '\n')) => {
+                    if let Some(escaped) = self.next().filter(|escaped| *escaped != '\n') {
+                        self.push(escaped);
+                    }
+                }
+                '$' | '`' => {
+                    self.push(letter);
+                    self.unreadable();
+                }
+                other => self.push(other),
+            }
+        }
+    }
+
+    /// `>file`, `2>&1`, `<<EOF`, `<<<word`: the word that follows is no argument. A number before it is none either.
+    fn redirect(&mut self, first: char) {
+        if self.word.as_ref().is_some_and(|(text, _)| text.bytes().all(|byte| byte.is_ascii_digit())) {
+            self.word = None;
+        }
+        self.end_word();
+        let mut operator = String::from(first);
+        while let Some(letter) = self.peek().filter(|letter| matches!(letter, '<' | '>' | '&' | '|')) {
+            operator.push(letter);
+            self.at += 1;
+        }
+        if operator == "<<" {
+            if self.peek() == Some('-') {
+                self.at += 1;
+            }
+            self.here.push(String::new());
+        }
+        self.skip_word = true;
+    }
+
+    /// Passes over the bodies of the here-documents that the line before began.
+    fn skip_here(&mut self) {
+        for delimiter in std::mem::take(&mut self.here) {
+            while self.at < self.letters.len() {
+                let rest = self.letters.get(self.at..).unwrap_or_default();
+                let length = rest.iter().position(|letter| *letter == '\n').unwrap_or(rest.len());
+                let line: String = rest.get(..length).unwrap_or_default().iter().collect();
+                self.at += length + 1;
+                if line.trim_start_matches('\t') == delimiter {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let letter = self.peek()?;
+        self.at += 1;
+        Some(letter)
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.letters.get(self.at).copied()
+    }
+
+    fn push(&mut self, letter: char) {
+        self.word.get_or_insert((String::new(), true)).0.push(letter);
+    }
+
+    fn unreadable(&mut self) {
+        if let Some((_, literal)) = &mut self.word {
+            *literal = false;
+        }
+    }
+
+    fn end_word(&mut self) {
+        let Some((text, literal)) = self.word.take() else { return };
+        if std::mem::take(&mut self.skip_word) {
+            if let Some(delimiter) = self.here.last_mut().filter(|delimiter| delimiter.is_empty()) {
+                *delimiter = text;
+            }
+            return;
+        }
+        self.tokens.push(Token::Word { text, literal });
+    }
+
+    fn separate(&mut self) {
+        self.end_word();
+        self.skip_word = false;
+        self.tokens.push(Token::Separator);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literal_environments_are_found_where_they_are_commands() {
+        let literal = |names: &[&str]| names.iter().map(|name| Named::Literal((*name).to_owned())).collect::<Vec<_>>();
+        let table: &[(&str, Vec<Named>)] = &[
+            ("hms-deploy --env canary --traffic 1%", literal(&["canary"])),
+            ("hms-deploy --env prod --tag $CI_COMMIT_SHA", literal(&["prod"])),
+            ("hms-deploy --env=prod", literal(&["prod"])),
+            ("A=1 B='x y' hms-deploy --tag t --env 'prod'", literal(&["prod"])),
+            ("make && hms-deploy --env \"prod\"; true", literal(&["prod"])),
+            ("if make; then hms-deploy --env a; else hms-deploy --env b; fi", literal(&["a", "b"])),
+            ("hms-deploy \\\n  --env prod", literal(&["prod"])),
+            ("exec /usr/bin/hms-deploy --env prod > log 2>&1", literal(&["prod"])),
+            ("hms-deploy 2>/dev/null --env prod", literal(&["prod"])),
+            ("(hms-deploy --env prod)", literal(&["prod"])),
+            ("x=$(hms-deploy --env prod)", literal(&["prod"])),
+            ("hms-deploy --env $TARGET", vec![Named::Unreadable]),
+            ("hms-deploy --env \"$TARGET\"", vec![Named::Unreadable]),
+            ("hms-deploy --env=\"x-$TARGET\"", vec![Named::Unreadable]),
+            ("# hms-deploy --env prod", vec![]),
+            ("make # hms-deploy --env prod", vec![]),
+            ("echo hms-deploy --env prod", vec![]),
+            ("echo 'hms-deploy --env prod'", vec![]),
+            ("cat <<EOF\nhms-deploy --env prod\nEOF\nhms-deploy --env a", literal(&["a"])),
+            ("cat <<-'E F' && true\n\thms-deploy --env prod\n\tE F\n", vec![]),
+            ("hms-deploy status", vec![]),
+            ("hms-deploy --env", vec![]),
+            ("hms-deployer --env prod", vec![]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(&environments(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The `CI_*` variables, from facts. What is not known is left out: no variable has a made-up value.
+//!
+//! Names and meanings are GitLab's (`doc/ci/variables/predefined_variables.md`). Those of the pipeline are known to `rules`;
+//! those of the job only to its script.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Revision, RunId};
+
+use super::plan::Job;
+use super::slug::{environment_slug, slug};
+
+/// What is known of a run's commit, project and run. Times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipelineFacts {
+    /// The commit.
+    pub revision: Revision,
+    /// The commit's whole message.
+    pub message: Option<String>,
+    /// Its author, as `Name <address>`.
+    pub author: Option<String>,
+    /// When it was committed.
+    pub timestamp: Option<String>,
+    /// What the ref named before it moved.
+    pub before: Option<Revision>,
+    /// The branch or tag of the run.
+    pub reference: Option<Reference>,
+    /// The repository's main branch.
+    pub default_branch: Option<String>,
+    /// The project's name.
+    pub project_name: Option<String>,
+    /// The pipeline file, from the top of the repository.
+    pub config_path: Option<String>,
+    /// The run's number in the repository.
+    pub number: u64,
+    /// The run's id.
+    pub run: RunId,
+    /// When the run was created.
+    pub created_at: Option<String>,
+    /// What started it, in GitLab's words: `push`, `web`, `api`.
+    pub source: Option<String>,
+}
+
+/// A short ref name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// A branch.
+    Branch(String),
+    /// A tag.
+    Tag(String),
+}
+
+/// What is known of an attempt of a job. Times are RFC 3339.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JobFacts<'f> {
+    /// The job.
+    pub job: &'f Job,
+    /// The attempt's id.
+    pub id: Option<&'f str>,
+    /// The checkout, as the script sees it.
+    pub project_dir: Option<&'f str>,
+    /// When it started.
+    pub started_at: Option<&'f str>,
+    /// How long it may take in all, in seconds.
+    pub timeout_seconds: Option<u64>,
+    /// Somebody started it by hand.
+    pub started_by_hand: bool,
+    /// The image it really runs in, if it runs in one.
+    pub image: Option<&'f str>,
+}
+
+/// The variables of the pipeline.
+#[must_use]
+pub fn predefined(facts: &PipelineFacts) -> BTreeMap<String, String> {
+    let mut set = Variables::default();
+    set.put("CI", "true");
+    set.put("CI_COMMIT_SHA", facts.revision.as_str());
+    set.put("CI_COMMIT_SHORT_SHA", facts.revision.short());
+    if let Some(message) = &facts.message {
+        let message = message.trim_end();
+        let (title, rest) = message.split_once('\n').unwrap_or((message, ""));
+        set.put("CI_COMMIT_MESSAGE", message);
+        set.put("CI_COMMIT_TITLE", title.trim());
+        // GitLab gives the whole message when the title is a long one.
+        set.put("CI_COMMIT_DESCRIPTION", if title.chars().count() < 100 { rest.trim_start() } else { message });
+    }
+    set.known("CI_COMMIT_AUTHOR", facts.author.as_deref());
+    set.known("CI_COMMIT_TIMESTAMP", facts.timestamp.as_deref());
+    set.known("CI_COMMIT_BEFORE_SHA", facts.before.as_ref().map(Revision::as_str));
+    match &facts.reference {
+        Some(Reference::Branch(name)) => {
+            set.put("CI_COMMIT_BRANCH", name);
+            set.reference(name);
+        }
+        Some(Reference::Tag(name)) => {
+            set.put("CI_COMMIT_TAG", name);
+            set.reference(name);
+        }
+        None => {}
+    }
+    set.known("CI_DEFAULT_BRANCH", facts.default_branch.as_deref());
+    set.known("CI_PROJECT_NAME", facts.project_name.as_deref());
+    set.known("CI_CONFIG_PATH", facts.config_path.as_deref());
+    set.put("CI_PIPELINE_ID", facts.run.as_str());
+    set.put("CI_PIPELINE_IID", facts.number.to_string());
+    set.known("CI_PIPELINE_CREATED_AT", facts.created_at.as_deref());
+    set.known("CI_PIPELINE_SOURCE", facts.source.as_deref());
+    set.0
+}
+
+/// The variables of a job's attempt, beside those of the pipeline.
+#[must_use]
+pub fn predefined_for_job(facts: &JobFacts<'_>) -> BTreeMap<String, String> {
+    let job = facts.job;
+    let mut set = Variables(of_planned(job.name.as_str(), &job.stage, job.node));
+    set.known("CI_JOB_ID", facts.id);
+    set.known("CI_JOB_STARTED_AT", facts.started_at);
+    set.known("CI_PROJECT_DIR", facts.project_dir);
+    set.known("CI_JOB_IMAGE", facts.image);
+    set.known("CI_JOB_TIMEOUT", facts.timeout_seconds.map(|seconds| seconds.to_string()).as_deref());
+    if facts.started_by_hand {
+        set.put("CI_JOB_MANUAL", "true");
+    }
+    if let Some(environment) = &job.environment {
+        set.put("CI_ENVIRONMENT_NAME", &environment.name);
+        set.put("CI_ENVIRONMENT_SLUG", environment_slug(&environment.name));
+        set.put("CI_ENVIRONMENT_ACTION", &environment.action);
+        set.known("CI_ENVIRONMENT_URL", environment.url.as_deref());
+        set.known("CI_ENVIRONMENT_TIER", environment.tier.as_deref());
+    }
+    set.0
+}
+
+/// What is known of a job as soon as it is planned.
+pub(super) fn of_planned(name: &str, stage: &str, node: Option<(u32, u32)>) -> BTreeMap<String, String> {
+    let mut set = Variables::default();
+    set.put("CI_JOB_NAME", name);
+    set.put("CI_JOB_NAME_SLUG", slug(name));
+    set.put("CI_JOB_STAGE", stage);
+    set.put("CI_NODE_TOTAL", node.map_or(1, |(_, total)| total).to_string());
+    set.known("CI_NODE_INDEX", node.map(|(index, _)| index.to_string()).as_deref());
+    set.0
+}
+
+#[derive(Default)]
+struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    fn put(&mut self, name: &str, value: impl Into<String>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    fn known(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
+    }
+
+    fn reference(&mut self, name: &str) {
+        self.put("CI_COMMIT_REF_NAME", name);
+        self.put("CI_COMMIT_REF_SLUG", slug(name));
+    }
+}

@@ -1,0 +1,124 @@
+//! Values of the types that keywords take, with one wording for what is not of its type.
+
+use crate::document::{Entry, Node, Place, Value};
+use crate::pipeline::keyword::{Standing, standing};
+use crate::pipeline::problem::Problems;
+
+/// What every part of the reading needs.
+pub(super) struct Context {
+    pub(super) problems: Problems,
+    /// The deviations from GitLab are off.
+    pub(super) strict: bool,
+}
+
+type Table = [(&'static str, Standing)];
+
+impl Context {
+    pub(super) fn wrong_type(&mut self, subject: &str, wanted: &str, node: &Node, place: Place) {
+        self.problems.error(at(node, place), "type", format!("{subject} must be {wanted}, not {}", node.kind())).hint(quote_hint(node));
+    }
+
+    /// The entries of a mapping whose keywords are done; of the others a problem is told here.
+    pub(super) fn keywords<'e>(&mut self, subject: &str, table: &Table, entries: &'e [Entry]) -> Vec<&'e Entry> {
+        entries.iter().filter(|entry| self.keyword(subject, table, entry)).collect()
+    }
+
+    fn keyword(&mut self, subject: &str, table: &Table, entry: &Entry) -> bool {
+        let key = &entry.key;
+        let of = if subject.is_empty() { String::new() } else { format!("{subject}: ") };
+        match standing(table, key) {
+            Some(Standing::Done) => true,
+            Some(Standing::Warned(why)) => {
+                self.problems.warning(entry.place, "not-honoured", format!("{of}`{key}` is not honoured: {why}"));
+                // Still handed on: what is not honoured may be recorded.
+                true
+            }
+            Some(Standing::Refused(why)) => {
+                self.problems.error(entry.place, "refused-keyword", format!("{of}`{key}` is not supported")).hint(why);
+                false
+            }
+            None => {
+                let names = table.iter().map(|(name, _)| *name);
+                self.problems.error(entry.place, "unknown-key", format!("{of}unknown key `{key}`")).suggest(key, names, None);
+                false
+            }
+        }
+    }
+
+    /// The entries, or a problem. `place` is the key's, for when there is no value.
+    pub(super) fn entries<'n>(&mut self, subject: &str, node: &'n Node, place: Place) -> Option<&'n [Entry]> {
+        let entries = node.entries();
+        if entries.is_none() {
+            self.wrong_type(subject, "a mapping", node, place);
+        }
+        entries
+    }
+
+    pub(super) fn text(&mut self, subject: &str, node: &Node, place: Place) -> Option<String> {
+        match node.as_str() {
+            Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
+            Some(_) => {
+                self.problems.error(node.place, "blank", format!("{subject} is blank"));
+                None
+            }
+            None => {
+                self.wrong_type(subject, "text", node, place);
+                None
+            }
+        }
+    }
+
+    pub(super) fn truth(&mut self, subject: &str, node: &Node, place: Place) -> Option<bool> {
+        let truth = node.as_bool();
+        if truth.is_none() {
+            self.wrong_type(subject, "true or false", node, place);
+        }
+        truth
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&mut self, subject: &str, node: &Node, place: Place) -> Vec<String> {
+        let Some(items) = node.items() else {
+            self.wrong_type(subject, "a list", node, place);
+            return Vec::new();
+        };
+        items.iter().filter_map(|item| self.text(&format!("an entry of {subject}"), item, place)).collect()
+    }
+
+    /// A text or a list of texts.
+    pub(super) fn text_or_texts(&mut self, subject: &str, node: &Node, place: Place) -> Vec<String> {
+        if node.as_str().is_some() { self.text(subject, node, place).into_iter().collect() } else { self.texts(subject, node, place) }
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(&mut self, subject: &str, words: &[(&'static str, T)], node: &Node, place: Place) -> Option<T> {
+        let given = self.text(subject, node, place)?;
+        let found = words.iter().find(|(word, _)| *word == given).map(|(_, value)| *value);
+        if found.is_none() {
+            let all = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+            let told =
+                self.problems.error(node.place, "unknown-value", format!("{subject} is `{}`, which is none of {all}", shorten(&given)));
+            told.suggest(&given, words.iter().map(|(word, _)| *word), None);
+        }
+        found
+    }
+}
+
+/// The value's place, or the key's when nothing stands there.
+pub(super) fn at(node: &Node, key: Place) -> Place {
+    if node.is_null() { key } else { node.place }
+}
+
+/// At most 80 characters of something given, for a message.
+pub(super) fn shorten(text: &str) -> String {
+    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(80).chain(['…']).collect() }
+}
+
+fn quote_hint(node: &Node) -> String {
+    match &node.value {
+        Value::Bool(_) | Value::Integer(_) | Value::Float(_) => "if text is meant, put it in quotes".to_owned(),
+        Value::Mapping(entries) if entries.len() == 1 => "text that contains `: ` must be in quotes".to_owned(),
+        Value::Null => "write a value, or remove the key".to_owned(),
+        Value::Mapping(_) | Value::Sequence(_) | Value::String(_) => "see the keyword in GitLab's reference of `.gitlab-ci.yml`".to_owned(),
+    }
+}

@@ -1,0 +1,68 @@
+//! `variables`.
+
+use super::fields::{Context, shorten};
+use crate::document::{Entry, Node, Place};
+use crate::pipeline::keyword;
+use crate::pipeline::spec::Variable;
+
+pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Place) -> Vec<Variable> {
+    let Some(entries) = context.entries(subject, node, place) else { return Vec::new() };
+    entries.iter().filter_map(|entry| variable(context, subject, entry)).collect()
+}
+
+fn variable(context: &mut Context, subject: &str, entry: &Entry) -> Option<Variable> {
+    let name = &entry.key;
+    if !is_name(name) {
+        let message = format!("{subject}: `{}` is no name of a variable", shorten(name));
+        context.problems.error(entry.place, "variable-name", message).hint("letters, digits and `_`, and no digit first");
+        return None;
+    }
+    let of = format!("{subject}: `{name}`");
+    let (value, raw) = match entry.value.entries() {
+        Some(fields) => described(context, &of, entry, fields)?,
+        None => (scalar(context, &of, &entry.value, entry.place)?, false),
+    };
+    Some(Variable { name: name.clone(), place: entry.place, value, raw })
+}
+
+fn described(context: &mut Context, of: &str, entry: &Entry, fields: &[Entry]) -> Option<(String, bool)> {
+    let (mut value, mut raw, mut options) = (None, false, None);
+    for field in context.keywords(of, keyword::VARIABLE, fields) {
+        let subject = format!("{of}: `{}`", field.key);
+        match field.key.as_str() {
+            "value" => value = Some((scalar(context, &subject, &field.value, field.place)?, field.value.place)),
+            "expand" => raw = !context.truth(&subject, &field.value, field.place)?,
+            "options" => options = Some(context.texts(&subject, &field.value, field.place)),
+            _ => {
+                context.text(&subject, &field.value, field.place);
+            }
+        }
+    }
+    let Some((value, place)) = value else {
+        // Without a value GitLab asks for one in its form; here it is given with `--variable`.
+        if options.is_some() {
+            context.problems.error(entry.place, "variable-value", format!("{of} has options but no value")).hint("add `value:`");
+        }
+        return options.is_none().then_some((String::new(), raw));
+    };
+    if let Some(options) = options.filter(|options| !options.contains(&value)) {
+        let message = format!("{of}: the value `{}` is not among its options", shorten(&value));
+        context.problems.error(place, "variable-value", message).suggest(&value, options.iter().map(String::as_str), None);
+    }
+    Some((value, raw))
+}
+
+fn scalar(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<String> {
+    let text = node.scalar_text();
+    if text.is_none() {
+        context.wrong_type(subject, "text, a number or a boolean", node, place);
+    }
+    text
+}
+
+/// What a shell can export.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.starts_with(|letter: char| letter.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}

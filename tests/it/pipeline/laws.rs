@@ -1,0 +1,128 @@
+//! Laws: reading never panics; a plan is acyclic and complete; a run always ends.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const STAGES: [&str; 3] = ["one", "two", "three"];
+const WHENS: [&str; 4] = ["on_success", "on_failure", "always", "manual"];
+
+/// Jobs with needs among those before them, never of a later stage.
+fn any_pipeline() -> impl Strategy<Value = String> {
+    let job = (
+        0..3usize,
+        0..4usize,
+        any::<Option<bool>>(),
+        proptest::option::of(proptest::collection::vec(any::<prop::sample::Index>(), 0..4)),
+        0..4u32,
+    );
+    proptest::collection::vec(job, 1..12).prop_map(|jobs| {
+        let mut text = format!("stages: [{}]\n", STAGES.join(", "));
+        let mut stages: Vec<usize> = Vec::new();
+        for (index, (stage, when, allow_failure, needs, parallel)) in jobs.into_iter().enumerate() {
+            let _ = write!(text, "j{index}: {{script: x, stage: {}, when: {}", STAGES[stage], WHENS[when]);
+            if let Some(allow) = allow_failure {
+                let _ = write!(text, ", allow_failure: {allow}");
+            }
+            if parallel > 1 {
+                let _ = write!(text, ", parallel: {parallel}");
+            }
+            if let Some(needs) = needs {
+                let possible: Vec<usize> = (0..index).filter(|other| stages[*other] <= stage).collect();
+                let names: BTreeSet<String> =
+                    needs.iter().filter(|_| !possible.is_empty()).map(|need| format!("j{}", need.get(&possible))).collect();
+                let _ = write!(text, ", needs: [{}]", names.into_iter().collect::<Vec<_>>().join(", "));
+            }
+            stages.push(stage);
+            text += "}\n";
+        }
+        text
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let reading = read(&bytes, &ReadOptions::default());
+        prop_assert!(reading.pipeline.is_some() || !reading.problems.is_empty());
+    }
+
+    #[test]
+    fn any_mixture_of_keywords_is_read_or_refused(
+        words in proptest::collection::vec(
+            prop::sample::select(vec![
+                "a:", "b:", " script: x", " needs: [a, b]", " stage: test", " when: manual", " rules:", "  - if: $A", "  - x", " variables:", "  A: $B", "  B: $A",
+                " parallel: 2", " environment: prod", " artifacts: x", " script: hms-deploy --env prod", "stages: [a, b]", "default:", " image: x", " timeout: 1h", "",
+            ]),
+            0..25,
+        )
+    ) {
+        let reading = reading(&words.join("\n"));
+        match reading.pipeline {
+            Some(pipeline) => { let _ = plan(&pipeline, &PlanInputs::default()); }
+            None => prop_assert!(reading.problems.iter().any(|problem| problem.severity == Severity::Error)),
+        }
+    }
+
+    #[test]
+    fn a_plan_is_acyclic_and_complete(text in any_pipeline()) {
+        let plan = planned(&text);
+        let names: BTreeSet<&JobName> = plan.jobs.iter().map(|job| &job.name).collect();
+        prop_assert_eq!(names.len(), plan.jobs.len(), "no name is there twice");
+        let mut done: BTreeSet<&JobName> = BTreeSet::new();
+        while done.len() < plan.jobs.len() {
+            let ready: Vec<&JobName> = plan.jobs.iter().filter(|job| !done.contains(&job.name))
+                .filter(|job| job.needs.iter().flatten().all(|need| done.contains(&need.job)))
+                .map(|job| &job.name).collect();
+            prop_assert!(!ready.is_empty(), "a cycle, or a need that is not there");
+            done.extend(ready);
+        }
+        for job in &plan.jobs {
+            prop_assert_eq!(&plan.stages[job.stage_index], &job.stage);
+            for need in job.needs.iter().flatten() {
+                prop_assert!(plan.job(&need.job).unwrap().stage_index <= job.stage_index);
+            }
+        }
+        let json = serde_json::to_string(&plan).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_run_always_ends(text in any_pipeline(), outcomes in proptest::collection::vec(0..3u8, 40), answers in any::<bool>(), pick in any::<prop::sample::Index>()) {
+        let mut world = World::new(planned(&text));
+        let mut turns = 0;
+        let mut ended = 0;
+        loop {
+            turns += 1;
+            prop_assert!(turns < 500, "it does not end");
+            world.step();
+            prop_assert!(world.step().is_empty(), "one answer holds all steps");
+            let running: Vec<JobName> = world.statuses.iter().filter(|(_, status)| **status == JobStatus::Running).map(|(job, _)| job.clone()).collect();
+            if !running.is_empty() {
+                let job = pick.get(&running).clone();
+                let status = [JobStatus::Success, JobStatus::Failed, JobStatus::Canceled][usize::from(outcomes[ended % outcomes.len()])];
+                ended += 1;
+                world.set(job.as_str(), status);
+                continue;
+            }
+            let gate = world.statuses.iter().find(|(_, status)| **status == JobStatus::Manual).map(|(job, _)| job.clone());
+            match gate.filter(|_| answers) {
+                Some(job) => {
+                    let opened = next(&world.plan, &|other| (world.statuses[other], *other == job));
+                    prop_assert!(opened.contains(&Step::Queue(job.clone())));
+                    world.set(job.as_str(), JobStatus::Running);
+                }
+                None => break,
+            }
+        }
+        // Whoever is left waits for a person, or for a stage that a person holds back.
+        let held = world.statuses.values().any(|status| *status == JobStatus::Manual);
+        for (job, status) in &world.statuses {
+            let settled = status.is_finished() || *status == JobStatus::Manual || (held && *status == JobStatus::Created);
+            prop_assert!(settled, "{} is {:?}", job, status);
+        }
+    }
+}
