@@ -1,0 +1,334 @@
+//! The order of an attempt, as GitLab Runner has it (`common/build.go executeScript`): artifacts of earlier jobs, script,
+//! `after_script`, artifacts of this one.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::artifacts::{self, ArtifactError, Collected};
+use super::counts::sum_of;
+use super::log::Log;
+use super::mask::Secrets;
+use super::record::{ArtifactCounts, ExitRecord};
+use super::shell::{Shell, echo_of, is_variable_name, script_text, title_of};
+use super::signals::Signals;
+use super::spec::KeeperSpec;
+use super::stage::{Launch, ShellEnd, StageEnd, Stopped, run_stage};
+use crate::event::{AttemptResult, FailureReason, TestCounts, When};
+
+/// A timeout is not longer than this: ten years.
+const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
+/// A command in a sentence is cut here, in characters.
+const COMMAND_LENGTH: usize = 120;
+
+/// An attempt being carried out.
+pub(super) struct Attempt<'a> {
+    spec: &'a KeeperSpec,
+    signals: Signals,
+    log: Log,
+    secrets: &'a Secrets,
+    shell: Shell,
+    environment: Vec<(String, String)>,
+    exports: Vec<(String, String)>,
+    warnings: Vec<String>,
+    artifacts: ArtifactCounts,
+    tests: Option<TestCounts>,
+}
+
+/// How the script ended.
+struct Outcome {
+    result: AttemptResult,
+    failure: Option<FailureReason>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    took: Duration,
+    message: Option<String>,
+}
+
+impl Outcome {
+    fn of(result: AttemptResult, failure: Option<FailureReason>, message: String) -> Self {
+        Self { result, failure, exit_code: None, signal: None, took: Duration::ZERO, message: Some(message) }
+    }
+
+    fn system_failure(message: String) -> Self {
+        Self::of(AttemptResult::Failed, Some(FailureReason::RunnerSystemFailure), message)
+    }
+
+    fn timed_out(&self) -> bool {
+        self.failure == Some(FailureReason::JobExecutionTimeout)
+    }
+}
+
+impl<'a> Attempt<'a> {
+    /// Gets everything ready that needs no shell.
+    pub(super) fn new(spec: &'a KeeperSpec, signals: Signals, log: Log, secrets: &'a Secrets) -> Self {
+        let path = spec.base_environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path.as_str());
+        let mut attempt = Self {
+            spec,
+            signals,
+            log,
+            secrets,
+            shell: Shell::find(path),
+            environment: Vec::new(),
+            exports: Vec::new(),
+            warnings: Vec::new(),
+            artifacts: ArtifactCounts::default(),
+            tests: None,
+        };
+        let mut own = Vec::new();
+        if let Some(socket) = &spec.socket {
+            own.push(("HMS_ATTEMPT_SOCKET".to_owned(), socket.to_string_lossy().into_owned()));
+        }
+        if let Some(token) = &spec.token {
+            own.push(("HMS_ATTEMPT_TOKEN".to_owned(), token.clone()));
+        }
+        attempt.environment = attempt.usable(spec.base_environment.iter());
+        attempt.exports = attempt.environment.clone();
+        let variables = attempt.usable(spec.variables.iter());
+        attempt.exports.extend(variables);
+        attempt.exports.extend(own.iter().cloned());
+        attempt.environment.extend(own);
+        attempt.environment.push((spec.attempt.mark(), "1".to_owned()));
+        attempt
+    }
+
+    /// Carries it out, and says how it ended.
+    pub(super) fn run(mut self) -> ExitRecord {
+        let tracked = if self.spec.artifacts.untracked { artifacts::snapshot(&self.spec.checkout).map(Some) } else { Ok(None) };
+        let mut outcome = match tracked.and_then(|tracked| self.restore_inputs().map(|()| tracked)) {
+            Ok(tracked) => {
+                let outcome = self.script();
+                self.after(outcome, tracked.as_ref())
+            }
+            Err(ArtifactError::Stopped) => Outcome::of(AttemptResult::Canceled, None, "canceled before the script began".to_owned()),
+            Err(error) => Outcome::system_failure(format!("the artifacts of earlier jobs cannot be put in place: {error}")),
+        };
+        self.end_strays();
+        let counted = self.log.take_counts();
+        self.warnings.extend(self.log.loss());
+        outcome.message = outcome.message.map(|message| self.log.clean(&message));
+        if let Some(message) = &outcome.message {
+            self.log.say(message);
+        }
+        ExitRecord {
+            format: 1,
+            attempt: self.spec.attempt.clone(),
+            result: outcome.result,
+            exit_code: outcome.exit_code,
+            signal: outcome.signal,
+            failure_reason: outcome.failure,
+            duration_ms: u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+            message: outcome.message,
+            artifacts: self.artifacts,
+            tests: self.tests.or(counted),
+            warnings: self.warnings.iter().map(|warning| self.log.clean(warning)).collect(),
+        }
+    }
+
+    /// Variables that a shell can take; the others are a warning.
+    fn usable<'b>(&mut self, variables: impl Iterator<Item = &'b (String, String)>) -> Vec<(String, String)> {
+        let mut usable = Vec::new();
+        for (name, value) in variables {
+            if is_variable_name(name) && !value.contains('\0') {
+                usable.push((name.clone(), value.clone()));
+            } else {
+                self.warn(format!("the variable `{name}` is left out: no shell can export it"));
+            }
+        }
+        usable
+    }
+
+    fn warn(&mut self, warning: String) {
+        self.log.say(&format!("warning: {warning}"));
+        self.warnings.push(warning);
+    }
+
+    fn restore_inputs(&mut self) -> Result<(), ArtifactError> {
+        let mut count = 0;
+        for tree in &self.spec.inputs {
+            let signals = &mut self.signals;
+            count += artifacts::restore(tree, &self.spec.checkout, &mut || signals.cancels() == 0)?;
+        }
+        if !self.spec.inputs.is_empty() {
+            self.log.say(&format!("{count} files of earlier jobs are in place"));
+        }
+        if self.signals.cancels() > 0 { Err(ArtifactError::Stopped) } else { Ok(()) }
+    }
+
+    fn stage(&mut self, entries: &[String], exports: &[(String, String)], limit_ms: u64) -> std::io::Result<StageEnd> {
+        let launch = Launch {
+            shell: &self.shell,
+            text: &script_text(exports, &self.spec.checkout, entries),
+            environment: &self.environment,
+            folder: &self.spec.checkout,
+            limit: Duration::from_millis(limit_ms).min(LONGEST),
+            cancel_grace: Duration::from_millis(self.spec.cancel_grace_ms).min(LONGEST),
+        };
+        self.log.follow(entries.iter().map(|entry| echo_of(entry).unwrap_or_default()));
+        let ended = run_stage(&launch, &mut self.signals, &mut self.log)?;
+        if !ended.left.is_empty() {
+            let pids: Vec<String> = ended.left.iter().map(u32::to_string).collect();
+            self.warn(format!("these processes could not be ended: {}", pids.join(", ")));
+        }
+        Ok(ended)
+    }
+
+    fn script(&mut self) -> Outcome {
+        let spec = self.spec;
+        let exports = self.exports.clone();
+        let ended = match self.stage(&spec.script, &exports, spec.timeout_ms) {
+            Ok(ended) => ended,
+            Err(error) => return Outcome::system_failure(format!("the shell {} cannot be started: {error}", self.shell.program.display())),
+        };
+        let place = self.place();
+        let (exit_code, signal) = match ended.end {
+            ShellEnd::Exited(code) => (Some(code), None),
+            ShellEnd::Signaled(signal) => (None, Some(signal)),
+            ShellEnd::Unknown => (None, None),
+        };
+        let (result, failure, message) = match (ended.stopped, ended.end) {
+            (Stopped::TimedOut { running }, _) => {
+                let running = running.map(|command| format!(" while `{}` ran", self.shorten(&command))).unwrap_or_default();
+                let message =
+                    format!("took longer than {} and was ended{running}{}", seconds(spec.timeout_ms), place.replacen(": ", " in ", 1));
+                (AttemptResult::Failed, Some(FailureReason::JobExecutionTimeout), Some(message))
+            }
+            (Stopped::Canceled, _) => (AttemptResult::Canceled, None, Some(format!("canceled{}", place.replacen(": ", " in ", 1)))),
+            (Stopped::No, ShellEnd::Exited(0)) => (AttemptResult::Success, None, None),
+            (Stopped::No, ShellEnd::Exited(code)) => {
+                (AttemptResult::Failed, Some(FailureReason::ScriptFailure), Some(format!("failed with exit code {code}{place}")))
+            }
+            (Stopped::No, ShellEnd::Signaled(signal)) => {
+                let message = format!("killed by signal {signal} (exit code {}){place}", 128 + signal);
+                (AttemptResult::Failed, Some(FailureReason::ScriptFailure), Some(message))
+            }
+            (Stopped::No, ShellEnd::Unknown) => {
+                (AttemptResult::Failed, Some(FailureReason::RunnerSystemFailure), Some("nobody knows how the shell ended".to_owned()))
+            }
+        };
+        Outcome { result, failure, exit_code, signal, took: ended.took, message }
+    }
+
+    /// Which entry of the script ran last, as the end of a sentence; empty when none was seen to begin.
+    fn place(&self) -> String {
+        let entries = &self.spec.script;
+        let Some(number) = self.log.entry() else { return String::new() };
+        let title = number.checked_sub(1).and_then(|index| entries.get(index)).and_then(|entry| title_of(entry)).unwrap_or_default();
+        format!(": line {number} of {}, `{}`", entries.len(), self.shorten(&title))
+    }
+
+    /// Masked before it is cut: half a secret is not found any more.
+    fn shorten(&self, command: &str) -> String {
+        let masked = self.secrets.mask(command);
+        let mut short: String = masked.chars().take(COMMAND_LENGTH).collect();
+        if short.len() < masked.len() {
+            short.push('…');
+        }
+        short
+    }
+
+    /// What comes after the script: `after_script`, reports, artifacts. Nothing of it after a timeout or a second cancel.
+    fn after(&mut self, mut outcome: Outcome, tracked: Option<&HashSet<PathBuf>>) -> Outcome {
+        if outcome.timed_out() || self.signals.cancels() > 1 {
+            return outcome;
+        }
+        let canceled_before = self.signals.cancels();
+        self.after_script(outcome.result);
+        if self.signals.cancels() == canceled_before
+            && let Err(error) = self.keep_artifacts(outcome.result, tracked)
+        {
+            let message = format!("the artifacts cannot be kept: {error}");
+            if outcome.result == AttemptResult::Success {
+                let failed = Outcome::system_failure(message);
+                outcome = Outcome { exit_code: outcome.exit_code, took: outcome.took, ..failed };
+            } else {
+                self.warn(message);
+            }
+        }
+        let canceled = self.signals.cancels() > canceled_before;
+        if canceled && (outcome.result == AttemptResult::Success || outcome.failure == Some(FailureReason::RunnerSystemFailure)) {
+            outcome.result = AttemptResult::Canceled;
+            outcome.failure = None;
+            outcome.message = Some("canceled after the script had ended".to_owned());
+        }
+        outcome
+    }
+
+    fn after_script(&mut self, result: AttemptResult) {
+        let spec = self.spec;
+        if spec.after_script.is_empty() {
+            return;
+        }
+        let status = match result {
+            AttemptResult::Success => "success",
+            AttemptResult::Failed | AttemptResult::Interrupted => "failed",
+            AttemptResult::Canceled => "canceled",
+        };
+        let mut exports = self.exports.clone();
+        exports.push(("CI_JOB_STATUS".to_owned(), status.to_owned()));
+        self.log.say("after_script");
+        let ended = self.stage(&spec.after_script, &exports, spec.after_script_timeout_ms);
+        let trouble = match ended {
+            Err(error) => format!("cannot be started: {error}"),
+            Ok(StageEnd { stopped: Stopped::TimedOut { .. }, .. }) => format!("took longer than {}", seconds(spec.after_script_timeout_ms)),
+            Ok(StageEnd { stopped: Stopped::Canceled, .. }) => "was canceled".to_owned(),
+            Ok(StageEnd { end: ShellEnd::Exited(0), .. }) => return,
+            Ok(StageEnd { end: ShellEnd::Exited(code), .. }) => format!("failed with exit code {code}"),
+            Ok(StageEnd { end: ShellEnd::Signaled(signal), .. }) => format!("was killed by signal {signal}"),
+            Ok(StageEnd { end: ShellEnd::Unknown, .. }) => "ended nobody knows how".to_owned(),
+        };
+        self.warn(format!("after_script {trouble}; the job's result stays"));
+    }
+
+    fn keep_artifacts(&mut self, result: AttemptResult, tracked: Option<&HashSet<PathBuf>>) -> Result<(), ArtifactError> {
+        let spec = self.spec;
+        let wanted = match spec.artifacts.when {
+            When::Always => true,
+            When::OnSuccess => result == AttemptResult::Success,
+            When::OnFailure => result != AttemptResult::Success,
+            When::Never | When::Manual => false,
+        };
+        let seen = self.signals.cancels();
+        if wanted && (!spec.artifacts.paths.is_empty() || tracked.is_some()) {
+            let manifest = spec.attempt_folder.join("artifacts.json");
+            let signals = &mut self.signals;
+            let go_on = &mut || signals.cancels() == seen;
+            let kept = artifacts::collect(&spec.artifacts, &spec.checkout, tracked, &spec.artifacts_folder, &manifest, go_on)?;
+            let counts = kept.counts;
+            self.log.say(&format!("artifacts: {} files, {} links, {} bytes kept", counts.files, counts.links, counts.bytes));
+            self.take(kept);
+        }
+        if !spec.artifacts.reports_junit.is_empty() {
+            let signals = &mut self.signals;
+            let go_on = &mut || signals.cancels() == seen;
+            let folder = spec.attempt_folder.join("junit");
+            let kept = artifacts::copy_reports(&spec.artifacts.reports_junit, &spec.checkout, &folder, go_on)?;
+            self.take(kept);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, kept: Collected) {
+        self.artifacts.files += kept.counts.files;
+        self.artifacts.links += kept.counts.links;
+        self.artifacts.bytes += kept.counts.bytes;
+        self.artifacts.refused += kept.counts.refused;
+        self.artifacts.reports += kept.counts.reports;
+        self.tests = sum_of(self.tests, kept.tests);
+        for warning in kept.warnings {
+            self.warn(warning);
+        }
+    }
+
+    /// What bears the mark and does not descend from here was started by somebody else in the job's name; it ends too.
+    fn end_strays(&mut self) {
+        for name in super::sweep::sweep(&self.spec.attempt, &[]) {
+            self.warn(format!("this process of the job could not be ended: {}", name.pid));
+        }
+    }
+}
+
+fn seconds(milliseconds: u64) -> String {
+    let time = Duration::from_millis(milliseconds);
+    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{milliseconds} ms") }
+}
