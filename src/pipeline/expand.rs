@@ -34,6 +34,9 @@ pub(super) fn all<'a>(
     definitions: &[Definition<'a>],
     fixed: &impl Fn(&str) -> Option<&'a str>,
 ) -> Result<BTreeMap<String, String>, Unexpandable> {
+    if !definitions.iter().any(|definition| definition.value.contains(['$', '%'])) {
+        return Ok(definitions.iter().map(|definition| (definition.name.to_owned(), definition.value.to_owned())).collect());
+    }
     let index: HashMap<&str, usize> = definitions.iter().enumerate().map(|(at, definition)| (definition.name, at)).collect();
     let edges: Vec<Vec<usize>> = definitions.iter().map(|definition| references(definition, &index)).collect();
     let (order, cycles) = graph::order(&edges);

@@ -16,7 +16,7 @@ use super::spec::{Action, EnvironmentSpec, JobSpec, Line, Pipeline, Variable};
 /// More jobs than a plan may have after `parallel`, more needs, more text: a small file can ask for very much of each.
 const JOB_LIMIT: usize = 20_000;
 const NEED_LIMIT: usize = 1_000_000;
-const TEXT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+const TEXT_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 const VARIABLE_PRICE_BYTES: usize = 64;
 
 /// What is known of a run before it starts.
@@ -34,7 +34,9 @@ pub struct PlanInputs {
 /// When a job needs one that its rules leave out, when variables name each other in a circle, or when the plan would be larger
 /// than any honest one.
 pub fn plan(pipeline: &Pipeline, inputs: &PlanInputs) -> Result<Plan, Vec<Problem>> {
-    let mut planner = Planner { pipeline, inputs, problems: Problems::default(), text_bytes: 0, told: BTreeSet::new() };
+    let given = inputs.variables.iter().map(|(name, value)| name.len() + value.len() + VARIABLE_PRICE_BYTES);
+    let shared_bytes = written_bytes(&pipeline.variables) + given.sum::<usize>();
+    let mut planner = Planner { pipeline, inputs, shared_bytes, problems: Problems::default(), text_bytes: 0, told: BTreeSet::new() };
     let plan = planner.plan();
     if planner.problems.has_errors() { Err(planner.problems.into_sorted()) } else { Ok(plan) }
 }
@@ -42,6 +44,8 @@ pub fn plan(pipeline: &Pipeline, inputs: &PlanInputs) -> Result<Plan, Vec<Proble
 struct Planner<'p> {
     pipeline: &'p Pipeline,
     inputs: &'p PlanInputs,
+    /// What the variables that every job gets come to.
+    shared_bytes: usize,
     problems: Problems,
     text_bytes: usize,
     /// Variables of which a problem was told; a global one would be told with every job.
@@ -181,11 +185,9 @@ impl<'p> Planner<'p> {
         self.spend(bytes, spec.place)
     }
 
-    /// What the variables of a job come to; each has a price beside its text, or very many short ones would cost nothing.
+    /// What the variables of a job come to.
     fn variable_bytes(&self, spec: &JobSpec) -> usize {
-        let written = self.pipeline.variables.iter().chain(&spec.variables).map(|variable| variable.name.len() + variable.value.len());
-        let given = self.inputs.variables.iter().map(|(name, value)| name.len() + value.len());
-        written.chain(given).map(|bytes| bytes + VARIABLE_PRICE_BYTES).sum()
+        self.shared_bytes + written_bytes(&spec.variables)
     }
 
     fn spend(&mut self, bytes: usize, place: Place) -> bool {
@@ -304,6 +306,11 @@ impl<'p> Planner<'p> {
             action: spec.action.as_str().to_owned(),
         }
     }
+}
+
+/// What variables come to; each has a price beside its text, or very many short ones would cost nothing.
+fn written_bytes(variables: &[Variable]) -> usize {
+    variables.iter().map(|variable| variable.name.len() + variable.value.len() + VARIABLE_PRICE_BYTES).sum()
 }
 
 /// What is said wins, the rule's over the job's. Else a manual job is optional when the job says `manual` (unless it is a gate
