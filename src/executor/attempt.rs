@@ -33,6 +33,8 @@ pub(super) struct Attempt<'a> {
     warnings: Vec<String>,
     artifacts: ArtifactCounts,
     tests: Option<TestCounts>,
+    /// How many of the cancels that were asked for have had their effect.
+    cancels_heeded: usize,
 }
 
 /// How the script ended.
@@ -74,6 +76,7 @@ impl<'a> Attempt<'a> {
             warnings: Vec::new(),
             artifacts: ArtifactCounts::default(),
             tests: None,
+            cancels_heeded: 0,
         };
         let mut own = Vec::new();
         if let Some(socket) = &spec.socket {
@@ -163,9 +166,11 @@ impl<'a> Attempt<'a> {
             folder: &self.spec.checkout,
             limit: Duration::from_millis(limit_ms).min(LONGEST),
             cancel_grace: Duration::from_millis(self.spec.cancel_grace_ms).min(LONGEST),
+            cancels_heeded: self.cancels_heeded,
         };
         self.log.follow(entries.iter().map(|entry| echo_of(entry).unwrap_or_default()));
         let ended = run_stage(&launch, &mut self.signals, &mut self.log)?;
+        self.cancels_heeded = ended.cancels_heeded;
         if !ended.left.is_empty() {
             let pids: Vec<String> = ended.left.iter().map(u32::to_string).collect();
             self.warn(format!("these processes could not be ended: {}", pids.join(", ")));
@@ -232,9 +237,11 @@ impl<'a> Attempt<'a> {
         if outcome.timed_out() || self.signals.cancels() > 1 {
             return outcome;
         }
-        let canceled_before = self.signals.cancels();
-        self.after_script(outcome.result);
-        if self.signals.cancels() == canceled_before
+        let heeded = self.cancels_heeded;
+        if self.signals.cancels() == heeded {
+            self.after_script(outcome.result);
+        }
+        if self.signals.cancels() == heeded
             && let Err(error) = self.keep_artifacts(outcome.result, tracked)
         {
             let message = format!("the artifacts cannot be kept: {error}");
@@ -245,7 +252,7 @@ impl<'a> Attempt<'a> {
                 self.warn(message);
             }
         }
-        let canceled = self.signals.cancels() > canceled_before;
+        let canceled = self.signals.cancels() > heeded;
         if canceled && (outcome.result == AttemptResult::Success || outcome.failure == Some(FailureReason::RunnerSystemFailure)) {
             outcome.result = AttemptResult::Canceled;
             outcome.failure = None;
@@ -288,11 +295,11 @@ impl<'a> Attempt<'a> {
             When::OnFailure => result != AttemptResult::Success,
             When::Never | When::Manual => false,
         };
-        let seen = self.signals.cancels();
+        let heeded = self.cancels_heeded;
         if wanted && (!spec.artifacts.paths.is_empty() || tracked.is_some()) {
             let manifest = spec.attempt_folder.join("artifacts.json");
             let signals = &mut self.signals;
-            let go_on = &mut || signals.cancels() == seen;
+            let go_on = &mut || signals.cancels() == heeded;
             let kept = artifacts::collect(&spec.artifacts, &spec.checkout, tracked, &spec.artifacts_folder, &manifest, go_on)?;
             let counts = kept.counts;
             self.log.say(&format!("artifacts: {} files, {} links, {} bytes kept", counts.files, counts.links, counts.bytes));
@@ -300,7 +307,7 @@ impl<'a> Attempt<'a> {
         }
         if !spec.artifacts.reports_junit.is_empty() {
             let signals = &mut self.signals;
-            let go_on = &mut || signals.cancels() == seen;
+            let go_on = &mut || signals.cancels() == heeded;
             let folder = spec.attempt_folder.join("junit");
             let kept = artifacts::copy_reports(&spec.artifacts.reports_junit, &spec.checkout, &folder, go_on)?;
             self.take(kept);

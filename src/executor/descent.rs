@@ -54,10 +54,14 @@ pub(super) fn name_below(root: u32, pid: u32) -> Option<ProcessName> {
     store::ancestors(pid).contains(&root).then_some(name)
 }
 
-/// What runs deepest below `root`, as its command line; none when nothing does. Not masked.
+/// What runs deepest below `root`, as its command line; none when nothing does, or only `root`'s own subshells. Not masked.
 pub(super) fn running_command(root: u32) -> Option<String> {
     let deepest = descendants(root).into_iter().rev().find(|pid| store::name_of(*pid).is_some())?;
-    let line = fs::read(format!("/proc/{deepest}/cmdline")).ok()?;
+    command_line(deepest).filter(|line| Some(line) != command_line(root).as_ref())
+}
+
+fn command_line(pid: u32) -> Option<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let words: Vec<_> = line.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(String::from_utf8_lossy).collect();
     (!words.is_empty()).then(|| words.join(" "))
 }

@@ -78,6 +78,9 @@ fn keep() -> Result<(), KeeperError> {
 }
 
 fn prepare(spec: &KeeperSpec) -> Result<(Log, Rc<Secrets>), String> {
+    if spec.script.iter().all(|entry| entry.trim().is_empty()) {
+        return Err("the script is empty, and a success must be earned".to_owned());
+    }
     let values = spec.masks.iter().chain(&spec.token).map(String::as_str);
     let secrets = Rc::new(Secrets::new(values).map_err(|error| format!("the masked values cannot be masked: {error}"))?);
     let path = log_path(&spec.attempt_folder);

@@ -14,14 +14,21 @@ use crate::event::TestCounts;
 /// What begins a line of hms's own in a log (`docs/decisions.md` 3.6).
 const OWN_LINE: &str = "\u{1b}[36mhms:\u{1b}[0m ";
 
+/// What of the job's output may still be written.
+#[derive(Debug, Clone, Copy)]
+enum Room {
+    Endless,
+    Bytes(u64),
+    Full,
+}
+
 /// A log being written.
 pub(super) struct Log {
     file: File,
     masker: Masker,
     secrets: Rc<Secrets>,
     shown: Vec<u8>,
-    /// Bytes of the job that may still be written; none for no end.
-    room: Option<u64>,
+    room: Room,
     limit: u64,
     line_open: bool,
     lost_bytes: u64,
@@ -42,7 +49,7 @@ impl Log {
             masker: Masker::new(Rc::clone(&secrets)),
             secrets,
             shown: Vec::new(),
-            room: limit,
+            room: limit.map_or(Room::Endless, Room::Bytes),
             limit: limit.unwrap_or(u64::MAX),
             line_open: false,
             lost_bytes: 0,
@@ -114,21 +121,22 @@ impl Log {
         if let Some(progress) = self.progress.as_mut() {
             progress.push(shown);
         }
+        let whole = u64::try_from(shown.len()).unwrap_or(u64::MAX);
         match self.room {
-            None => self.write(shown),
-            Some(0) => return,
-            Some(room) => {
-                let length = usize::try_from(room).unwrap_or(usize::MAX).min(shown.len());
-                let part = shown.get(..length).unwrap_or_default();
-                self.write(part);
-                self.room = Some(room - u64::try_from(length).unwrap_or(room));
-                if length < shown.len() || self.room == Some(0) {
-                    self.room = Some(0);
-                    self.line_open = part.last() != Some(&b'\n');
-                    self.say(&format!("the log has reached {} bytes; the rest of the job's output is left out", self.limit));
-                    return;
-                }
+            Room::Endless => self.write(shown),
+            Room::Bytes(room) if whole <= room => {
+                self.room = Room::Bytes(room - whole);
+                self.write(shown);
             }
+            Room::Bytes(room) => {
+                let part = shown.get(..usize::try_from(room).unwrap_or(usize::MAX)).unwrap_or_default();
+                self.write(part);
+                self.line_open = part.last().map_or(self.line_open, |last| *last != b'\n');
+                self.room = Room::Full;
+                self.say(&format!("the log has reached {} bytes; the rest of the job's output is left out", self.limit));
+                return;
+            }
+            Room::Full => return,
         }
         self.line_open = *last != b'\n';
     }
@@ -180,6 +188,7 @@ mod tests {
 
     #[test]
     fn a_log_that_is_full_says_so_once_and_still_takes_our_own_lines() {
+        assert_eq!(logged(Some(3), |log| log.push(b"ab\n")), "ab\n");
         let text = logged(Some(5), |log| {
             log.push(b"ab\n");
             log.push(b"cdefgh\n");

@@ -9,6 +9,8 @@ use std::rc::Rc;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 
+use super::variants::variants;
+
 /// What stands in place of a secret, as GitLab has it.
 const MASK: &[u8] = b"[MASKED]";
 /// GitLab's least length of a masked value.
@@ -89,7 +91,7 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    /// Takes the values, and each line of those that have several.
+    /// Takes the values, each line of those that have several, and the forms in which they turn up by accident.
     ///
     /// # Errors
     /// When there are too many or too long ones for one automaton.
@@ -103,6 +105,9 @@ impl Secrets {
             if whole.contains('\n') {
                 let lines = whole.lines().map(str::trim).filter(|line| line.len() >= LEAST_BYTES);
                 patterns.extend(lines.map(|line| line.as_bytes().to_vec()));
+            }
+            if whole.len() >= LEAST_BYTES {
+                patterns.extend(variants(whole));
             }
         }
         patterns.sort();
@@ -273,6 +278,12 @@ mod tests {
         let secrets = Secrets::new(["abcdefgh", "efghijkl"]).unwrap();
         assert_eq!(secrets.mask("<abcdefghijkl>"), "<[MASKED]>");
         assert_eq!(secrets.mask("abcdefghabcdefgh"), "[MASKED][MASKED]");
+    }
+
+    #[test]
+    fn a_secret_in_base64_is_a_secret() {
+        let secrets = Secrets::new(["hunter2-hunter2"]).unwrap();
+        assert_eq!(secrets.mask("Basic dXNlcjpodW50ZXIyLWh1bnRlcjIh"), "Basic dXNlcjp[MASKED]Ih");
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod spec;
 mod stage;
 mod start;
 mod sweep;
+mod variants;
 
 pub use error::ExecutorError;
 pub use keeper::keeper_main;

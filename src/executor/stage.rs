@@ -40,6 +40,8 @@ pub(super) struct Launch<'a> {
     pub(super) limit: Duration,
     /// How long it has after a cancel.
     pub(super) cancel_grace: Duration,
+    /// How many cancels were heeded before; one that came since, even before the shell began, is heeded here.
+    pub(super) cancels_heeded: usize,
 }
 
 /// How a shell ended.
@@ -77,6 +79,8 @@ pub(super) struct StageEnd {
     pub(super) took: Duration,
     /// Processes that could not be ended, by pid.
     pub(super) left: Vec<u32>,
+    /// How many cancels have been heeded now; not among them those that came after the shell's end.
+    pub(super) cancels_heeded: usize,
 }
 
 /// Runs one shell to its end.
@@ -88,8 +92,8 @@ pub(super) fn run_stage(launch: &Launch<'_>, signals: &mut Signals, log: &mut Lo
     let mut stage = Stage { output: Some(reader), buffer: vec![0; CHUNK], shell, end: None, left: Left::Some };
     let started = Instant::now();
     let deadline = started + launch.limit;
-    let canceled_before = signals.cancels();
-    let mut canceled_seen = canceled_before;
+    let mut cancels_seen = launch.cancels_heeded;
+    let mut cancels_heeded = launch.cancels_heeded;
     let mut stopped = Stopped::No;
     let mut ending: Option<Ending> = None;
     let mut took = None;
@@ -106,13 +110,17 @@ pub(super) fn run_stage(launch: &Launch<'_>, signals: &mut Signals, log: &mut Lo
         if took.is_some() && stage.left == Left::None {
             break;
         }
-        let canceled = signals.cancels();
-        if canceled > canceled_seen {
-            canceled_seen = canceled;
-            if stopped == Stopped::No && took.is_none() {
-                stopped = Stopped::Canceled;
+        let cancels = signals.cancels();
+        if cancels > cancels_seen {
+            cancels_seen = cancels;
+            // Once the shell has ended, a cancel only hastens here; what comes next is still to heed it.
+            if took.is_none() {
+                cancels_heeded = cancels;
+                if stopped == Stopped::No {
+                    stopped = Stopped::Canceled;
+                }
             }
-            let grace = if canceled > 1 { Duration::ZERO } else { launch.cancel_grace };
+            let grace = if cancels > 1 { Duration::ZERO } else { launch.cancel_grace };
             ending.get_or_insert_with(|| Ending::new(grace)).hasten(grace);
         }
         if took.is_none() && stopped == Stopped::No && Instant::now() >= deadline {
@@ -134,7 +142,13 @@ pub(super) fn run_stage(launch: &Launch<'_>, signals: &mut Signals, log: &mut Lo
     }
     log.finish();
     let left = if stage.left == Left::None { Vec::new() } else { descendants(std::process::id()) };
-    Ok(StageEnd { end: stage.end.unwrap_or(ShellEnd::Unknown), stopped, took: took.unwrap_or_else(|| started.elapsed()), left })
+    Ok(StageEnd {
+        end: stage.end.unwrap_or(ShellEnd::Unknown),
+        stopped,
+        took: took.unwrap_or_else(|| started.elapsed()),
+        left,
+        cancels_heeded,
+    })
 }
 
 /// Whether this process has children.

@@ -65,7 +65,8 @@ impl NodeSummaries {
             if !self.begins_a_line(found.start()) {
                 continue;
             }
-            let text = self.window.get(found.start()..).unwrap_or_default();
+            let rest = self.window.get(found.start()..).unwrap_or_default();
+            let text = rest.get(..LONGEST).unwrap_or(rest);
             match read_summary(text) {
                 Reading::Whole(counts, length) => {
                     self.counts = Some(self.counts.map_or(counts, |before| sum(before, counts)));
@@ -88,11 +89,13 @@ impl NodeSummaries {
         }
     }
 
+    /// Whether nothing but colours stands before it on its line; looks back [`BEFORE`] bytes and no further.
     fn begins_a_line(&self, at: usize) -> bool {
-        let before = self.window.get(..at).unwrap_or_default();
+        let from = at.saturating_sub(BEFORE);
+        let before = self.window.get(from..at).unwrap_or_default();
         let line = match before.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => before.get(end + 1..).unwrap_or_default(),
-            None if self.at_start => before,
+            None if self.at_start && from == 0 => before,
             None => return false,
         };
         plain(line).is_empty()

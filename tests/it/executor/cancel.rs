@@ -126,3 +126,37 @@ fn what_a_killed_keeper_left_is_found_and_ended() {
     { stranger }.wait().unwrap();
     assert_eq!(sweep(&bench.spec.attempt, &[]), []);
 }
+
+#[test]
+fn a_job_that_kills_its_keeper_has_no_success() {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let bench = Bench::new(&["kill -9 $PPID; touch on; sleep 306"]);
+    let mut running = bench.start();
+    running.started.child.wait().unwrap();
+    wait_for("the job goes on", || bench.checkout("on").exists());
+    assert_eq!(bench.state(), KeeperState::Gone);
+    let names = bench.marked();
+    assert!(!names.is_empty());
+    assert_eq!(sweep(&bench.spec.attempt, &[]), []);
+    all_gone(&names);
+}
+
+#[test]
+fn a_cancel_at_the_very_beginning_is_heard() {
+    for _ in 0..10 {
+        let bench = Bench::new(&["sleep 307"]);
+        let running = bench.start();
+        running.cancel();
+        assert_eq!(running.end().record.result, AttemptResult::Canceled);
+    }
+}
+
+#[test]
+fn a_cancel_while_leftovers_are_ended_is_no_success() {
+    let stubborn = "(trap 'echo asked' TERM; touch armed; while true; do sleep 0.02 || true; done) &";
+    let bench = Bench::new(&[stubborn, "while ! [ -e armed ]; do sleep 0.01; done"]);
+    let running = bench.start();
+    running.shows("\nasked\n").cancel();
+    let ended = running.end();
+    assert_eq!((ended.record.result, ended.record.exit_code), (AttemptResult::Canceled, Some(0)), "{:?}", ended.record);
+}

@@ -149,6 +149,7 @@ fn what_cannot_be_carried_out_is_the_systems_failure() {
     let bench = Bench::new(&["true"]);
     std::fs::remove_dir(&bench.spec.checkout).unwrap();
     bench.run().is(FAILED, None, Some(FailureReason::RunnerSystemFailure));
+    Bench::new(&[]).run().is(FAILED, None, Some(FailureReason::RunnerSystemFailure));
     let bench = Bench::new(&["true"]).with(|spec| spec.inputs = vec!["/nowhere/at/all".into()]);
     bench.run().is(FAILED, None, Some(FailureReason::RunnerSystemFailure));
 }
