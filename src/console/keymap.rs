@@ -14,18 +14,9 @@ pub(crate) enum Action {
     NextMatch,
     PreviousMatch,
     NextError,
-    Follow,
-    Wrap,
+    Move(Move),
     Zoom,
     Focus,
-    Up,
-    Down,
-    Left,
-    Right,
-    PageUp,
-    PageDown,
-    Top,
-    Bottom,
     Help,
     Leave,
     Suspend,
@@ -35,6 +26,21 @@ pub(crate) enum Action {
     Yes,
     Erase,
     Clear,
+}
+
+/// How the window over a log moves, or the selection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Move {
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    Top,
+    Bottom,
+    Follow,
+    Wrap,
 }
 
 /// Where a key is pressed.
@@ -104,13 +110,7 @@ const NOT_FIELD: &[Context] = &[Context::Screen, Context::Question, Context::Hel
 const EVERYWHERE: &[Context] = &[Context::Screen, Context::Field, Context::Question, Context::Help];
 const DIALOGS: &[Context] = &[Context::Field, Context::Question, Context::Help];
 
-const fn bind(
-    keys: &'static [Key],
-    action: Action,
-    contexts: &'static [Context],
-    hint: &'static str,
-    help: &'static str,
-) -> Binding {
+const fn bind(keys: &'static [Key], action: Action, contexts: &'static [Context], hint: &'static str, help: &'static str) -> Binding {
     Binding { keys, action, contexts, hint, help }
 }
 
@@ -126,25 +126,49 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(&[Key::Char('n')], Action::NextMatch, SCREEN, "", "next match"),
     bind(&[Key::Char('N')], Action::PreviousMatch, SCREEN, "", "previous match"),
     bind(&[Key::Char('e')], Action::NextError, SCREEN, "next error", "next line that names an error"),
-    bind(&[Key::Char('f')], Action::Follow, SCREEN, "follow", "follow the end of the log, or stop"),
-    bind(&[Key::Char('w')], Action::Wrap, SCREEN, "wrap", "wrap long lines, or stop"),
+    bind(&[Key::Char('f')], Action::Move(Move::Follow), SCREEN, "follow", "follow the end of the log, or stop"),
+    bind(&[Key::Char('w')], Action::Move(Move::Wrap), SCREEN, "wrap", "wrap long lines, or stop"),
     bind(&[Key::Char('z')], Action::Zoom, SCREEN, "zoom", "the log on the whole screen, or back"),
-    bind(&[Key::Named(KeyCode::Tab, "Tab"), Key::Named(KeyCode::BackTab, "Shift-Tab")], Action::Focus, SCREEN, "", "between pipeline and log"),
-    bind(&[Key::Named(KeyCode::Up, "↑"), Key::Char('k')], Action::Up, &[Context::Screen, Context::Help], "", "job, or line, up"),
-    bind(&[Key::Named(KeyCode::Down, "↓"), Key::Char('j')], Action::Down, &[Context::Screen, Context::Help], "", "job, or line, down"),
-    bind(&[Key::Named(KeyCode::Left, "←"), Key::Char('h')], Action::Left, SCREEN, "", "the log to the left"),
-    bind(&[Key::Named(KeyCode::Right, "→"), Key::Char('l')], Action::Right, SCREEN, "", "the log to the right"),
-    bind(&[Key::Named(KeyCode::PageUp, "PgUp"), Key::Ctrl('b')], Action::PageUp, SCREEN, "", "a page of the log up"),
-    bind(&[Key::Named(KeyCode::PageDown, "PgDn"), Key::Char(' ')], Action::PageDown, SCREEN, "", "a page of the log down"),
-    bind(&[Key::Char('g'), Key::Named(KeyCode::Home, "Home")], Action::Top, SCREEN, "", "beginning of the log"),
-    bind(&[Key::Char('G'), Key::Named(KeyCode::End, "End")], Action::Bottom, SCREEN, "", "end of the log"),
+    bind(
+        &[Key::Named(KeyCode::Tab, "Tab"), Key::Named(KeyCode::BackTab, "Shift-Tab")],
+        Action::Focus,
+        SCREEN,
+        "",
+        "between pipeline and log",
+    ),
+    bind(
+        &[Key::Named(KeyCode::Up, "↑"), Key::Char('k')],
+        Action::Move(Move::Up),
+        &[Context::Screen, Context::Help],
+        "",
+        "job, or line, up",
+    ),
+    bind(
+        &[Key::Named(KeyCode::Down, "↓"), Key::Char('j')],
+        Action::Move(Move::Down),
+        &[Context::Screen, Context::Help],
+        "",
+        "job, or line, down",
+    ),
+    bind(&[Key::Named(KeyCode::Left, "←"), Key::Char('h')], Action::Move(Move::Left), SCREEN, "", "the log to the left"),
+    bind(&[Key::Named(KeyCode::Right, "→"), Key::Char('l')], Action::Move(Move::Right), SCREEN, "", "the log to the right"),
+    bind(&[Key::Named(KeyCode::PageUp, "PgUp"), Key::Ctrl('b')], Action::Move(Move::PageUp), SCREEN, "", "a page of the log up"),
+    bind(&[Key::Named(KeyCode::PageDown, "PgDn"), Key::Char(' ')], Action::Move(Move::PageDown), SCREEN, "", "a page of the log down"),
+    bind(&[Key::Char('g'), Key::Named(KeyCode::Home, "Home")], Action::Move(Move::Top), SCREEN, "", "beginning of the log"),
+    bind(&[Key::Char('G'), Key::Named(KeyCode::End, "End")], Action::Move(Move::Bottom), SCREEN, "", "end of the log"),
     bind(&[Key::Char('?')], Action::Help, &[Context::Screen, Context::Help], "help", "this help"),
     bind(&[Key::Char('q')], Action::Leave, &[Context::Screen], "leave", "leave; the run goes on"),
     bind(&[Key::Ctrl('c')], Action::Leave, EVERYWHERE, "", "the same; it never aborts anything"),
     bind(&[Key::Char('q')], Action::Cancel, &[Context::Help, Context::Question], "", ""),
     bind(&[Key::Ctrl('z')], Action::Suspend, EVERYWHERE, "", "stop hms as the shell does; the run goes on"),
     bind(&[Key::Ctrl('l')], Action::Redraw, EVERYWHERE, "", "draw the screen anew"),
-    bind(&[Key::Named(KeyCode::Enter, "Enter")], Action::Submit, &[Context::Screen, Context::Field], "", "while a rollback counts down: now"),
+    bind(
+        &[Key::Named(KeyCode::Enter, "Enter")],
+        Action::Submit,
+        &[Context::Screen, Context::Field],
+        "",
+        "while a rollback counts down: now",
+    ),
     bind(&[Key::Named(KeyCode::Esc, "Esc")], Action::Cancel, SCREEN, "", "while a rollback counts down: cancel it"),
     bind(&[Key::Named(KeyCode::Esc, "Esc")], Action::Cancel, DIALOGS, "", ""),
     bind(&[Key::Char('y')], Action::Yes, &[Context::Question], "", ""),
@@ -161,10 +185,8 @@ pub(crate) fn lookup(context: Context, event: &KeyEvent) -> Option<Action> {
 
 /// The character that a key types into a field.
 pub(crate) fn typed(event: &KeyEvent) -> Option<char> {
-    match event.code {
-        KeyCode::Char(c) if !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => Some(c),
-        _ => None,
-    }
+    let plain = !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+    event.code.as_char().filter(|_| plain)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The loop that runs a console on a terminal: messages in, effects out, a frame when one is due.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use chrono::FixedOffset;
@@ -128,10 +128,7 @@ fn turn_until_left(
 fn next(receiver: &Receiver<Message>, until: Option<Duration>, clock: Clock) -> Option<Message> {
     match until {
         None => receiver.recv().ok(),
-        Some(until) => match receiver.recv_timeout(until.saturating_sub(clock.now().monotonic)) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        },
+        Some(until) => receiver.recv_timeout(until.saturating_sub(clock.now().monotonic)).ok(),
     }
 }
 
@@ -183,7 +180,14 @@ impl<W: Write> Live<W> {
                 return;
             }
             Message::Key(_) | Message::Paste | Message::Answer(..) => self.pace.urgent(),
-            _ => self.pace.dirty(),
+            Message::Changed
+            | Message::LogGrew
+            | Message::LogOpened(..)
+            | Message::Resized(_)
+            | Message::Drawn
+            | Message::Tick
+            | Message::Hangup
+            | Message::Terminated(_) => self.pace.dirty(),
         }
         self.step(source, message, now);
     }
@@ -210,9 +214,10 @@ impl<W: Write> Live<W> {
     fn step(&mut self, source: &mut dyn Source, message: Message, now: Moment) {
         for effect in update(&mut self.ui, &self.view, message, now) {
             match effect {
-                Effect::Send(ticket, request) => source.send(ticket, request),
+                Effect::Send(ticket, request) => source.send(ticket, *request),
                 Effect::OpenLog(job) => {
-                    let opened = source.log(&job).map(|bytes| bytes.map(Log::new)).map_err(|error| format!("the log cannot be opened: {error}"));
+                    let opened =
+                        source.log(&job).map(|bytes| bytes.map(Log::new)).map_err(|error| format!("the log cannot be opened: {error}"));
                     self.step(source, Message::LogOpened(job, opened), now);
                 }
                 Effect::Continue => self.more = true,
@@ -259,13 +264,8 @@ mod tests {
 
     fn live() -> Live<Vec<u8>> {
         let zone = FixedOffset::east_opt(0).unwrap();
-        let options = Options {
-            colour: Colour::Yes,
-            glyphs: Glyphs::Unicode,
-            zone,
-            frame_gap: LOCAL_FRAME_GAP,
-            synchronized: Synchronized::Yes,
-        };
+        let options =
+            Options { colour: Colour::Yes, glyphs: Glyphs::Unicode, zone, frame_gap: LOCAL_FRAME_GAP, synchronized: Synchronized::Yes };
         Live::new(Painter::new(Vec::new(), options.synchronized), options, Size::new(80, 24))
     }
 

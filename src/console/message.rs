@@ -46,7 +46,7 @@ pub(crate) enum Message {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
     /// Send this.
-    Send(Ticket, Request),
+    Send(Ticket, Box<Request>),
     /// Open the log of this job's last attempt.
     OpenLog(JobName),
     /// Go on with a search or with reading a log, after whatever waits has been looked at.

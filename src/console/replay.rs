@@ -10,8 +10,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::event::{
-    EnvironmentRecord, JobName, Refusal, RefusalKind, ReleaseRef, RolloutEvent, RolloutKind, RolloutPhase, RolloutState,
-    RunEvent, RunState, Slot, Stamped, VerdictClass, Weight, Weights,
+    EnvironmentRecord, JobName, Refusal, RefusalKind, ReleaseRef, RolloutEvent, RolloutKind, RolloutPhase, RolloutState, RunEvent,
+    RunState, Slot, Stamped, VerdictClass, Weight, Weights,
 };
 
 use super::source::{Access, EngineLife, EnvironmentView, Graph, LogBytes, Request, Source, SourceState, Ticket, View, Waker};
@@ -31,7 +31,11 @@ pub type GraphOf = Box<dyn Fn(&RolloutState) -> Graph>;
 
 impl std::fmt::Debug for Replay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replay").field("events", &self.run.len()).field("rollouts", &self.rollouts.len()).field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("Replay")
+            .field("events", &self.run.len())
+            .field("rollouts", &self.rollouts.len())
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -71,7 +75,9 @@ impl Replay {
         let watched = rollouts.iter().rev().find(|rollout| rollout.watch.is_some());
         View {
             state: SourceState::Ready,
-            repository: created.and_then(|created| Some(created.repository.file_name()?.to_string_lossy().into_owned())).unwrap_or_default(),
+            repository: created
+                .and_then(|created| Some(created.repository.file_name()?.to_string_lossy().into_owned()))
+                .unwrap_or_default(),
             app: created.map(|created| created.app.clone()),
             target: rollouts.last().and_then(|rollout| Some(rollout.created.as_ref()?.target.clone())),
             environments: environments(&rollouts),
@@ -143,10 +149,8 @@ fn fold(record: &mut EnvironmentRecord, rollout: &RolloutState) {
         rollout: created.rollout.clone(),
         since: rollout.watch_started_at.or(rollout.created_at).unwrap_or_default(),
     });
-    record.weights = holds.then(|| Weights {
-        requested: rollout.requested.unwrap_or(Weight::ZERO),
-        applied: rollout.applied.unwrap_or(Weight::ZERO),
-    });
+    record.weights =
+        holds.then(|| Weights { requested: rollout.requested.unwrap_or(Weight::ZERO), applied: rollout.applied.unwrap_or(Weight::ZERO) });
     match &rollout.phase {
         RolloutPhase::Promoted => {
             record.previous = record.current.replace(created.release.clone());

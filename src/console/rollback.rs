@@ -2,9 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::event::{
-    Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutId, RolloutKind, RolloutPhase, RolloutState, Weight,
-};
+use crate::event::{Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutId, RolloutKind, RolloutPhase, RolloutState, Weight};
 
 use super::source::{EnvironmentView, SourceState, View};
 
@@ -67,9 +65,7 @@ impl Target {
             return Self::Nothing(why.into());
         };
         match (&environment.back, environment.record.as_ref().and_then(|record| record.current.as_ref())) {
-            (Back::To(to), Some(from)) => {
-                Self::Production { environment: environment.name.clone(), from: from.clone(), to: to.clone() }
-            }
+            (Back::To(to), Some(from)) => Self::Production { environment: environment.name.clone(), from: from.clone(), to: to.clone() },
             (Back::Already { at, further }, _) => {
                 let further = further.as_ref().map_or(String::new(), |further| format!("; further back: --to {}", further.tag));
                 Self::Nothing(format!("already reverted to {}{further}", at.tag))
@@ -85,9 +81,7 @@ impl Target {
             Self::Canary { environment, release, .. } => {
                 Identity::Canary(environment.clone(), release.as_ref().map(|release| release.digest.clone()))
             }
-            Self::Production { environment, from, to } => {
-                Identity::Production(environment.clone(), from.digest.clone(), to.digest.clone())
-            }
+            Self::Production { environment, from, to } => Identity::Production(environment.clone(), from.digest.clone(), to.digest.clone()),
             Self::Nothing(_) => Identity::Nothing,
         }
     }
@@ -126,11 +120,7 @@ fn live_canary(view: &View) -> Option<Target> {
             let created = rollout.created.as_ref()?;
             let weight = rollout.applied?;
             let live = created.kind == RolloutKind::Release && rollout.has_weight() && weight < Weight::FULL && !is_back(&rollout.phase);
-            live.then(|| Target::Canary {
-                environment: created.environment.clone(),
-                release: Some(created.release.clone()),
-                weight,
-            })
+            live.then(|| Target::Canary { environment: created.environment.clone(), release: Some(created.release.clone()), weight })
         })
     })
 }

@@ -66,26 +66,31 @@ impl Theme {
     }
 
     /// What runs.
+    #[expect(clippy::unused_self, reason = "a style is asked of a theme, whether or not this one depends on it")]
     pub(crate) fn active(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
     /// What matters less.
+    #[expect(clippy::unused_self, reason = "a style is asked of a theme, whether or not this one depends on it")]
     pub(crate) fn muted(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
     /// Titles and keys.
+    #[expect(clippy::unused_self, reason = "a style is asked of a theme, whether or not this one depends on it")]
     pub(crate) fn strong(self) -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
     /// The selected row.
+    #[expect(clippy::unused_self, reason = "a style is asked of a theme, whether or not this one depends on it")]
     pub(crate) fn selected(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 
     /// What a search found.
+    #[expect(clippy::unused_self, reason = "a style is asked of a theme, whether or not this one depends on it")]
     pub(crate) fn found(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }
@@ -169,8 +174,7 @@ impl Theme {
     /// The mark of a job, with the style that goes with it.
     pub(crate) fn job(self, status: JobStatus, warned: bool) -> (&'static str, Style) {
         let (unicode, ascii, style) = match status {
-            JobStatus::Success if warned => ("!", "!", self.bad()),
-            JobStatus::Failed if warned => ("!", "!", self.bad()),
+            JobStatus::Success | JobStatus::Failed if warned => ("!", "!", self.bad()),
             JobStatus::Success => ("✔", "+", self.good()),
             JobStatus::Failed => ("✘", "x", self.bad()),
             JobStatus::Running => ("◐", "*", self.active()),

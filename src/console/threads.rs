@@ -42,10 +42,13 @@ impl Listeners {
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.into()).spawn(work);
         let keys = {
             let stdin = stdin.try_clone()?;
-            spawn("console-keys", Box::new(move || {
-                keys(&to_keys, &stdin, &also_heard);
-                let _ = done.send(());
-            }))?
+            spawn(
+                "console-keys",
+                Box::new(move || {
+                    keys(&to_keys, &stdin, &also_heard);
+                    let _ = done.send(());
+                }),
+            )?
         };
         drop(keys);
         let hangup = spawn("console-hangup", Box::new(move || hangup(&to_hangup, &stdin, &heard)))?;
@@ -96,7 +99,7 @@ fn drain(waker: &Waker, mut patience: Duration) -> Listening {
             Err(_) => return Listening::No,
         }
         let Ok(event) = event::read() else { return Listening::No };
-        if let Some(message) = message(event)
+        if let Some(message) = message(&event)
             && !waker.deliver(message)
         {
             return Listening::No;
@@ -104,9 +107,9 @@ fn drain(waker: &Waker, mut patience: Duration) -> Listening {
     }
 }
 
-fn message(event: Event) -> Option<Message> {
+fn message(event: &Event) -> Option<Message> {
     match event {
-        Event::Key(key) => Some(Message::Key(key)),
+        Event::Key(key) => Some(Message::Key(*key)),
         Event::Paste(_) => Some(Message::Paste),
         Event::Resize(..) => Some(Message::Resized(terminal::size())),
         Event::Mouse(_) | Event::FocusGained | Event::FocusLost => None,

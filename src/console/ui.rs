@@ -6,7 +6,7 @@ use chrono::FixedOffset;
 use ratatui::layout::Size;
 use regex::Regex;
 
-use crate::event::{AttemptId, Digest, EnvironmentName, Facts, JobName, ReleaseRef, RolloutId, RunId};
+use crate::event::{AttemptId, EnvironmentName, Facts, JobName, ReleaseRef, RolloutId, RunId};
 
 use super::log::{Log, Search};
 use super::rollback::Identity;
@@ -87,11 +87,20 @@ pub(crate) struct LogView {
 /// What lies over the panes.
 #[derive(Debug)]
 pub(crate) enum Dialog {
-    Help { scroll: usize },
+    Help {
+        scroll: usize,
+    },
     Search(Field),
-    Abort { opened: Duration, run: RunId },
+    Abort {
+        opened: Duration,
+        run: RunId,
+    },
     /// Yes at a gate that deploys nothing.
-    Gate { opened: Duration, run: RunId, job: JobName },
+    Gate {
+        opened: Duration,
+        run: RunId,
+        job: JobName,
+    },
     Review(Box<Review>),
 }
 
@@ -141,7 +150,7 @@ pub(crate) struct RollbackKey {
     /// A rollback was asked for and not answered.
     pub(crate) pending: Option<(Ticket, Duration)>,
     /// A canary was taken to 0 by this key: what it names next is inert for a while.
-    pub(crate) after_canary: Option<Option<Digest>>,
+    pub(crate) after_canary: bool,
     /// The target that is on the screen, since when.
     pub(crate) shown: Option<(Identity, Duration)>,
     /// The banner that is on the screen.
@@ -181,18 +190,7 @@ impl Ui {
 
 impl Default for LogView {
     fn default() -> Self {
-        Self {
-            of: None,
-            log: None,
-            trouble: None,
-            follow: true,
-            wrap: false,
-            top: 0,
-            left: 0,
-            pattern: None,
-            searching: None,
-            at: None,
-        }
+        Self { of: None, log: None, trouble: None, follow: true, wrap: false, top: 0, left: 0, pattern: None, searching: None, at: None }
     }
 }
 
@@ -218,7 +216,7 @@ impl Scale {
     }
 }
 
-const SHRINK_AFTER: Duration = Duration::from_secs(60);
+const SHRINK_AFTER: Duration = Duration::from_mins(1);
 
 /// The next of 1, 1.5, 2, 3, 5, 7.5 times a power of ten.
 fn nice(peak: f64) -> f64 {

@@ -59,7 +59,8 @@ pub(crate) fn latency(seconds: f64) -> String {
 /// A share from 0 to 1 in percent: `0.2 %`, `12 %`, `0 %`.
 pub(crate) fn share(share: f64) -> String {
     let percent = share * 100.0;
-    if percent == 0.0 || (percent >= 9.95 && percent < 99.95) || percent >= 99.995 {
+    let whole = (percent - percent.round()).abs() < 1e-6;
+    if whole || (9.95..99.0).contains(&percent) {
         format!("{percent:.0} %")
     } else if percent < 0.095 {
         format!("{percent:.2} %")
@@ -152,7 +153,10 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(430)), "0.4s");
         assert_eq!([about(40), about(130), about(7200)], ["40 s", "3 min", "2 h"]);
         assert_eq!([latency(0.11), latency(1.25), latency(250.0)], ["110 ms", "1.2 s", "250 s"]);
-        assert_eq!([share(0.0), share(0.002), share(0.5), share(0.9999), share(1.0)], ["0 %", "0.2 %", "50 %", "99.9 %", "100 %"]);
+        assert_eq!(
+            [share(0.0), share(0.002), share(0.01), share(0.0104), share(0.5), share(0.9999), share(1.0)],
+            ["0 %", "0.2 %", "1 %", "1.0 %", "50 %", "99.9 %", "100 %"]
+        );
         assert_eq!([count(7), count(1_204), count(1_000_000)], ["7", "1,204", "1,000,000"]);
     }
 

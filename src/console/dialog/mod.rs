@@ -44,10 +44,7 @@ fn framed(buffer: &mut Buffer, body: Rect, size: (u16, u16), title: &str, bottom
     let area = Rect::new(body.x + (body.width - width) / 2, body.y + (body.height - height) / 2, width, height);
     Clear.render(area, buffer);
     let room = usize::from(width.saturating_sub(4));
-    let block = Block::bordered()
-        .border_set(border)
-        .title(format!(" {} ", words::cut(title, room)))
-        .title_bottom(words::cut(bottom, room));
+    let block = Block::bordered().border_set(border).title(format!(" {} ", words::cut(title, room))).title_bottom(words::cut(bottom, room));
     let inner = block.inner(area);
     block.render(area, buffer);
     Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }

@@ -78,25 +78,28 @@ fn short(release: &ReleaseRef) -> String {
 }
 
 fn evidence(verdict: &Verdict, dot: &str) -> String {
-    let mut text = words::several(verdict.canary_requests, "canary request", "canary requests");
+    let mut parts = vec![words::several(verdict.canary_requests, "canary request", "canary requests")];
     for metric in &verdict.metrics {
-        let threshold = metric.threshold_seconds.map_or(String::new(), |limit| format!(" over {}", words::latency(limit)));
-        let name = if metric.threshold_seconds.is_some() { "slow" } else { metric.name.as_str() };
-        text.push_str(&format!(" {dot} {} {}{threshold}", words::count(metric.canary_bad), words::plain(name)));
+        let bad = words::count(metric.canary_bad);
+        parts.push(match metric.threshold_seconds {
+            Some(limit) => format!("{bad} over {}", words::latency(limit)),
+            None => format!("{} {bad}", words::plain(&metric.name)),
+        });
     }
     if let Some(share) = verdict.measured_share {
-        text.push_str(&format!(" {dot} measured {}", words::share(share)));
+        parts.push(format!("measured {}", words::share(share)));
     }
     if verdict.synthetic {
-        text.push_str(&format!(" {dot} synthetic traffic"));
+        parts.push("synthetic traffic".into());
     }
-    text
+    parts.join(&format!(" {dot} "))
 }
 
 fn yeses(review: &Review, scene: Scene<'_>) -> String {
     let run = scene.view.run.as_ref();
     let job = run.and_then(|run| run.jobs.iter().find(|job| job.plan.name == review.job));
-    let mut given: Vec<String> = job.map(|job| job.yeses.iter().map(|(actor, ..)| words::plain(&actor.login)).collect()).unwrap_or_default();
+    let mut given: Vec<String> =
+        job.map(|job| job.yeses.iter().map(|(actor, ..)| words::plain(&actor.login)).collect()).unwrap_or_default();
     given.dedup();
     let names = if given.is_empty() { "none given".into() } else { format!("given by {}", given.join(", ")) };
     match scene.view.yeses_needed {

@@ -98,7 +98,8 @@ impl Log {
             return Ok((Vec::new(), Vec::new()));
         };
         let end_of = |index: usize| self.starts.get(index + 1).copied().unwrap_or(self.scanned);
-        let last = (from..to.min(self.lines())).take_while(|index| *index == from || end_of(*index) - start <= budget).last().unwrap_or(from);
+        let last =
+            (from..to.min(self.lines())).take_while(|index| *index == from || end_of(*index) - start <= budget).last().unwrap_or(from);
         let mut bytes = vec![0; usize::try_from((end_of(last) - start).min(budget.max(LINE_BYTES))).unwrap_or_default()];
         let got = self.bytes.read_at(start, &mut bytes)?;
         bytes.truncate(got);

@@ -23,7 +23,7 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, scene: Scene<'_>) {
         Stage::Armed(fires_at) => {
             let left = (fires_at - scene.now).num_milliseconds().max(0);
             let when = if left == 0 { "now".to_owned() } else { format!("in {} s", (left + 999) / 1000) };
-            (format!("{way} {when}"), "R or Enter: now    Esc: cancel    it fires by itself, also when this terminal is gone".to_owned())
+            (format!("{way} {when}"), "R or Enter: now    Esc: cancel    it fires by itself, without this terminal".to_owned())
         }
         Stage::Going(progress) => (way, progress.map_or(String::new(), words::plain)),
     };

@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use crate::console::keymap::{Action, BINDINGS};
 use crate::console::rollback::{Stage, Target, under_way};
 use crate::console::source::Access;
-use crate::console::ui::Tone;
+use crate::console::ui::{Dialog, Tone};
 use crate::console::update::may_be_retried;
 use crate::console::words;
 use crate::event::JobStatus;
@@ -16,8 +16,13 @@ use super::{Scene, columns, put};
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
     let theme = scene.ui.theme;
-    let rollback = rollback(scene);
+    let field = matches!(scene.ui.dialog, Some(Dialog::Search(_) | Dialog::Review(_)));
+    // In a text field R is a letter: the way to it is named.
+    let rollback = if field { format!("Esc {}", rollback(scene)) } else { rollback(scene) };
     let mut x = 1 + put(buffer, area, 1, 0, &rollback, theme.strong());
+    if scene.ui.dialog.is_some() {
+        return;
+    }
     let hints: Vec<(String, &str)> = BINDINGS
         .iter()
         .filter(|binding| !binding.hint.is_empty() && useful(binding.action, scene))
@@ -56,8 +61,21 @@ fn useful(action: Action, scene: Scene<'_>) -> bool {
             full && selected.is_some_and(may_be_retried)
         }
         Action::Start => full && run.is_none_or(|run| run.ended.is_some()),
-        Action::Search | Action::NextError | Action::Follow | Action::Wrap => scene.ui.log.log.is_some(),
-        _ => true,
+        Action::Search | Action::NextError | Action::Move(_) => scene.ui.log.log.is_some(),
+        Action::Rollback
+        | Action::NextMatch
+        | Action::PreviousMatch
+        | Action::Zoom
+        | Action::Focus
+        | Action::Help
+        | Action::Leave
+        | Action::Suspend
+        | Action::Redraw
+        | Action::Submit
+        | Action::Cancel
+        | Action::Yes
+        | Action::Erase
+        | Action::Clear => true,
     }
 }
 

@@ -23,11 +23,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, title: &str, focused: Focuse
         Focused::Yes => theme.strong(),
         Focused::No => Style::new(),
     };
-    let block = Block::bordered()
-        .border_set(theme.border())
-        .merge_borders(MergeStrategy::Exact)
-        .title(format!(" {title} "))
-        .title_style(style);
+    let block =
+        Block::bordered().border_set(theme.border()).merge_borders(MergeStrategy::Exact).title(format!(" {title} ")).title_style(style);
     let inner = block.inner(area);
     block.render(area, buffer);
     inner

@@ -41,7 +41,8 @@ struct Metric {
 /// Titles from the most to the least telling; the first that fits is taken.
 fn latency_titles(scene: Scene<'_>) -> Vec<String> {
     let (graph, dot) = (&scene.view.graph, scene.ui.theme.dot());
-    let show = |point: &GraphPoint| point.p95.map(|p95| format!("{}{}", if point.p95_at_least { "over " } else { "" }, words::latency(p95)));
+    let show =
+        |point: &GraphPoint| point.p95.map(|p95| format!("{}{}", if point.p95_at_least { "over " } else { "" }, words::latency(p95)));
     let canary = last(&graph.canary, show).unwrap_or_else(|| no_data(&graph.canary, scene));
     let stable = last(&graph.stable, show).unwrap_or_else(|| "no data".into());
     titles("p95", &canary, &stable, graph.slo_p95.map(words::latency), dot)
@@ -51,7 +52,10 @@ fn error_titles(scene: Scene<'_>) -> Vec<String> {
     let (graph, dot) = (&scene.view.graph, scene.ui.theme.dot());
     // A share of three requests is no rate: the count stands beside it until PASS's floor is reached.
     let total: u64 = graph.canary.iter().map(|point| point.requests).sum();
-    let few = graph.floor.filter(|floor| total < *floor).map_or(String::new(), |_| format!(" of {}", words::several(total, "request", "requests")));
+    let few = graph
+        .floor
+        .filter(|floor| total < *floor)
+        .map_or(String::new(), |_| format!(" of {}", words::several(total, "request", "requests")));
     let canary = overall(&graph.canary).map_or_else(|| no_data(&graph.canary, scene), |rate| format!("{}{few}", words::share(rate)));
     let stable = overall(&graph.stable).map_or_else(|| "no data".into(), words::share);
     titles("errors", &canary, &stable, graph.slo_errors.map(words::share), dot)
@@ -75,9 +79,10 @@ fn last<T>(points: &[GraphPoint], value: impl Fn(&GraphPoint) -> Option<T>) -> O
 
 /// Errors over all requests shown.
 fn overall(points: &[GraphPoint]) -> Option<f64> {
-    let (bad, all) = points.iter().filter_map(|point| Some((point.error_rate?, float(point.requests)))).fold((0.0, 0.0), |(bad, all), (rate, requests)| {
-        (bad + rate * requests, all + requests)
-    });
+    let (bad, all) = points
+        .iter()
+        .filter_map(|point| Some((point.error_rate?, float(point.requests))))
+        .fold((0.0, 0.0), |(bad, all), (rate, requests)| (bad + rate * requests, all + requests));
     (all > 0.0).then(|| bad / all)
 }
 
@@ -107,17 +112,23 @@ fn one(buffer: &mut Buffer, area: Rect, titles: &[String], metric: &Metric, scen
         return;
     }
     put(buffer, inner, 0, 0, &top, theme.muted());
-    put(buffer, inner, 0, inner.height - 1, &format!("-{}", words::duration(window.to_std().unwrap_or_default()).replace("m00s", "m")), theme.muted());
+    put(
+        buffer,
+        inner,
+        0,
+        inner.height - 1,
+        &format!("-{}", words::duration(window.to_std().unwrap_or_default()).replace("m00s", "m")),
+        theme.muted(),
+    );
     let plot = Rect { x: inner.x + gutter, width: inner.width - gutter, ..inner };
-    limit_line(buffer, inner, plot, metric, scene);
+    limit_line(buffer, plot, metric, scene);
     let dots = usize::from(plot.width) * 2;
     let stable = pieces(&graph.stable, metric.value, edge, window, dots);
     let canary = pieces(&graph.canary, metric.value, edge, window, dots);
     // The canary is drawn last: a cell has one colour, and its is the one that matters.
     let sets = stable.iter().map(|piece| (piece, theme.stable())).chain(canary.iter().map(|piece| (piece, theme.canary())));
-    let sets = sets
-        .map(|(piece, style)| Dataset::default().marker(theme.marker()).graph_type(GraphType::Line).style(style).data(piece))
-        .collect();
+    let sets =
+        sets.map(|(piece, style)| Dataset::default().marker(theme.marker()).graph_type(GraphType::Line).style(style).data(piece)).collect();
     Chart::new(sets)
         .legend_position(None)
         .x_axis(Axis::default().bounds([-seconds(window), 0.0]))
@@ -126,7 +137,7 @@ fn one(buffer: &mut Buffer, area: Rect, titles: &[String], metric: &Metric, scen
 }
 
 /// The limit lies under the curves, at the row that its value has.
-fn limit_line(buffer: &mut Buffer, inner: Rect, plot: Rect, metric: &Metric, scene: Scene<'_>) {
+fn limit_line(buffer: &mut Buffer, plot: Rect, metric: &Metric, scene: Scene<'_>) {
     let Some(limit) = metric.limit.filter(|limit| *limit > 0.0 && *limit <= metric.scale.max) else {
         return;
     };
@@ -138,9 +149,7 @@ fn limit_line(buffer: &mut Buffer, inner: Rect, plot: Rect, metric: &Metric, sce
     for x in 0..plot.width {
         put(buffer, plot, x, row, scene.ui.theme.limit_symbol(), Style::new());
     }
-    if row > 0 && row + 1 < inner.height {
-        put(buffer, inner, 0, row, "SLO", scene.ui.theme.muted());
-    }
+    put(buffer, plot, plot.width.saturating_sub(4), row, " SLO", scene.ui.theme.muted());
 }
 
 fn right_edge(graph: &Graph) -> Option<DateTime<Utc>> {

@@ -40,23 +40,22 @@ fn title(scene: Scene<'_>) -> String {
     let Some(job) = ui.selected.job() else {
         return "log".into();
     };
-    let mut title = format!("{} {dot} log", words::plain(job.as_str()));
-    let mut add = |part: String| title.push_str(&format!(" {dot} {part}"));
+    let mut parts = vec![words::plain(job.as_str()), "log".into()];
     if ui.log.log.is_none() {
-        add("not started".into());
-        return title;
+        parts.push("not started".into());
+        return parts.join(&format!(" {dot} "));
     }
-    add(if ui.log.follow { "following".into() } else { format!("paused at line {}", words::count(number(ui.log.top + 1))) });
-    add(words::several(number(ui.log.lines()), "line", "lines"));
+    parts.push(if ui.log.follow { "following".into() } else { format!("paused at line {}", words::count(number(ui.log.top + 1))) });
+    parts.push(words::several(number(ui.log.lines()), "line", "lines"));
     if ui.log.wrap {
-        add("wrapped".into());
+        parts.push("wrapped".into());
     } else if ui.log.left > 0 {
-        add(format!("from column {}", ui.log.left + 1));
+        parts.push(format!("from column {}", ui.log.left + 1));
     }
     if ui.log.searching.is_some() {
-        add("searching …".into());
+        parts.push("searching …".into());
     }
-    title
+    parts.join(&format!(" {dot} "))
 }
 
 fn number(lines: usize) -> u64 {

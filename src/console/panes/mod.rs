@@ -20,6 +20,7 @@ use crate::event::JobStatus;
 use super::dialog;
 use super::rollback::{Stage, under_way};
 use super::source::View;
+use super::theme::Glyphs;
 use super::ui::{Focus, Ui};
 use super::words;
 
@@ -66,6 +67,9 @@ pub(crate) fn render(ui: &Ui, view: &View, now: DateTime<Utc>) -> Screen {
         banner::draw(&mut buffer, layout.body, scene);
     } else {
         tiny(&mut buffer, area, scene);
+    }
+    if ui.theme.glyphs == Glyphs::Ascii {
+        to_ascii(&mut buffer);
     }
     Screen { buffer, cursor }
 }
@@ -117,7 +121,13 @@ fn layout(ui: &Ui, view: &View, now: DateTime<Utc>) -> Option<Layout> {
         }
         return Some(layout);
     }
-    let left = if width < 100 { 30 } else if width < 160 { 38 } else { 46 };
+    let left = if width < 100 {
+        30
+    } else if width < 160 {
+        38
+    } else {
+        46
+    };
     let versions = versions::rows(view).min(body.height / 2);
     let split = body.bottom() - versions;
     layout.pipeline = Some(Rect::new(0, body.y, left, split + 1 - body.y));
@@ -146,10 +156,31 @@ fn right_side(right: Rect, graphs: bool) -> (Option<Rect>, Option<(Rect, Rect)>)
     (Some(log), Some(graphs))
 }
 
-/// One line: what the state is, and what `R` would do.
+/// What the state is, and what `R` would do: in two lines, or in one.
 fn tiny(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
     let text = format!("{}  {}", status::line(scene).text(), footer::rollback(scene));
+    if area.height > 1 {
+        put(buffer, area, 0, 0, &status::line(scene).text(), Style::new());
+        put(buffer, area, 0, 1, &footer::rollback(scene), Style::new());
+        return;
+    }
     put(buffer, area, 0, 0, &text, Style::new());
+}
+
+/// Our own signs in ASCII, for a terminal that has nothing else. Foreign text stays as it is.
+fn to_ascii(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        let plain = match cell.symbol() {
+            "…" => "~",
+            "“" | "”" => "\"",
+            "↑" => "^",
+            "↓" => "v",
+            "←" => "<",
+            "→" => ">",
+            _ => continue,
+        };
+        cell.set_symbol(plain);
+    }
 }
 
 /// Since when (or until when) something on the screen counts seconds; none when nothing does.

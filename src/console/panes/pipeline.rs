@@ -9,9 +9,7 @@ use ratatui::style::Style;
 use crate::console::source::SourceState;
 use crate::console::ui::Focus;
 use crate::console::words;
-use crate::event::{
-    Arm, AttemptResult, AttemptState, FailureReason, JobState, JobStatus, RolloutState, RunState, ScanSummary, Weight,
-};
+use crate::event::{Arm, AttemptResult, AttemptState, FailureReason, JobState, JobStatus, RolloutState, RunState, ScanSummary, Weight};
 
 use super::frame::{self, Focused};
 use super::{Scene, columns, put};
@@ -53,7 +51,8 @@ fn no_run(buffer: &mut Buffer, inner: Rect, scene: Scene<'_>) {
     put(buffer, inner, 0, 1, &watching, Style::new());
     put(buffer, inner, 0, 2, "s starts one now", Style::new());
     for (y, run) in (4..inner.height).zip(&view.runs) {
-        let text = format!("#{} {} {} {}", run.number, run.revision.short(), super::status::outcome(run.outcome).0, words::plain(&run.title));
+        let text =
+            format!("#{} {} {} {}", run.number, run.revision.short(), super::status::outcome(run.outcome).0, words::plain(&run.title));
         put(buffer, inner, 0, y, &text, theme.muted());
     }
 }
@@ -211,7 +210,8 @@ fn failure(attempt: &AttemptState) -> String {
             (None, None) => "failed".into(),
         },
     };
-    let tests = attempt.tests.filter(|tests| tests.failed > 0).map(|tests| format!(", {} failed", words::several(tests.failed, "test", "tests")));
+    let tests =
+        attempt.tests.filter(|tests| tests.failed > 0).map(|tests| format!(", {} failed", words::several(tests.failed, "test", "tests")));
     let message = attempt.message.as_deref().map(|message| format!(": {}", words::plain(message)));
     format!("{reason}{}{}", tests.unwrap_or_default(), message.unwrap_or_default())
 }

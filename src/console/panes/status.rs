@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use crate::console::source::{EngineLife, SourceState, View};
 use crate::console::theme::Theme;
 use crate::console::words;
-use crate::event::{JobStatus, RolloutKind, RolloutPhase, RolloutState, RunOutcome, RunState, Verdict, VerdictClass};
+use crate::event::{FailureReason, JobStatus, RolloutKind, RolloutPhase, RolloutState, RunOutcome, RunState, Verdict, VerdictClass};
 
 use super::{Scene, columns, put};
 
@@ -87,7 +87,7 @@ pub(super) fn line(scene: Scene<'_>) -> Line {
     let mut line = if let Some(trouble) = &view.trouble {
         Line::new(Tone::Bad, "TROUBLE", trouble.as_str())
     } else {
-        concerned(view).map(|rollout| of_rollout(rollout, view)).unwrap_or_else(|| of_run(view))
+        concerned(view).map_or_else(|| of_run(view), |rollout| of_rollout(rollout, view))
     };
     if let Some(since) = view.unwatched_since {
         line.flags.push(format!("UNWATCHED since {}", words::time_of_day(since, scene.now, scene.ui.zone)));
@@ -179,7 +179,10 @@ fn verdict_line(rollout: &RolloutState, view: &View) -> Line {
     if let Some(why) = &rollout.voided {
         return Line::new(Tone::Bad, "VOID", format!("the verdict no longer holds: {why}"));
     }
-    let missed = rollout.missed_reason.as_deref().map(|why| format!("no data in {}: {why}", words::several(rollout.missed.into(), "scrape", "scrapes")));
+    let missed = rollout
+        .missed_reason
+        .as_deref()
+        .map(|why| format!("no data in {}: {why}", words::several(rollout.missed.into(), "scrape", "scrapes")));
     let Some(verdict) = &rollout.verdict else {
         return Line::new(Tone::Open, "HOLD", missed.unwrap_or_else(|| "no samples yet".into()));
     };
@@ -192,7 +195,11 @@ fn verdict_line(rollout: &RolloutState, view: &View) -> Line {
         VerdictClass::Hold => {
             let word = if rollout.hold_expired { "HELD" } else { "HOLD" };
             let tone = if rollout.hold_expired { Tone::Bad } else { Tone::Open };
-            let more = missed.map_or_else(|| forecast(verdict), |missed| format!("; {missed}"));
+            let more = match missed {
+                Some(missed) => format!("; {missed}"),
+                None if rollout.hold_expired => way_out(view),
+                None => forecast(verdict),
+            };
             Line::new(tone, word, format!("{}{more}", verdict.reason))
         }
     }
@@ -200,6 +207,16 @@ fn verdict_line(rollout: &RolloutState, view: &View) -> Line {
 
 fn forecast(verdict: &Verdict) -> String {
     verdict.forecast_seconds.map_or(String::new(), |seconds| format!("; at this traffic PASS in about {}", words::about(seconds)))
+}
+
+/// What a person can do about a HOLD that lasted too long.
+fn way_out(view: &View) -> String {
+    let held = view.run.as_ref().and_then(|run| {
+        let job =
+            run.jobs.iter().find(|job| job.attempts.last().is_some_and(|last| last.failure_reason == Some(FailureReason::CanaryHeld)))?;
+        Some((run.created.as_ref()?.number, job.plan.name.clone()))
+    });
+    held.map_or(String::new(), |(run, job)| format!("; r goes on with the same evidence, or: hms override {run} {job} --reason TEXT"))
 }
 
 fn waiting_gate(view: &View) -> Option<String> {

@@ -28,8 +28,13 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
         for (left, right, weak) in lines(environment, theme.arrow(), &since) {
             let style = if weak { theme.muted() } else { Style::new() };
             let at = inner.width.saturating_sub(columns(&right));
-            put(buffer, Rect { width: at.saturating_sub(1), ..inner }, 0, y, &left, style);
-            put(buffer, inner, at, y, &right, style);
+            // A share is never cut away; what only explains it may be.
+            if weak && columns(&left) >= at {
+                put(buffer, inner, 0, y, &left, style);
+            } else {
+                put(buffer, Rect { width: at.saturating_sub(1), ..inner }, 0, y, &left, style);
+                put(buffer, inner, at, y, &right, style);
+            }
             y += 1;
         }
     }
@@ -64,7 +69,7 @@ fn lines(environment: &EnvironmentView, arrow: &str, since: &str) -> Vec<(String
         if let Some(measured) = environment.measured {
             more.push(format!("measured {}", words::share(measured)));
         }
-        lines.push((format!("       {since}"), more.join(", "), true));
+        lines.push((format!("       {}", more.join(", ")), since.to_owned(), true));
     }
     match &environment.back {
         Back::To(to) => lines.push((format!("back   {arrow} {}", tag(to)), String::new(), true)),

@@ -96,32 +96,35 @@ impl Story {
     /// The run exists.
     pub(super) fn begun() -> Self {
         let mut run = Journal::new();
-        run.add(0, RunEvent::RunCreated(Box::new(RunCreated {
-            run: RUN.parse().unwrap(),
-            number: 42,
-            app: "irs-api".parse().unwrap(),
-            revision: NEW.parse().unwrap(),
-            ref_name: Some("main".into()),
-            tag: "v1.42.0".into(),
-            title: "hot-fix: prevent negative credit".into(),
-            source: "push".into(),
-            actor: actor("anna"),
-            repository: "/home/anna/irs-api".into(),
-            jobs: vec![
-                planned("build", None, When::OnSuccess, &[]),
-                planned("test", None, When::OnSuccess, &[]),
-                planned("scan", None, When::OnSuccess, &[]),
-                planned("canary", Some(&["scan"]), When::OnSuccess, &["canary"]),
-                planned("prod", Some(&["canary"]), When::Manual, &["prod"]),
-            ],
-            notices: Vec::new(),
-            variables: BTreeMap::new(),
-            masked: Vec::new(),
-            variable_file: None,
-            pass_env: Vec::new(),
-            dirty: false,
-            no_linger: false,
-        })));
+        run.add(
+            0,
+            RunEvent::RunCreated(Box::new(RunCreated {
+                run: RUN.parse().unwrap(),
+                number: 42,
+                app: "irs-api".parse().unwrap(),
+                revision: NEW.parse().unwrap(),
+                ref_name: Some("main".into()),
+                tag: "v1.42.0".into(),
+                title: "hot-fix: prevent negative credit".into(),
+                source: "push".into(),
+                actor: actor("anna"),
+                repository: "/home/anna/irs-api".into(),
+                jobs: vec![
+                    planned("build", None, When::OnSuccess, &[]),
+                    planned("test", None, When::OnSuccess, &[]),
+                    planned("scan", None, When::OnSuccess, &[]),
+                    planned("canary", Some(&["scan"]), When::OnSuccess, &["canary"]),
+                    planned("prod", Some(&["canary"]), When::Manual, &["prod"]),
+                ],
+                notices: Vec::new(),
+                variables: BTreeMap::new(),
+                masked: Vec::new(),
+                variable_file: None,
+                pass_env: Vec::new(),
+                dirty: false,
+                no_linger: false,
+            })),
+        );
         run.add(0, RunEvent::EngineStarted { engine: process(), program: "0.1.0".into() });
         Self { run, rollouts: Vec::new() }
     }
@@ -134,17 +137,20 @@ impl Story {
 
     fn end(&mut self, job: &str, second: i64, seconds: u64, exit: i32, tests: Option<TestCounts>, reason: Option<FailureReason>) {
         let result = if exit == 0 { AttemptResult::Success } else { AttemptResult::Failed };
-        self.run.add(second, RunEvent::AttemptEnded {
-            job: job.parse().unwrap(),
-            attempt: id(job),
-            result,
-            exit_code: Some(exit),
-            signal: None,
-            failure_reason: reason,
-            duration_ms: seconds * 1000,
-            tests,
-            message: (exit != 0 && reason == Some(FailureReason::ScriptFailure)).then(|| "`npm test` exited with 1".into()),
-        });
+        self.run.add(
+            second,
+            RunEvent::AttemptEnded {
+                job: job.parse().unwrap(),
+                attempt: id(job),
+                result,
+                exit_code: Some(exit),
+                signal: None,
+                failure_reason: reason,
+                duration_ms: seconds * 1000,
+                tests,
+                message: (exit != 0 && reason == Some(FailureReason::ScriptFailure)).then(|| "`npm test` exited with 1".into()),
+            },
+        );
     }
 
     /// build, test, scan went well.
@@ -155,20 +161,23 @@ impl Story {
         story.start("test", 74);
         story.end("test", 197, 123, 0, Some(TestCounts { passed: 402, failed: 0, skipped: 3 }), None);
         story.start("scan", 198);
-        story.run.add(206, RunEvent::ScanReported {
-            attempt: id("scan"),
-            summary: ScanSummary {
-                fail_on: "high".into(),
-                clean: true,
-                findings: BTreeMap::new(),
-                secrets: 0,
-                files: 812,
-                packages: 0,
-                advisories_checked: false,
-                report_sha256: Digest::of(b"report"),
-                scanned: BTreeMap::new(),
+        story.run.add(
+            206,
+            RunEvent::ScanReported {
+                attempt: id("scan"),
+                summary: ScanSummary {
+                    fail_on: "high".into(),
+                    clean: true,
+                    findings: BTreeMap::new(),
+                    secrets: 0,
+                    files: 812,
+                    packages: 0,
+                    advisories_checked: false,
+                    report_sha256: Digest::of(b"report"),
+                    scanned: BTreeMap::new(),
+                },
             },
-        });
+        );
         story.end("scan", 207, 9, 0, None, None);
         story
     }
@@ -178,12 +187,15 @@ impl Story {
         let mut story = Self::built();
         story.start("canary", 210);
         story.run.add(211, RunEvent::ReleaseMade { release: new_release(), files: 120, bytes: 4_000_000 });
-        story.run.add(211, RunEvent::RolloutLinked {
-            job: "canary".parse().unwrap(),
-            rollout: ROLLOUT.parse().unwrap(),
-            environment: "prod".parse().unwrap(),
-            arm: Arm::Canary,
-        });
+        story.run.add(
+            211,
+            RunEvent::RolloutLinked {
+                job: "canary".parse().unwrap(),
+                rollout: ROLLOUT.parse().unwrap(),
+                environment: "prod".parse().unwrap(),
+                arm: Arm::Canary,
+            },
+        );
         let mut rollout = Journal::new();
         rollout.add(211, RolloutEvent::RolloutCreated(Box::new(created(ROLLOUT, RolloutKind::Release, new_release(), old_release()))));
         rollout.add(211, RolloutEvent::DriverStarted { driver: process() });
@@ -193,14 +205,17 @@ impl Story {
         rollout.add(214, RolloutEvent::StepBegan { step: Step::Weigh, fence: 8, intent_seq: Some(103) });
         let weight = Weight::from_thousandths(10).unwrap();
         rollout.add(215, RolloutEvent::WeightApplied { requested: weight, applied: weight });
-        rollout.add(215, RolloutEvent::WatchStarted {
-            weight,
-            threshold_seconds: Some(0.25),
-            slow_share: Some(0.05),
-            absolute_only: false,
-            canary_version: "v1.42.0".into(),
-            stable_version: Some("v1.41.0".into()),
-        });
+        rollout.add(
+            215,
+            RolloutEvent::WatchStarted {
+                weight,
+                threshold_seconds: Some(0.25),
+                slow_share: Some(0.05),
+                absolute_only: false,
+                canary_version: "v1.42.0".into(),
+                stable_version: Some("v1.41.0".into()),
+            },
+        );
         rollout.add(330, RolloutEvent::VerdictReached { verdict: verdict(VerdictClass::Hold, 212, "212 of 299 requests", Some(170)) });
         story.rollouts.push(rollout);
         story
@@ -218,7 +233,8 @@ impl Story {
     }
 
     fn deploy_ended(&mut self, second: i64, outcome: DeployOutcome, message: &str) {
-        self.run.add(second, RunEvent::DeployEnded { job: "canary".parse().unwrap(), attempt: id("canary"), outcome, message: message.into() });
+        self.run
+            .add(second, RunEvent::DeployEnded { job: "canary".parse().unwrap(), attempt: id("canary"), outcome, message: message.into() });
     }
 
     /// HOLD for too long.
@@ -403,12 +419,14 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(view: View, width: u16, height: u16) -> Self {
         let zone = FixedOffset::east_opt(0).unwrap();
-        let last = view.run.as_ref().and_then(|run| run.last_at).into_iter().chain(
-            view.rollouts.iter().filter_map(|rollout| match &rollout.phase {
-                crate::event::RolloutPhase::Armed { fires_at, .. } => Some(*fires_at - TimeDelta::milliseconds(2400)),
-                _ => rollout.verdict_at,
-            }),
-        );
+        let ended = view.run.as_ref().and_then(|run| run.last_at);
+        let last = ended.into_iter().chain(view.rollouts.iter().filter_map(|rollout| {
+            if let crate::event::RolloutPhase::Armed { fires_at, .. } = &rollout.phase {
+                Some(*fires_at - TimeDelta::milliseconds(2400))
+            } else {
+                rollout.verdict_at
+            }
+        }));
         let wall = last.max().unwrap_or(at(0)) + TimeDelta::milliseconds(200);
         let now = Moment { monotonic: std::time::Duration::from_secs(100), wall };
         let mut desk = Self { ui: Ui::new(Size::new(width, height), Theme::default(), zone), view, now, effects: Vec::new() };
@@ -458,8 +476,8 @@ impl Desk {
 
     pub(super) fn sent(&mut self) -> Vec<crate::console::Request> {
         let sent = self.effects.iter().filter_map(|effect| match effect {
-            Effect::Send(_, request) => Some(request.clone()),
-            _ => None,
+            Effect::Send(_, request) => Some((**request).clone()),
+            Effect::OpenLog(_) | Effect::Continue | Effect::Suspend | Effect::Leave(_) => None,
         });
         let sent = sent.collect();
         self.effects.clear();

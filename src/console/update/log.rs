@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use crate::console::keymap::Action;
+use crate::console::keymap::{Action, Move};
 use crate::console::log::{Direction, Found, Growth, Log, Search, error_pattern};
 use crate::console::message::{Effect, Moment};
 use crate::console::panes;
@@ -43,40 +43,29 @@ pub(super) fn opened(ui: &mut Ui, job: &JobName, opened: Result<Option<Log>, Str
 }
 
 /// Moves the window over the log.
-pub(super) fn scroll(ui: &mut Ui, view: &View, action: Action) -> Vec<Effect> {
+pub(super) fn scroll(ui: &mut Ui, view: &View, to: Move) {
     let bottom = panes::log::bottom(ui, view);
     let page = panes::log::height(ui, view).saturating_sub(1).max(1);
     let top = if ui.log.follow { bottom } else { ui.log.top };
-    let to = match action {
-        Action::Up => top.saturating_sub(1),
-        Action::PageUp => top.saturating_sub(page),
-        Action::Top => 0,
-        Action::Down => (top + 1).min(bottom.max(top)),
-        Action::PageDown => (top + page).min(bottom.max(top)),
-        Action::Follow if ui.log.follow => top,
-        Action::Follow | Action::Bottom => {
-            ui.log.follow = true;
-            return Vec::new();
-        }
-        Action::Wrap => {
-            ui.log.wrap = !ui.log.wrap;
-            return Vec::new();
-        }
-        Action::Left => {
-            ui.log.left = ui.log.left.saturating_sub(SIDEWAYS);
-            return Vec::new();
-        }
-        Action::Right => {
-            ui.log.left = (ui.log.left + SIDEWAYS).min(60_000);
-            return Vec::new();
-        }
-        _ => return Vec::new(),
-    };
-    // Going down at the end of a log that is followed goes on following it.
-    if !(ui.log.follow && to >= bottom && action != Action::Follow) {
-        (ui.log.top, ui.log.follow) = (to, false);
+    let end = bottom.max(top);
+    match to {
+        Move::Up => hold(ui, top.saturating_sub(1)),
+        Move::PageUp => hold(ui, top.saturating_sub(page)),
+        Move::Top => hold(ui, 0),
+        // Going down at the end of a log that is followed goes on following it.
+        Move::Down | Move::PageDown if ui.log.follow => {}
+        Move::Down => hold(ui, (top + 1).min(end)),
+        Move::PageDown => hold(ui, (top + page).min(end)),
+        Move::Follow if ui.log.follow => hold(ui, top),
+        Move::Follow | Move::Bottom => ui.log.follow = true,
+        Move::Wrap => ui.log.wrap = !ui.log.wrap,
+        Move::Left => ui.log.left = ui.log.left.saturating_sub(SIDEWAYS),
+        Move::Right => ui.log.left = (ui.log.left + SIDEWAYS).min(60_000),
     }
-    Vec::new()
+}
+
+fn hold(ui: &mut Ui, top: usize) {
+    (ui.log.top, ui.log.follow) = (top, false);
 }
 
 /// A pattern was typed.

@@ -11,7 +11,7 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 
 use crate::event::{EnvironmentName, Facts, JobState, JobStatus, Refusal, RolloutKind, RolloutState};
 
-use super::keymap::{self, Action, Context};
+use super::keymap::{self, Action, Context, Move};
 use super::message::{Effect, Leave, Message, Moment};
 use super::source::{Access, Request, Ticket, View};
 use super::ui::{Dialog, Field, Focus, Notice, Tone, Ui};
@@ -61,20 +61,18 @@ fn on_key(ui: &mut Ui, view: &View, key: &KeyEvent, now: Moment) -> Vec<Effect> 
     if guarded(ui, now) && !action.is_some_and(acts_at_once) {
         return Vec::new();
     }
-    match action {
-        Some(action) => act(ui, view, action, now),
-        None => {
-            if context == Context::Field
-                && let (Some(c), Some(field)) = (keymap::typed(key), field(ui))
-            {
-                field.complaint = None;
-                if field.text.chars().count() < 200 {
-                    field.text.push(c);
-                }
-            }
-            Vec::new()
+    if let Some(action) = action {
+        return act(ui, view, action, now);
+    }
+    if context == Context::Field
+        && let (Some(c), Some(field)) = (keymap::typed(key), field(ui))
+    {
+        field.complaint = None;
+        if field.text.chars().count() < 200 {
+            field.text.push(c);
         }
     }
+    Vec::new()
 }
 
 /// What a guarded dialog lets through: leaving it, and the way back for production.
@@ -97,15 +95,7 @@ fn act(ui: &mut Ui, view: &View, action: Action, now: Moment) -> Vec<Effect> {
             Vec::new()
         }
         Action::NextMatch | Action::PreviousMatch | Action::NextError => log::find(ui, action, now),
-        Action::Follow
-        | Action::Wrap
-        | Action::Left
-        | Action::Right
-        | Action::PageUp
-        | Action::PageDown
-        | Action::Top
-        | Action::Bottom => log::scroll(ui, view, action),
-        Action::Up | Action::Down => up_or_down(ui, view, action, now),
+        Action::Move(to) => go(ui, view, to),
         Action::Zoom => {
             ui.zoom = !ui.zoom;
             Vec::new()
@@ -144,15 +134,16 @@ fn act(ui: &mut Ui, view: &View, action: Action, now: Moment) -> Vec<Effect> {
     }
 }
 
-fn up_or_down(ui: &mut Ui, view: &View, action: Action, now: Moment) -> Vec<Effect> {
+fn go(ui: &mut Ui, view: &View, to: Move) -> Vec<Effect> {
     if let Some(Dialog::Help { scroll }) = &mut ui.dialog {
-        *scroll = if action == Action::Up { scroll.saturating_sub(1) } else { (*scroll + 1).min(keymap::BINDINGS.len()) };
+        *scroll = if to == Move::Up { scroll.saturating_sub(1) } else { (*scroll + 1).min(keymap::BINDINGS.len()) };
         return Vec::new();
     }
-    if ui.focus == Focus::Log || ui.zoom {
-        return log::scroll(ui, view, action);
+    if matches!(to, Move::Up | Move::Down) && ui.focus == Focus::Pipeline && !ui.zoom {
+        return selection::go(ui, view, to);
     }
-    selection::go(ui, view, action, now)
+    log::scroll(ui, view, to);
+    Vec::new()
 }
 
 fn cancel(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> {
@@ -237,7 +228,7 @@ fn ask(ui: &mut Ui, view: &View, request: Request, what: String, now: Moment) ->
     let ticket = Ticket(ui.tickets);
     say(ui, Tone::Said, format!("{what} …"), now);
     ui.asked.push((ticket, what));
-    (Some(ticket), vec![Effect::Send(ticket, request)])
+    (Some(ticket), vec![Effect::Send(ticket, Box::new(request))])
 }
 
 fn say(ui: &mut Ui, tone: Tone, text: String, now: Moment) {

@@ -49,16 +49,16 @@ pub(super) fn press(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> {
         }
         Target::Canary { environment, release, .. } => {
             let release = release.map(|release| release.digest);
-            let request = Request::CanaryToZero { environment, release: release.clone() };
+            let request = Request::CanaryToZero { environment, release };
             let (ticket, effects) = ask(ui, view, request, "canary to 0".into(), now);
             if let Some(ticket) = ticket {
                 ui.rollback.pending = Some((ticket, now.monotonic));
-                ui.rollback.after_canary = Some(release);
+                ui.rollback.after_canary = true;
             }
             effects
         }
         Target::Production { environment, from, to } => {
-            if ui.rollback.after_canary.is_some() && now.monotonic.saturating_sub(since) < REST {
+            if ui.rollback.after_canary && now.monotonic.saturating_sub(since) < REST {
                 say(ui, Tone::Refused, format!("the canary is at 0; R now means {environment} itself: press it again to roll back"), now);
                 return Vec::new();
             }
@@ -66,7 +66,7 @@ pub(super) fn press(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> {
             let (ticket, effects) = ask(ui, view, Request::RollBack { environment, from, to }, what, now);
             if let Some(ticket) = ticket {
                 ui.rollback.pending = Some((ticket, now.monotonic));
-                ui.rollback.after_canary = None;
+                ui.rollback.after_canary = false;
             }
             effects
         }
@@ -109,7 +109,7 @@ pub(super) fn answered(ui: &mut Ui, ticket: Ticket, accepted: bool) {
     if ui.rollback.pending.is_some_and(|(pending, _)| pending == ticket) {
         ui.rollback.pending = None;
         if !accepted {
-            ui.rollback.after_canary = None;
+            ui.rollback.after_canary = false;
         }
     }
 }

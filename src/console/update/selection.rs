@@ -1,6 +1,6 @@
 //! Which job is selected, and whose log is open.
 
-use crate::console::keymap::Action;
+use crate::console::keymap::Move;
 use crate::console::message::{Effect, Moment};
 use crate::console::source::View;
 use crate::console::ui::{LogView, Selection, Ui};
@@ -23,15 +23,15 @@ pub(super) fn follow_view(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> 
 }
 
 /// The job above or below.
-pub(super) fn go(ui: &mut Ui, view: &View, action: Action, _now: Moment) -> Vec<Effect> {
+pub(super) fn go(ui: &mut Ui, view: &View, to: Move) -> Vec<Effect> {
     let Some(run) = &view.run else {
         return Vec::new();
     };
     let at = ui.selected.job().and_then(|name| run.jobs.iter().position(|job| &job.plan.name == name));
-    let to = match (at, action) {
-        (None, _) => 0,
-        (Some(at), Action::Up) => at.saturating_sub(1),
-        (Some(at), _) => (at + 1).min(run.jobs.len().saturating_sub(1)),
+    let to = match at {
+        None => 0,
+        Some(at) if to == Move::Up => at.saturating_sub(1),
+        Some(at) => (at + 1).min(run.jobs.len().saturating_sub(1)),
     };
     if let Some(job) = run.jobs.get(to) {
         ui.selected = Selection::Chosen(job.plan.name.clone());
@@ -44,7 +44,9 @@ fn interesting(run: &RunState) -> Option<JobName> {
     let last = |wanted: &dyn Fn(JobStatus) -> bool| run.jobs.iter().rev().find(|job| wanted(job.status));
     last(&|status| matches!(status, JobStatus::Running | JobStatus::Preparing))
         .or_else(|| last(&|status| status == JobStatus::Failed))
-        .or_else(|| run.jobs.iter().filter(|job| !job.attempts.is_empty()).max_by_key(|job| job.attempts.last().map(|last| last.started_at)))
+        .or_else(|| {
+            run.jobs.iter().filter(|job| !job.attempts.is_empty()).max_by_key(|job| job.attempts.last().map(|last| last.started_at))
+        })
         .or_else(|| run.jobs.first())
         .map(|job| job.plan.name.clone())
 }
