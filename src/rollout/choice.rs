@@ -1,0 +1,222 @@
+//! Where a rollback goes: pure decisions over the record, what is seen, and what is there.
+
+use crate::deploy::{ArmName, Observation};
+use crate::event::{Arm, Digest, EnvironmentRecord, ReleaseRef, Weight};
+
+/// What the person who asks for a rollback names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Aim {
+    /// A release by its digest.
+    Digest(Digest),
+    /// A release by its tag, the beginning of its revision, or the beginning of its digest's hex digits.
+    Name(String),
+}
+
+/// What a rollback has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// All traffic to this release, and the canary's away.
+    Return { from: Option<ReleaseRef>, to: ReleaseRef },
+    /// The canary's traffic away; this stays (none: nothing is left).
+    Withdraw { from: Option<ReleaseRef>, stable: Option<ReleaseRef> },
+    /// A rollback brought it here before.
+    AlreadyReverted { to: ReleaseRef, further_back: Option<ReleaseRef> },
+    /// There is no canary, or nothing at all.
+    NothingToRevert { stable: Option<ReleaseRef> },
+    /// What the asker saw is not what is there.
+    Moved { now: Option<ReleaseRef> },
+    /// There is nowhere to go.
+    NoTarget { why: String },
+}
+
+/// The record as it would be if nobody had died between an effect and the write after it: when the holder's own release is seen
+/// as stable, it has the traffic, whatever the record says.
+pub(crate) fn reconcile(record: &EnvironmentRecord, seen: &Observation) -> EnvironmentRecord {
+    let mut record = record.clone();
+    let Some(holder) = record.slot.as_ref().map(|slot| slot.release.clone()) else { return record };
+    let current = record.current.as_ref().map(|release| &release.digest);
+    if running(seen, ArmName::Stable) == Some(&holder.digest) && current != Some(&holder.digest) {
+        record.previous = record.current.replace(holder);
+    }
+    record
+}
+
+/// The release in that place.
+pub(crate) fn running(seen: &Observation, arm: ArmName) -> Option<&Digest> {
+    seen.arms.iter().find(|view| view.arm == arm).map(|view| &view.release)
+}
+
+/// Decides where a rollback goes. `placed` are the releases whose bytes the target has.
+pub(crate) fn choose(
+    stored: &EnvironmentRecord,
+    seen: &Observation,
+    placed: &[Digest],
+    from: Option<&Digest>,
+    aim: Option<&Aim>,
+    arm: Arm,
+) -> Choice {
+    let record = &reconcile(stored, seen);
+    let canary = running(seen, ArmName::Canary);
+    let live = canary.is_some() || seen.weight > Weight::ZERO;
+    let held = record.slot.as_ref().map(|slot| slot.release.clone());
+    let here = |release: &ReleaseRef| placed.contains(&release.digest) || seen.arms.iter().any(|view| view.release == release.digest);
+    match arm {
+        Arm::Canary => {
+            let known = held.or_else(|| canary.and_then(|digest| find(record, digest)));
+            let gone = from.is_some() && from != canary && from != known.as_ref().map(|release| &release.digest);
+            // Weight 0 is never refused as stale (4.3), but it is not taken from a canary that the asker never saw.
+            if gone && live {
+                return Choice::Moved { now: known };
+            }
+            if !live && stored.slot.is_none() {
+                return Choice::NothingToRevert { stable: record.current.clone() };
+            }
+            if *record != *stored && canary.is_none() {
+                // What was the canary has all traffic already: that is no canary any more.
+                return Choice::Moved { now: record.current.clone() };
+            }
+            Choice::Withdraw { from: known, stable: record.current.clone() }
+        }
+        Arm::Whole => whole(stored, record, live, from, aim, &here),
+    }
+}
+
+fn whole(
+    stored: &EnvironmentRecord,
+    record: &EnvironmentRecord,
+    live: bool,
+    from: Option<&Digest>,
+    aim: Option<&Aim>,
+    here: &dyn Fn(&ReleaseRef) -> bool,
+) -> Choice {
+    let held = record.slot.as_ref().map(|slot| slot.release.clone());
+    let Some(current) = record.current.clone() else {
+        // The first release of all: there is nothing behind it.
+        return match (live, held) {
+            (true, from) => Choice::Withdraw { from, stable: None },
+            (false, _) => Choice::NothingToRevert { stable: None },
+        };
+    };
+    let returned = record.returned_to.as_ref() == Some(&current.digest);
+    let half_done = record != stored;
+    if let Some(from) = from
+        && *from != current.digest
+        && !(half_done && stored.current.as_ref().is_some_and(|stored| stored.digest == *from))
+    {
+        if returned {
+            return Choice::AlreadyReverted { further_back: next_back(record, &current, here), to: current };
+        }
+        return Choice::Moved { now: Some(current) };
+    }
+    let wanted = match aim {
+        Some(aim) => match resolve(record, aim) {
+            Some(release) => Some(release),
+            None => return Choice::NoTarget { why: format!("nothing that was in {} is called {}", record.environment, named(aim)) },
+        },
+        None => None,
+    };
+    let arrived = wanted.as_ref().map_or(returned, |wanted| wanted.digest == current.digest);
+    if arrived {
+        return match (live, half_done) {
+            (_, true) => Choice::Return { from: stored.current.clone(), to: current },
+            (true, false) => Choice::Withdraw { from: held, stable: Some(current) },
+            (false, false) => Choice::AlreadyReverted { further_back: next_back(record, &current, here), to: current },
+        };
+    }
+    match wanted {
+        Some(to) if here(&to) => Choice::Return { from: Some(current), to },
+        Some(to) => Choice::NoTarget { why: format!("the bytes of {} ({}) are no longer at the target", to.tag, to.digest.short()) },
+        None => match next_back(record, &current, here) {
+            Some(to) => Choice::Return { from: Some(current), to },
+            None => Choice::NoTarget { why: nowhere(record, &current) },
+        },
+    }
+}
+
+/// The newest release that was healthy here and is not `current`; else what ran before hms came.
+pub(crate) fn next_back(record: &EnvironmentRecord, current: &ReleaseRef, here: &dyn Fn(&ReleaseRef) -> bool) -> Option<ReleaseRef> {
+    let other = |release: &&ReleaseRef| release.digest != current.digest && here(release);
+    // Behind the current one when it is in the list: what stands before it was passed over by somebody's `--to`.
+    let behind = record.healthy.iter().position(|release| release.digest == current.digest).map_or(0, |place| place + 1);
+    record.healthy.iter().skip(behind).chain(record.origin.iter()).find(other).cloned()
+}
+
+fn nowhere(record: &EnvironmentRecord, current: &ReleaseRef) -> String {
+    let gone: Vec<&str> =
+        record.healthy.iter().filter(|release| release.digest != current.digest).map(|release| release.tag.as_str()).collect();
+    if gone.is_empty() {
+        format!("no other release was ever healthy in {}", record.environment)
+    } else {
+        format!("the bytes of {} are no longer at the target", gone.join(", "))
+    }
+}
+
+fn resolve(record: &EnvironmentRecord, aim: &Aim) -> Option<ReleaseRef> {
+    let known = || {
+        let before = record.current.iter().chain(&record.previous).chain(&record.origin);
+        record.healthy.iter().chain(&record.releases).chain(before)
+    };
+    match aim {
+        Aim::Digest(digest) => known().find(|release| release.digest == *digest).cloned(),
+        Aim::Name(name) => {
+            known().find(|release| release.tag == *name).or_else(|| known().find(|release| abbreviates(name, release))).cloned()
+        }
+    }
+}
+
+/// Whether a name is the beginning of a release's revision or digest; at least seven digits, so that it is no accident.
+fn abbreviates(name: &str, release: &ReleaseRef) -> bool {
+    let hex = name.strip_prefix("sha256:").unwrap_or(name);
+    hex.len() >= 7
+        && (release.digest.hex().starts_with(hex) || release.revision.as_ref().is_some_and(|revision| revision.as_str().starts_with(name)))
+}
+
+fn named(aim: &Aim) -> String {
+    match aim {
+        Aim::Digest(digest) => digest.to_string(),
+        Aim::Name(name) => name.clone(),
+    }
+}
+
+/// Any release by its digest that the record names.
+pub(crate) fn find(record: &EnvironmentRecord, digest: &Digest) -> Option<ReleaseRef> {
+    let held = record.slot.as_ref().map(|slot| &slot.release);
+    let known = held.into_iter().chain(&record.current).chain(&record.previous).chain(&record.healthy).chain(&record.releases);
+    known.chain(&record.origin).find(|release| release.digest == *digest).cloned()
+}
+
+/// The first write of a rollback, all in one (`docs/decisions.md` 6.2): the environment is this rollout's, the old rollout never
+/// gets a number again, and what is gone from is neither healthy nor agreed to any more.
+pub(crate) fn take_over(record: &mut EnvironmentRecord, slot: crate::event::Slot, bad: Option<&Digest>, returned_to: Option<&Digest>) {
+    if let Some(old) = record.slot.take()
+        && old.rollout != slot.rollout
+        && !record.superseded.contains(&old.rollout)
+    {
+        record.superseded.push(old.rollout);
+    }
+    record.slot = Some(slot);
+    record.watch = None;
+    if let Some(bad) = bad {
+        record.healthy.retain(|release| release.digest != *bad);
+        record.yeses.retain(|yes| yes.release != *bad);
+    }
+    if let Some(to) = returned_to {
+        record.returned_to = Some(to.clone());
+    }
+}
+
+/// The releases whose bytes may go: not among the `keep` newest, running nowhere, named by no environment as current, previous,
+/// held, or as the place that a rollback would go to.
+pub(crate) fn removable(releases: &[Digest], keep: usize, records: &[EnvironmentRecord], running: &[Digest]) -> Vec<Digest> {
+    let mut kept: Vec<&Digest> = releases.iter().take(keep).chain(running).collect();
+    for record in records {
+        let held = record.slot.as_ref().map(|slot| &slot.release);
+        let named = record.current.iter().chain(&record.previous).chain(&record.origin).chain(held);
+        kept.extend(named.map(|release| &release.digest));
+        kept.extend(&record.returned_to);
+        let current = record.current.as_ref().map(|release| &release.digest);
+        // Two back: where a rollback goes, and where one more would (`further back`).
+        kept.extend(record.healthy.iter().map(|release| &release.digest).filter(|digest| Some(*digest) != current).take(2));
+    }
+    releases.iter().filter(|digest| !kept.contains(digest)).cloned().collect()
+}

@@ -1,0 +1,89 @@
+//! Evidence files: what a verdict rests on, written and synced before the verdict is used (`docs/decisions.md` 7.4).
+//!
+//! `evidence-<n>.json`, n from 1: `{"format":1,"n","rollout","release","environment","policy_hash","at","judge":{…},"facts":{…},
+//! "verdict":{…},"journal_seq","spans":[{"weight","since","first":sample,"last":sample}]}`
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::ports::{EvidenceRef, WatchFacts};
+use crate::event::{Digest, RolloutCreated, Sample, Verdict};
+use crate::store::{DiskError, replace};
+
+/// The evidence files of one rollout.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    folder: PathBuf,
+    next: u32,
+    last: Option<EvidenceRef>,
+}
+
+/// What a verdict was reached on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grounds<'a> {
+    pub(crate) created: &'a RolloutCreated,
+    pub(crate) judge: &'a serde_json::Value,
+    pub(crate) facts: &'a WatchFacts,
+    pub(crate) samples: &'a [Sample],
+    pub(crate) verdict: &'a Verdict,
+    pub(crate) journal_seq: u64,
+    pub(crate) at: DateTime<Utc>,
+}
+
+impl Evidence {
+    /// Numbers on from the files that are there.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        let numbers = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
+            let name = entry.file_name();
+            name.to_str()?.strip_prefix("evidence-")?.strip_suffix(".json")?.parse::<u32>().ok()
+        });
+        Self { folder: folder.to_owned(), next: numbers.max().unwrap_or(0) + 1, last: None }
+    }
+
+    /// The last one written by this driver.
+    pub(crate) fn last(&self) -> Option<&EvidenceRef> {
+        self.last.as_ref()
+    }
+
+    /// Writes and syncs the next file.
+    pub(crate) fn write(&mut self, grounds: Grounds<'_>) -> Result<EvidenceRef, DiskError> {
+        let path = self.folder.join(format!("evidence-{}.json", self.next));
+        let document = json!({
+            "format": 1,
+            "n": self.next,
+            "rollout": grounds.created.rollout,
+            "release": grounds.created.release,
+            "environment": grounds.created.environment,
+            "policy_hash": grounds.created.policy_hash,
+            "at": grounds.at,
+            "judge": grounds.judge,
+            "facts": grounds.facts,
+            "verdict": grounds.verdict,
+            "journal_seq": grounds.journal_seq,
+            "spans": spans(grounds.facts, grounds.samples),
+        });
+        let bytes = serde_json::to_vec(&document).map_err(|error| DiskError::of("write", &path)(error.into()))?;
+        replace(&path, &bytes)?;
+        self.next += 1;
+        let written = EvidenceRef { sha256: Digest::of(&bytes), verdict: grounds.verdict.class };
+        self.last = Some(written.clone());
+        Ok(written)
+    }
+}
+
+fn spans(facts: &WatchFacts, samples: &[Sample]) -> Vec<serde_json::Value> {
+    let ends = facts.spans.iter().skip(1).map(|span| Some(span.since)).chain([None]);
+    let within = |since: DateTime<Utc>, end: Option<DateTime<Utc>>| {
+        // A span's first sample is the one just before it: deltas start there.
+        let start = samples.iter().rposition(|sample| sample.at <= since).unwrap_or(0);
+        let last = samples.iter().rev().find(|sample| end.is_none_or(|end| sample.at <= end));
+        (samples.get(start), last)
+    };
+    let drawn = facts.spans.iter().zip(ends).map(|(span, end)| {
+        let (first, last) = within(span.since, end);
+        json!({"weight": span.weight, "since": span.since, "first": first, "last": last})
+    });
+    drawn.collect()
+}

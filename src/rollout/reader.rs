@@ -1,0 +1,147 @@
+//! What views may know of rollouts: folds of their journals, by path. It writes nothing and asks no target.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::logbook::folder_of;
+use crate::event::{AppName, EnvironmentRecord, RolloutEvent, RolloutId, RolloutPhase, RolloutState, Stamped};
+use crate::store::{DiskError, Holder, JournalError, Tail, holder_of};
+
+/// Follows one rollout.
+#[derive(Debug)]
+pub struct RolloutReader {
+    folder: PathBuf,
+    tail: Tail<RolloutEvent>,
+    state: RolloutState,
+}
+
+impl RolloutReader {
+    /// Follows a rollout from its first event; it need not be there yet.
+    #[must_use]
+    pub fn new(state: &Path, app: &AppName, rollout: &RolloutId) -> Self {
+        Self::at(&folder_of(state, app, rollout))
+    }
+
+    /// Follows the rollout in `folder`.
+    #[must_use]
+    pub fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), tail: Tail::new(&folder.join("journal")), state: RolloutState::default() }
+    }
+
+    /// Folds what came since the last call, and gives it.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, is damaged, or a later program wrote it.
+    pub fn poll(&mut self) -> Result<Vec<Stamped<RolloutEvent>>, JournalError> {
+        let events = self.tail.poll()?;
+        for event in &events {
+            self.state.apply(event);
+        }
+        Ok(events)
+    }
+
+    /// The fold so far.
+    #[must_use]
+    pub fn state(&self) -> &RolloutState {
+        &self.state
+    }
+
+    /// Who drives it now, on this host.
+    #[must_use]
+    pub fn holder(&self) -> Option<Holder> {
+        holder(&self.folder)
+    }
+}
+
+/// The fold of the rollout in `folder`; none when there is none.
+///
+/// # Errors
+/// As [`RolloutReader::poll`].
+pub fn read(folder: &Path) -> Result<Option<RolloutState>, JournalError> {
+    let mut reader = RolloutReader::at(folder);
+    reader.poll()?;
+    Ok(reader.state.created.is_some().then_some(reader.state))
+}
+
+/// Who drives the rollout in `folder`, on this host; none when nobody does. A lock that cannot be looked at counts as free.
+#[must_use]
+pub fn holder(folder: &Path) -> Option<Holder> {
+    holder_of(&folder.join("lock")).ok().flatten()
+}
+
+/// The rollouts of an app that this STATE knows, oldest first.
+///
+/// # Errors
+/// When the folder is there and cannot be read.
+pub fn rollouts(state: &Path, app: &AppName) -> Result<Vec<RolloutId>, DiskError> {
+    let folder = state.join("rollouts").join(app.as_str());
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(DiskError::of("read the folder", &folder)(error)),
+    };
+    let mut found: Vec<RolloutId> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    // Ids are ULIDs: their order is that of their making.
+    found.sort();
+    Ok(found)
+}
+
+/// The rollback of an app that counts down on this host now.
+///
+/// # Errors
+/// As [`rollouts`].
+pub fn armed(state: &Path, app: &AppName) -> Result<Option<(RolloutId, RolloutState)>, DiskError> {
+    for rollout in rollouts(state, app)?.into_iter().rev() {
+        let folder = folder_of(state, app, &rollout);
+        if let Ok(Some(found)) = read(&folder)
+            && matches!(found.phase, RolloutPhase::Armed { .. })
+            && found.ended.is_none()
+            && holder(&folder).is_some()
+        {
+            return Ok(Some((rollout, found)));
+        }
+    }
+    Ok(None)
+}
+
+/// Since when a canary has weight and nobody watches it; none while somebody does, or there is nothing to watch.
+///
+/// `record` is the target's, when it could be read: it knows of watchers on other hosts, and of rollouts that were superseded
+/// while their driver was dead. `holder` is who holds the rollout's lock on this host.
+#[must_use]
+pub fn unwatched(
+    state: &RolloutState,
+    record: Option<&EnvironmentRecord>,
+    holder: Option<&Holder>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let rollout = &state.created.as_ref()?.rollout;
+    if !state.has_weight() {
+        return None;
+    }
+    let mut since = last_seen(state);
+    if let Some(record) = record {
+        if record.superseded.contains(rollout) || record.slot.as_ref().is_none_or(|slot| slot.rollout != *rollout) {
+            return None;
+        }
+        if let Some(watch) = record.watch.as_ref().filter(|watch| watch.rollout == *rollout) {
+            let ttl = i64::try_from(watch.ttl_seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
+            if watch.renewed_at.checked_add_signed(ttl).is_none_or(|end| end > now) && holder.is_some() {
+                return None;
+            }
+            let elsewhere = holder.is_none() && state.driver.as_ref() != Some(&watch.by);
+            if elsewhere && watch.renewed_at.checked_add_signed(ttl).is_none_or(|end| end > now) {
+                return None;
+            }
+            since = since.max(watch.renewed_at);
+        }
+    }
+    if holder.is_some() && !state.left { None } else { Some(since) }
+}
+
+fn last_seen(state: &RolloutState) -> DateTime<Utc> {
+    let sampled = state.samples.last().map(|sample| sample.at);
+    let times = [sampled, state.verdict_at, state.watch_started_at, state.created_at];
+    times.into_iter().flatten().max().unwrap_or_default()
+}

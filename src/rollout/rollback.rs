@@ -1,0 +1,534 @@
+//! Back: a rollout of its own that takes the environment in its first write and stops for nothing (`docs/decisions.md` 1.2, 6.2, 6.5).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::choice::{self, Aim, Choice};
+use super::countdown::{Fired, Inside, count_down};
+use super::crash::{self, CrashPoint};
+use super::logbook::{DriveError, Insistence, Logbook, folder_of};
+use super::ports::{ActionDraft, ActionKind, ActionResult, OutcomeDraft, Recorder};
+use super::reader;
+use super::steps::{Begun, Claim, Clock, StepError, Steps, Tell, failed};
+use crate::deploy::{Applied, ArmName, Effect, Health, Observation, Target};
+use crate::event::{
+    Actor, AppName, Arm, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutKind,
+    RolloutOutcome, RunId, Slot, Step, TargetIdentity, Weight, Weights,
+};
+use crate::store::{Holder, socket_name, this_process};
+
+/// How often the decision is made anew because somebody else's write came between.
+const DECISIONS: u32 = 8;
+/// How often an effect is tried at a target that does not answer, and the pause between.
+const EFFECT_TRIES: u32 = 4;
+const EFFECT_PAUSE: Duration = Duration::from_millis(200);
+/// A rollback that is under way on this host is waited for as long as its journal moves, and so long after.
+const STANDSTILL: Duration = Duration::from_secs(2);
+/// How often its journal is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a rollback needs around it.
+#[derive(Clone)]
+pub struct RollbackSetup<T> {
+    /// The target.
+    pub target: Arc<T>,
+    /// The ledger.
+    pub recorder: Arc<dyn Recorder>,
+    /// `STATE`.
+    pub state: PathBuf,
+    /// `RUNTIME`, for the countdown's socket.
+    pub runtime: PathBuf,
+    /// This host's name.
+    pub host: String,
+    /// Lines for the person who asked; UNRECORDED among them, so it belongs on stderr.
+    pub tell: Tell,
+    /// Wall time: `store::now`.
+    pub clock: Clock,
+    /// Whether a peer is inside a run.
+    pub inside: Inside,
+    /// How long a cold release may take until it answers its health check.
+    pub start_timeout: Duration,
+}
+
+/// A rollback as it is asked for.
+#[derive(Debug, Clone)]
+pub struct RollbackRequest {
+    /// The new rollout's id.
+    pub rollout: RolloutId,
+    /// The application.
+    pub app: AppName,
+    /// The environment whose traffic it is; `prod` for the canary of `prod`.
+    pub environment: EnvironmentName,
+    /// What the asker saw there: the current release, or the canary for [`Arm::Canary`].
+    pub from: Option<Digest>,
+    /// Where to; none for the last release that was healthy.
+    pub to: Option<Aim>,
+    /// The canary alone, or all of it.
+    pub arm: Arm,
+    /// How long it may be taken back before it fires.
+    pub delay: Duration,
+    /// Who asks.
+    pub actor: Actor,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+    /// The policy in force, for the ledger.
+    pub policy_hash: Digest,
+    /// The run it serves, if one does.
+    pub run: Option<RunId>,
+}
+
+/// How a rollback ended. All but `NoTarget`, `Failed` and `Superseded` exit 0.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RollbackEnd {
+    /// A rollback brought it here before.
+    AlreadyReverted {
+        /// What has the traffic.
+        to: ReleaseRef,
+        /// Where one more step would go: `--to`.
+        further_back: Option<ReleaseRef>,
+    },
+    /// There is no canary, or nothing was ever released.
+    NothingToRevert {
+        /// What has the traffic.
+        stable: Option<ReleaseRef>,
+    },
+    /// What the asker saw is not what is there; nothing was done.
+    Moved {
+        /// What is there.
+        now: Option<ReleaseRef>,
+    },
+    /// There is nowhere to go; nothing was done.
+    NoTarget {
+        /// Why, with names.
+        why: String,
+    },
+    /// A person took it back before it fired.
+    Cancelled {
+        /// Who.
+        by: Actor,
+    },
+    /// Done, and proven by the target.
+    Reverted {
+        /// The rollout that did it.
+        rollout: RolloutId,
+        /// What was taken back.
+        from: Option<ReleaseRef>,
+        /// What has the traffic now.
+        to: Option<ReleaseRef>,
+        /// The canary's weight in force.
+        applied: Weight,
+        /// Requests that went to canary and stable since, as the target counts.
+        served: Option<(u64, u64)>,
+        /// The ledger lacks the entry.
+        unrecorded: bool,
+    },
+    /// It was begun and could not be finished; traffic is as the target shows it.
+    Failed {
+        /// What failed, and why.
+        reason: String,
+        /// The release's last lines, if it would not start.
+        last_lines: Vec<String>,
+        /// Another release that could be tried: `--to`.
+        further_back: Option<ReleaseRef>,
+    },
+    /// Another rollback took its place.
+    Superseded {
+        /// Which.
+        by: Option<RolloutId>,
+    },
+}
+
+/// What has to be done, decided.
+#[derive(Debug, Clone, PartialEq)]
+struct Plan {
+    kind: RolloutKind,
+    from: Option<ReleaseRef>,
+    wanted: Option<ReleaseRef>,
+    /// What has the traffic by the record that was decided on.
+    current: Option<Digest>,
+    further_back: Option<ReleaseRef>,
+}
+
+impl Plan {
+    fn step(&self) -> Step {
+        match self.kind {
+            RolloutKind::Rollback => Step::Return,
+            RolloutKind::Abort | RolloutKind::Release => Step::Withdraw,
+        }
+    }
+
+    /// The release that the rollout's journal is about.
+    fn release(&self) -> Option<&ReleaseRef> {
+        self.wanted.as_ref().or(self.from.as_ref())
+    }
+}
+
+/// Goes back: decides, counts down, takes the environment, moves traffic, proves it. Pressed twice, the second changes nothing.
+///
+/// # Errors
+/// When the target cannot be asked. A journal or ledger that cannot be written is no error: it goes on without.
+pub async fn roll_back<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest) -> Result<RollbackEnd, DriveError> {
+    await_other(setup, request).await;
+    let identity = setup.target.identity().await?;
+    let mut plan = match decide(setup, request).await? {
+        Ok(plan) => plan,
+        Err(answer) => return Ok(answer),
+    };
+    let mut steps = open(setup, request, &plan, identity.clone());
+    crash::reach(CrashPoint::Created).await;
+    if !request.delay.is_zero()
+        && let Some(cancelled) = armed(setup, request, &plan, &mut steps).await
+    {
+        return Ok(cancelled);
+    }
+    let seen_by_asker = narrowed(request, &plan);
+    for _ in 0..DECISIONS {
+        match decide(setup, &seen_by_asker).await? {
+            Ok(next) => plan = next,
+            Err(answer) => {
+                let _ = steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Cancelled });
+                return Ok(answer);
+            }
+        }
+        match execute(setup, request, &plan, &identity, &mut steps).await {
+            Err(StepError::Changed) => {}
+            Ok(end) => return Ok(end),
+            Err(error) => return Ok(broken(&plan, &mut steps, error)),
+        }
+    }
+    Ok(broken(&plan, &mut steps, StepError::Changed))
+}
+
+/// The request with what was decided in place of what was left open, so that a second look decides the same or answers.
+fn narrowed(request: &RollbackRequest, plan: &Plan) -> RollbackRequest {
+    let from = plan.from.as_ref().map(|release| release.digest.clone());
+    let (arm, to) = match plan.kind {
+        RolloutKind::Rollback => (Arm::Whole, plan.wanted.as_ref().map(|release| Aim::Digest(release.digest.clone()))),
+        RolloutKind::Abort | RolloutKind::Release => (Arm::Canary, None),
+    };
+    RollbackRequest { from, to, arm, ..request.clone() }
+}
+
+/// Looks, and decides; `Err` is an answer that needs no rollout.
+async fn decide<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest) -> Result<Result<Plan, RollbackEnd>, DriveError> {
+    let record = setup.target.record(&request.environment).await?;
+    let seen = setup.target.observe(&request.environment).await?;
+    let placed: Vec<Digest> = setup.target.releases().await?.into_iter().map(|record| record.release.digest).collect();
+    let chosen = choice::choose(&record, &seen, &placed, request.from.as_ref(), request.to.as_ref(), request.arm);
+    let current = record.current.as_ref().map(|release| release.digest.clone());
+    Ok(match chosen {
+        Choice::Return { from, to } => {
+            let further_back = choice::next_back(&record, &to, &|release| placed.contains(&release.digest));
+            Ok(Plan { kind: RolloutKind::Rollback, from, wanted: Some(to), current, further_back })
+        }
+        Choice::Withdraw { from, stable } => Ok(Plan { kind: RolloutKind::Abort, from, wanted: stable, current, further_back: None }),
+        Choice::AlreadyReverted { to, further_back } => Err(RollbackEnd::AlreadyReverted { to, further_back }),
+        Choice::NothingToRevert { stable } => Err(RollbackEnd::NothingToRevert { stable }),
+        Choice::Moved { now } => Err(RollbackEnd::Moved { now }),
+        Choice::NoTarget { why } => Err(RollbackEnd::NoTarget { why }),
+    })
+}
+
+/// Lets a rollback that is under way on this host finish, so that a second press finds it done. One that stands still is not waited for.
+async fn await_other<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest) {
+    let mut last_seq = None;
+    let mut since = tokio::time::Instant::now();
+    while since.elapsed() < STANDSTILL {
+        let Ok(record) = setup.target.record(&request.environment).await else { return };
+        let Some(holder) = record.slot.map(|slot| slot.rollout) else { return };
+        let folder = folder_of(&setup.state, &request.app, &holder);
+        let Some(state) = reader::read(&folder).ok().flatten() else { return };
+        let back = state.created.as_ref().is_some_and(|created| created.kind != RolloutKind::Release);
+        let alive = reader::holder(&folder).is_some();
+        if !back || !alive {
+            return;
+        }
+        if last_seq != Some(state.seq) {
+            last_seq = Some(state.seq);
+            since = tokio::time::Instant::now();
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn holder_here<T>(setup: &RollbackSetup<T>, socket: Option<PathBuf>) -> Holder {
+    Holder { process: this_process(), host: setup.host.clone(), role: "driver".to_owned(), socket }
+}
+
+fn open<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest, plan: &Plan, target: TargetIdentity) -> Steps<T> {
+    let now = (setup.clock)();
+    let folder = folder_of(&setup.state, &request.app, &request.rollout);
+    let mut book = Logbook::open_or_keep(&folder, &holder_here(setup, None), now);
+    if let Some(trouble) = book.trouble() {
+        (setup.tell)(&format!("UNRECORDED: the rollback's journal cannot be written: {trouble}"));
+    }
+    book.insist(Insistence::Tolerant);
+    if let Some(release) = plan.release() {
+        let created = RolloutCreated {
+            rollout: request.rollout.clone(),
+            kind: plan.kind,
+            app: request.app.clone(),
+            environment: request.environment.clone(),
+            target,
+            release: release.clone(),
+            previous: plan.from.clone(),
+            run: request.run.clone(),
+            policy_hash: request.policy_hash.clone(),
+            actor: request.actor.clone(),
+            reason: request.reason.clone(),
+            supersedes: None,
+        };
+        let _ = book.append(now, RolloutEvent::RolloutCreated(Box::new(created)));
+    }
+    let _ = book.append(now, RolloutEvent::DriverStarted { driver: this_process() });
+    Steps {
+        target: Arc::clone(&setup.target),
+        environment: request.environment.clone(),
+        rollout: request.rollout.clone(),
+        recorder: Arc::clone(&setup.recorder),
+        book,
+        tell: Arc::clone(&setup.tell),
+        clock: Arc::clone(&setup.clock),
+        fence: 0,
+    }
+}
+
+/// Counts down; gives an answer when a person took it back.
+async fn armed<T: Target + 'static>(
+    setup: &RollbackSetup<T>,
+    request: &RollbackRequest,
+    plan: &Plan,
+    steps: &mut Steps<T>,
+) -> Option<RollbackEnd> {
+    let socket = setup.runtime.join(socket_name(steps.book.folder()));
+    let fires_at: DateTime<Utc> = steps.now() + TimeDelta::from_std(request.delay).unwrap_or_default();
+    if let (Some(from), Some(to)) = (plan.from.clone(), plan.release().cloned()) {
+        let _ = steps.note(RolloutEvent::RollbackArmed { from, to, fires_at });
+    }
+    let book = &steps.book;
+    let described = || {
+        let _ = book.describe(&holder_here(setup, Some(socket.clone())));
+    };
+    match count_down(&socket, request.delay, Arc::clone(&setup.inside), described).await {
+        Fired::Now => None,
+        Fired::Cancelled(actor) => {
+            let _ = steps.note(RolloutEvent::RollbackCancelled { actor: actor.clone() });
+            let _ = steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Cancelled });
+            Some(RollbackEnd::Cancelled { by: actor })
+        }
+    }
+}
+
+fn draft(request: &RollbackRequest, plan: &Plan, target: &TargetIdentity) -> Option<ActionDraft> {
+    let release = plan.release()?.clone();
+    Some(ActionDraft {
+        id: ulid::Ulid::generate().to_string(),
+        kind: match plan.kind {
+            RolloutKind::Rollback => ActionKind::Rollback,
+            RolloutKind::Abort | RolloutKind::Release => ActionKind::Abort,
+        },
+        actor: request.actor.clone(),
+        app: request.app.clone(),
+        environment: request.environment.clone(),
+        target: target.clone(),
+        run: request.run.clone(),
+        rollout: request.rollout.clone(),
+        tag: release.tag,
+        tag_object: release.tag_object,
+        revision: release.revision.map(String::from),
+        digest: release.digest,
+        previous: plan.from.as_ref().map(|release| release.digest.clone()),
+        requested: Some(Weight::ZERO),
+        evidence: None,
+        yeses: Vec::new(),
+        policy_hash: request.policy_hash.clone(),
+        reason: request.reason.clone(),
+        synthetic: false,
+        pinned: None,
+    })
+}
+
+async fn execute<T: Target + 'static>(
+    setup: &RollbackSetup<T>,
+    request: &RollbackRequest,
+    plan: &Plan,
+    identity: &TargetIdentity,
+    steps: &mut Steps<T>,
+) -> Result<RollbackEnd, StepError> {
+    let Some((release, draft)) = plan.release().cloned().zip(draft(request, plan, identity)) else {
+        // A canary that no record names and no stable beside it: there is no release to write about, but the weight goes.
+        steps.fence = steps.observe().await?.fence + 1;
+        let applied = steps.carry_out(&Effect::Withdraw).await?;
+        return Ok(reverted(plan, steps, &applied));
+    };
+    let slot = Slot { release, rollout: request.rollout.clone(), since: steps.now() };
+    let bad = plan.from.as_ref().map(|release| release.digest.clone());
+    let returned_to = plan.wanted.as_ref().filter(|_| plan.kind == RolloutKind::Rollback).map(|release| release.digest.clone());
+    let claim = Claim::TakingFrom(plan.current.clone());
+    let begun = steps
+        .begin(plan.step(), draft, claim, |record| {
+            choice::take_over(record, slot.clone(), bad.as_ref(), returned_to.as_ref());
+            let applied = record.weights.map_or(Weight::ZERO, |weights| weights.applied);
+            record.weights = Some(Weights { requested: Weight::ZERO, applied });
+        })
+        .await?;
+    match move_traffic(setup, plan, steps).await {
+        Ok(applied) => finish(request, plan, steps, begun, applied).await,
+        Err(StepError::Superseded(by)) => {
+            steps.close(begun.intent, &failed(ActionResult::Superseded, "superseded by another rollback".to_owned())).await;
+            Err(StepError::Superseded(by))
+        }
+        Err(error) => {
+            let outcome = failed(ActionResult::Failed, error.to_string());
+            let _ = steps.settle(begun, outcome, |record| record.slot = None).await;
+            Err(error)
+        }
+    }
+}
+
+/// Brings the environment to where `wanted` has all traffic, from whatever it is seen as. Each effect may be the second of its kind.
+async fn move_traffic<T: Target + 'static>(setup: &RollbackSetup<T>, plan: &Plan, steps: &mut Steps<T>) -> Result<Applied, StepError> {
+    let mut seen = steps.observe().await?;
+    let has_canary = choice::running(&seen, ArmName::Canary).is_some();
+    let mut last = None;
+    if plan.kind == RolloutKind::Abort {
+        last = Some(insist(steps, &Effect::Withdraw).await?);
+    } else if seen.weight > Weight::ZERO {
+        last = Some(insist(steps, &Effect::Weigh { weight: Weight::ZERO }).await?);
+    }
+    if let Some(applied) = &last {
+        seen = applied.observation.clone();
+    }
+    if let Some(wanted) = &plan.wanted {
+        // For an abort this is a promotion that was under way and won: after the first effect under our fence it can win no more.
+        if plan.kind == RolloutKind::Rollback || choice::running(&seen, ArmName::Stable) != Some(&wanted.digest) {
+            warm(setup, wanted, &seen, steps).await?;
+            last = Some(insist(steps, &Effect::Return { release: wanted.digest.clone() }).await?);
+        }
+    }
+    if plan.kind == RolloutKind::Rollback && has_canary {
+        // It has no weight already; that it cannot be stopped is said, and is no failure of the rollback.
+        if let Err(error) = steps.carry_out(&Effect::Withdraw).await {
+            if matches!(error, StepError::Superseded(_)) {
+                return Err(error);
+            }
+            steps.say(&format!("the canary has no traffic but could not be stopped: {error}"));
+        }
+    }
+    let applied = last.ok_or_else(|| StepError::Unproven("the target was not asked for anything".to_owned()))?;
+    prove(plan, &applied)?;
+    Ok(applied)
+}
+
+/// Starts a release that does not run, with progress; its bytes are checked by the target first.
+async fn warm<T: Target + 'static>(
+    setup: &RollbackSetup<T>,
+    wanted: &ReleaseRef,
+    seen: &Observation,
+    steps: &mut Steps<T>,
+) -> Result<(), StepError> {
+    let hot =
+        |arm: ArmName| seen.arms.iter().any(|view| view.arm == arm && view.release == wanted.digest && view.health == Health::Healthy);
+    if hot(ArmName::Standby) || hot(ArmName::Stable) {
+        return Ok(());
+    }
+    steps.say(&format!("starting {} again", wanted.tag));
+    let timeout_ms = u64::try_from(setup.start_timeout.as_millis()).unwrap_or(u64::MAX);
+    let began = tokio::time::Instant::now();
+    insist(steps, &Effect::Start { release: wanted.digest.clone(), arm: ArmName::Standby, timeout_ms }).await?;
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let _ = steps.note(RolloutEvent::ReleaseHealthy { duration_ms });
+    Ok(())
+}
+
+/// Carries out an effect, again when the target does not answer.
+pub(crate) async fn insist<T: Target + 'static>(steps: &mut Steps<T>, effect: &Effect) -> Result<Applied, StepError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match steps.carry_out(effect).await {
+            Err(StepError::Target(crate::deploy::TargetError::Unreachable { reason })) if tries < EFFECT_TRIES => {
+                steps.say(&format!("the target does not answer ({reason}); trying again"));
+                tokio::time::sleep(EFFECT_PAUSE).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn prove(plan: &Plan, applied: &Applied) -> Result<(), StepError> {
+    if applied.weight != Weight::ZERO {
+        return Err(StepError::Unproven(format!("the target still gives the canary {}", applied.weight)));
+    }
+    if let Some(wanted) = &plan.wanted {
+        let stable = choice::running(&applied.observation, ArmName::Stable);
+        if stable != Some(&wanted.digest) {
+            let found = stable.map_or("nothing", Digest::short);
+            return Err(StepError::Unproven(format!("the target shows {found} where {} was to be", wanted.digest.short())));
+        }
+    }
+    Ok(())
+}
+
+async fn finish<T: Target + 'static>(
+    request: &RollbackRequest,
+    plan: &Plan,
+    steps: &mut Steps<T>,
+    begun: Begun,
+    applied: Applied,
+) -> Result<RollbackEnd, StepError> {
+    let reason = request.reason.clone().unwrap_or_else(|| format!("asked for by {}", request.actor.login));
+    let _ = steps.note(RolloutEvent::WeightApplied { requested: Weight::ZERO, applied: applied.weight });
+    let _ = steps.note(RolloutEvent::RolledBack { to: plan.wanted.clone(), reason });
+    let outcome = OutcomeDraft {
+        result: ActionResult::Done,
+        message: plan.wanted.as_ref().map_or_else(|| "the canary was taken back".to_owned(), |to| format!("reverted to {}", to.tag)),
+        requested: Some(Weight::ZERO),
+        applied: Some(applied.weight),
+        measured: None,
+    };
+    steps.settle(begun, outcome, |record| arrived(record, plan)).await?;
+    let end = reverted(plan, steps, &applied);
+    let _ = steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::RolledBack });
+    Ok(end)
+}
+
+/// The record after a rollback.
+fn arrived(record: &mut EnvironmentRecord, plan: &Plan) {
+    record.slot = None;
+    record.watch = None;
+    record.weights = None;
+    if plan.kind == RolloutKind::Rollback && record.current != plan.wanted {
+        record.previous = record.current.take();
+        record.current.clone_from(&plan.wanted);
+    }
+}
+
+fn reverted<T>(plan: &Plan, steps: &Steps<T>, applied: &Applied) -> RollbackEnd {
+    RollbackEnd::Reverted {
+        rollout: steps.rollout.clone(),
+        from: plan.from.clone(),
+        to: plan.wanted.clone(),
+        applied: applied.weight,
+        served: applied.observation.served,
+        unrecorded: steps.book.state().unrecorded || steps.book.trouble().is_some(),
+    }
+}
+
+/// Writes down that it could not be finished, and says so.
+fn broken<T: Target + 'static>(plan: &Plan, steps: &mut Steps<T>, error: StepError) -> RollbackEnd {
+    if let StepError::Superseded(by) = error {
+        if let Some(by) = by.clone() {
+            let _ = steps.note(RolloutEvent::Superseded { by });
+        }
+        let _ = steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Superseded });
+        return RollbackEnd::Superseded { by };
+    }
+    let (reason, last_lines) = super::steps::told(&error);
+    let _ = steps.note(RolloutEvent::StepFailed { step: plan.step(), reason: reason.clone(), last_lines: last_lines.clone() });
+    let _ = steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Failed });
+    RollbackEnd::Failed { reason, last_lines, further_back: plan.further_back.clone() }
+}
