@@ -17,7 +17,7 @@ use super::stored::{self, Stored};
 use super::supervisor::{folder_of, host, lock_of, store_of};
 use super::world::Environment;
 use crate::deploy::{Applied, Effect, Observation, ReleaseRecord, Target, TargetError};
-use crate::event::{AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecord, TargetIdentity};
+use crate::event::{AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecord, ProcessName, TargetIdentity};
 use crate::store::{self, DiskError, Places, SocketError};
 
 /// How long a supervisor may take to come up.
@@ -154,21 +154,25 @@ impl LocalTarget {
         patience: Duration,
         lines: &mpsc::Sender<String>,
     ) -> Result<Option<End>, TargetError> {
+        let end = Instant::now() + COME_UP;
         let mut again = true;
         loop {
-            let Some(socket) = self.socket(when_dead)? else { return Ok(None) };
+            let Some((asked, socket)) = self.living(when_dead)? else { return Ok(None) };
             match converse(&socket, request, patience, lines) {
                 Ok(end) => return Ok(Some(end)),
-                Err(SocketError::Nobody { .. } | SocketError::Broken { .. }) if again && self.is_dead()? => again = false,
+                // It comes up, or just went down; nothing was sent.
+                Err(SocketError::Nobody { .. }) if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
+                Err(SocketError::Broken { .. }) if again && self.is_gone(&asked)? => again = false,
                 Err(error) => return Err(unreachable(error)),
             }
         }
     }
 
-    fn is_dead(&self) -> Result<bool, TargetError> {
+    /// Whether that supervisor is gone, another one in its place or not.
+    fn is_gone(&self, asked: &ProcessName) -> Result<bool, TargetError> {
         // A process that was killed holds its lock until the kernel has taken it apart.
         let end = Instant::now() + Duration::from_millis(500);
-        while self.holder()?.is_some() {
+        while self.holder()?.is_some_and(|holder| holder.process == *asked) {
             if Instant::now() > end {
                 return Ok(false);
             }
@@ -177,13 +181,13 @@ impl LocalTarget {
         Ok(true)
     }
 
-    /// Where the living supervisor listens, after it was started if it has to be.
-    fn socket(&self, when_dead: WhenDead) -> Result<Option<PathBuf>, TargetError> {
+    /// The living supervisor and where it listens, after it was started if it has to be.
+    fn living(&self, when_dead: WhenDead) -> Result<Option<(ProcessName, PathBuf)>, TargetError> {
         let end = Instant::now() + COME_UP;
         let mut started = false;
         loop {
             match self.holder()? {
-                Some(store::Holder { socket: Some(socket), .. }) => return Ok(Some(socket)),
+                Some(store::Holder { process, socket: Some(socket), .. }) => return Ok(Some((process, socket))),
                 Some(_) => {}
                 None if started => {}
                 None => {

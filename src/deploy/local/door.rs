@@ -23,6 +23,7 @@ pub fn hidden_main(arguments: &[OsString]) -> Option<u8> {
 }
 
 fn supervise(app: &str) -> u8 {
+    close_inherited();
     let app = match app.parse::<AppName>() {
         Ok(app) => app,
         Err(error) => {
@@ -36,6 +37,17 @@ fn supervise(app: &str) -> u8 {
             complain(&error.to_string());
             3
         }
+    }
+}
+
+/// Closes every descriptor but the first three. A shell's lock or a build's pipe that the starter had open would else stay so for as
+/// long as the supervisor and its releases live. Nothing of this process is open yet.
+fn close_inherited() {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // The one that listed the folder is closed already.
+        let _ = nix::unistd::close(descriptor);
     }
 }
 

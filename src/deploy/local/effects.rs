@@ -146,7 +146,7 @@ impl Supervisor {
         let instance = match begun {
             Begun::Placed { before, leaving } => {
                 self.written_or_undone(admission, before, leaving.as_slice()).await?;
-                for instance in leaving {
+                if let Some(instance) = leaving {
                     self.let_go(instance);
                 }
                 return self.healthy_within(admission.environment, release, deadline).await;
@@ -208,7 +208,7 @@ impl Supervisor {
             Ok((before, leaving)) => {
                 let written = self.written_or_undone(admission, before, leaving.as_slice()).await;
                 if written.is_ok() {
-                    for instance in leaving {
+                    if let Some(instance) = leaving {
                         self.let_go(instance);
                     }
                     self.happened(format!("{}: {} runs as {}", admission.environment, instance.series.version, arm_text(arm)));

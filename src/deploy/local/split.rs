@@ -91,8 +91,11 @@ mod tests {
     #[test]
     fn the_places_are_not_the_same_in_every_block() {
         let mut split = Split::new(Weight::from_thousandths(10).unwrap());
-        let places: std::collections::BTreeSet<usize> =
-            (0..50).map(|_| (0..100).map(|_| split.take()).position(|side| side == Side::Canary).unwrap()).collect();
+        let mut places = std::collections::BTreeSet::new();
+        for _ in 0..50 {
+            let block: Vec<Side> = (0..100).map(|_| split.take()).collect();
+            places.insert(block.iter().position(|side| *side == Side::Canary).unwrap());
+        }
         assert!(places.len() > 10, "{places:?}");
     }
 
