@@ -4,5 +4,7 @@
 //! runs, ledgers, approvals or verdicts: they hold records, carry out effects, and say what is.
 
 mod contract;
+pub mod local;
+pub mod release;
 
 pub use contract::{Applied, ArmName, ArmView, Effect, Health, Observation, ReleaseRecord, Target, TargetError};

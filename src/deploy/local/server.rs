@@ -1,0 +1,243 @@
+//! The supervisor's socket: a task a connection, one request each.
+
+use std::io;
+use std::os::unix::net::UnixListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+
+use super::effects::refused;
+use super::keeping::DRAIN;
+use super::placed::{Placed, chain};
+use super::protocol::{End, Line, Request};
+use super::status::LocalStatus;
+use super::supervisor::{Supervisor, complain};
+use crate::deploy::TargetError;
+use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord};
+use crate::store::{self, Hello};
+
+/// The longest request, in bytes. A record with its policy's text is the largest.
+const REQUEST_BYTES: u64 = 16 * 1024 * 1024;
+/// How long a client may take over its request, or over reading a line.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many lines of progress wait for a slow client; more are dropped, the last line never is.
+const LINES: usize = 64;
+
+/// Serves clients until the supervisor is over.
+pub(super) async fn serve(supervisor: &Arc<Supervisor>, listener: StdListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let mut over = supervisor.over.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            _ = over.wait_for(|over| *over) => return Ok(()),
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            // Bounded by the patience with the client, or by its effect, which goes on without it.
+            Ok((stream, _)) => drop(tokio::spawn(converse(Arc::clone(supervisor), stream))),
+            Err(error) => {
+                complain(&format!("a client could not be served: {error}"));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn converse(supervisor: Arc<Supervisor>, stream: UnixStream) {
+    let me = rustix::process::geteuid().as_raw();
+    if store::peer_of(&stream).map(|peer| peer.uid).ok() != Some(me) {
+        return;
+    }
+    let (reader, mut writer) = stream.into_split();
+    if send(&mut writer, &Hello::of("supervisor")).await.is_err() {
+        return;
+    }
+    let mut line = Vec::new();
+    let mut reader = BufReader::new(reader.take(REQUEST_BYTES));
+    let read = tokio::time::timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await;
+    if !matches!(read, Ok(Ok(_))) {
+        return;
+    }
+    let request = match serde_json::from_slice::<Request>(&line) {
+        Ok(request) => request,
+        Err(error) => {
+            let end =
+                End::Failed(refused(format!("the supervisor does not understand this request ({error}); restart it: hms local stop")));
+            let _ = send(&mut writer, &Line::End(Box::new(end))).await;
+            return;
+        }
+    };
+    let (progress, mut lines) = mpsc::channel::<String>(LINES);
+    let telling = async {
+        while let Some(text) = lines.recv().await {
+            let _ = send(&mut writer, &Line::Progress(text)).await;
+        }
+    };
+    let stops = matches!(request, Request::Stop);
+    let answering = async {
+        let say = move |text: String| drop(progress.try_send(text));
+        let end = answer(&supervisor, request, &say).await;
+        drop(say);
+        end
+    };
+    let (end, ()) = tokio::join!(answering, telling);
+    let _ = send(&mut writer, &Line::End(Box::new(end.unwrap_or_else(End::Failed)))).await;
+    if stops {
+        supervisor.over.send_replace(true);
+    }
+}
+
+async fn send(writer: &mut OwnedWriteHalf, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    tokio::time::timeout(PATIENCE, writer.write_all(&line)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+async fn answer(supervisor: &Arc<Supervisor>, request: Request, say: &(dyn Fn(String) + Send + Sync)) -> Result<End, TargetError> {
+    match request {
+        Request::AppRecord => Ok(End::AppRecord(Box::new(
+            supervisor.with_world(|world| world.app_record.clone().unwrap_or_else(|| AppRecord::empty(world.app.clone()))),
+        ))),
+        Request::PutAppRecord { record } => supervisor.put_app_record(*record).await.map(|record| End::AppRecord(Box::new(record))),
+        Request::Record { environment } => Ok(End::Record(Box::new(supervisor.record(&environment)))),
+        Request::PutRecord { record } => supervisor.put_record(*record).await.map(|record| End::Record(Box::new(record))),
+        Request::Environments => Ok(End::Environments(supervisor.with_world(|world| {
+            world.environments.iter().filter(|(_, found)| found.record.is_some()).map(|(name, _)| name.clone()).collect()
+        }))),
+        Request::Observe { environment } => {
+            let observed = supervisor.with_world(|world| {
+                let metrics = world.metrics;
+                world.environments.get(&environment).map(|found| found.observation(metrics))
+            });
+            Ok(End::Observed(observed.unwrap_or_else(|| super::world::Environment::new().observation(None))))
+        }
+        Request::Remove { release } => supervisor.remove(release).await.map(|()| End::Done),
+        Request::Apply { environment, fence, effect, listen } => {
+            supervisor.open_listeners(&environment, listen).await?;
+            supervisor.apply(&environment, fence, effect, say).await.map(End::Applied)
+        }
+        Request::Status => Ok(End::Status(supervisor.status())),
+        Request::Stop => {
+            supervisor.stop(say).await;
+            Ok(End::Done)
+        }
+    }
+}
+
+impl Supervisor {
+    fn record(&self, name: &EnvironmentName) -> EnvironmentRecord {
+        self.with_world(|world| {
+            let record = world.environments.get(name).and_then(|found| found.record.clone());
+            record.unwrap_or_else(|| EnvironmentRecord::empty(world.app.clone(), name.clone()))
+        })
+    }
+
+    async fn put_app_record(&self, mut record: AppRecord) -> Result<AppRecord, TargetError> {
+        let before = self.with_world(|world| {
+            let found = world.app_record.as_ref().map_or(0, |stored| stored.version);
+            if found != record.version {
+                return Err(TargetError::Conflict { what: format!("app {}", world.app), found });
+            }
+            record.version += 1;
+            Ok(world.app_record.replace(record.clone()))
+        })?;
+        if let Err(reason) = self.store_now().await {
+            self.with_world(|world| {
+                if world.app_record.as_ref().map(|stored| stored.version) == Some(record.version) {
+                    world.app_record = before;
+                }
+            });
+            return Err(TargetError::Unreachable { reason: format!("the local target could not write its store: {reason}") });
+        }
+        Ok(record)
+    }
+
+    async fn put_record(&self, mut record: EnvironmentRecord) -> Result<EnvironmentRecord, TargetError> {
+        let name = record.environment.clone();
+        let before = self.with_world(|world| {
+            let stored = &mut world.environment(&name).record;
+            let found = stored.as_ref().map_or(0, |stored| stored.version);
+            if found != record.version {
+                return Err(TargetError::Conflict { what: format!("environment {name}"), found });
+            }
+            record.version += 1;
+            Ok(stored.replace(record.clone()))
+        })?;
+        if let Err(reason) = self.store_now().await {
+            self.with_world(|world| {
+                let stored = &mut world.environment(&name).record;
+                if stored.as_ref().map(|stored| stored.version) == Some(record.version) {
+                    *stored = before;
+                }
+            });
+            return Err(TargetError::Unreachable { reason: format!("the local target could not write its store: {reason}") });
+        }
+        Ok(record)
+    }
+
+    async fn remove(&self, release: Digest) -> Result<(), TargetError> {
+        let runs_in =
+            self.with_world(|world| world.environments.iter().find(|(_, found)| found.runs(&release)).map(|(name, _)| name.clone()));
+        if let Some(name) = runs_in {
+            return Err(refused(format!("{} runs in {name}", release.short())));
+        }
+        let placed = Placed::of(&self.folder);
+        tokio::task::spawn_blocking(move || placed.remove(&release))
+            .await
+            .unwrap_or_else(|error| Err(TargetError::Unreachable { reason: chain(&error) }))
+    }
+
+    fn status(&self) -> LocalStatus {
+        let unpersisted = self.unpersisted();
+        self.with_world(|world| LocalStatus {
+            format: 1,
+            app: world.app.clone(),
+            supervisor: Some(store::this_process()),
+            stopped: world.stopped,
+            metrics: world.metrics.map(|address| format!("http://{address}/metrics")),
+            environments: world.environments.iter().map(|(name, found)| found.described(name)).collect(),
+            unpersisted,
+            happenings: world.happenings.iter().cloned().collect(),
+        })
+    }
+
+    /// Closes the listeners, drains and stops everything. What has a place keeps it in the store.
+    async fn stop(&self, say: &(dyn Fn(String) + Send + Sync)) {
+        self.closing.send_replace(true);
+        self.with_world(|world| {
+            world.stopped = true;
+            world.happened("stopped by a person");
+        });
+        let _ = self.store_now().await;
+        let instances = self.with_world(|world| world.instances());
+        say(format!("draining and stopping {} releases", instances.len()));
+        let drained = async {
+            for instance in &instances {
+                instance.idle().await;
+            }
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            say(format!("requests were still open after {} s", DRAIN.as_secs()));
+        }
+        for instance in &instances {
+            instance.end();
+        }
+        for instance in &instances {
+            let ended = async {
+                tokio::select! {
+                    () = instance.gone() => {}
+                    // A start under way has nobody to keep it; whoever starts it says how that ended.
+                    () = async { drop(instance.outcome.subscribe().wait_for(|outcome| matches!(outcome, Some(Err(_)))).await) } => {}
+                }
+            };
+            let _ = tokio::time::timeout(Duration::from_secs(15), ended).await;
+        }
+        let _ = self.store_now().await;
+    }
+}
