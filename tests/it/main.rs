@@ -21,6 +21,7 @@ mod ledger;
 mod pipeline;
 mod policy;
 mod repo;
+mod report;
 mod rollout;
 mod run;
 mod scan;
