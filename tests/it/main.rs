@@ -23,6 +23,7 @@ mod policy;
 mod repo;
 mod report;
 mod rollout;
+mod rooms;
 mod run;
 mod scan;
 mod store;
