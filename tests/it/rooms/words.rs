@@ -57,13 +57,16 @@ fn after_comment(text: &str, mut at: usize) -> usize {
     at
 }
 
-/// The code without items marked `#[cfg(test)]`.
+/// The code without items that only tests have, and without items that may unwrap, for a reason given there.
 pub(crate) fn without_tests(tokens: &[(usize, Token)]) -> Vec<(usize, Token)> {
-    let mark = [Token::Mark('#'), Token::Mark('['), word("cfg"), Token::Mark('('), word("test"), Token::Mark(')'), Token::Mark(']')];
+    let marks = ["#[cfg(test)]", "#[expect(clippy::expect_used,", "#[expect(clippy::unwrap_used,"].map(code_of);
     let (mut kept, mut at) = (Vec::new(), 0);
     while at < tokens.len() {
-        let is_test = tokens[at..].iter().map(|(_, token)| token).take(mark.len()).eq(mark.iter());
-        if is_test {
+        let begins = |mark: &&Vec<(usize, Token)>| {
+            let wanted = mark.iter().map(|(_, token)| token);
+            tokens[at..].iter().map(|(_, token)| token).take(mark.len()).eq(wanted)
+        };
+        if let Some(mark) = marks.iter().find(begins) {
             at = after_item(tokens, at + mark.len());
         } else {
             kept.push(tokens[at].clone());
@@ -71,6 +74,21 @@ pub(crate) fn without_tests(tokens: &[(usize, Token)]) -> Vec<(usize, Token)> {
         }
     }
     kept
+}
+
+/// The modules in files of their own that only tests have: each follows `#[cfg(test)]`, with or without `pub(…)`.
+pub(crate) fn test_files(tokens: &[(usize, Token)]) -> Vec<String> {
+    let mark = code_of("#[cfg(test)]");
+    let mut found = Vec::new();
+    for at in 0..tokens.len() {
+        if tokens[at..].iter().map(|(_, token)| token).take(mark.len()).eq(mark.iter().map(|(_, token)| token)) {
+            let end = after_item(tokens, at + mark.len());
+            if let [.., (_, Token::Word(keyword)), (_, Token::Word(name)), (_, Token::Mark(';'))] = &tokens[..end] {
+                found.extend((keyword == "mod").then(|| name.clone()));
+            }
+        }
+    }
+    found
 }
 
 /// Where an item is over: after its `;`, or after the brace that closes its first.
