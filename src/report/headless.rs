@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::run_status::quoted;
 use crate::event::{
-    JobName, JobState, JobStatus, RolloutId, RolloutPhase, RolloutState, RunOutcome, RunState, ScanSummary, Verdict, VerdictClass, Weight,
+    AttemptState, DeployOutcome, FailureReason, JobName, JobState, JobStatus, RolloutId, RolloutPhase, RolloutState, RunOutcome, RunState,
+    ScanSummary, Verdict, VerdictClass, Weight,
 };
 use crate::text::{count, duration, plain, seconds_latency, share};
 
@@ -111,22 +113,32 @@ impl Headless {
             (true, Some(pid)) => format!("; canary watched by engine {pid}"),
             _ => String::new(),
         };
-        let gates = state.jobs.iter().filter(|job| job.status == JobStatus::Manual && job.plan.blocking && !job.gate_open);
         let line = |text| Line { stream: Stream::Result, text };
+        let jobs =
+            |wanted: fn(&JobState) -> bool| state.jobs.iter().filter(move |job| wanted(job)).map(|job| plain(&quoted(&job.plan.name)));
         match outcome {
-            RunOutcome::Waiting => gates
+            RunOutcome::Waiting => state
+                .jobs
+                .iter()
+                .filter(|job| job.status == JobStatus::Manual && job.plan.blocking && !job.gate_open)
                 .map(|job| {
-                    let name = plain(job.plan.name.as_str());
+                    let (title, name) = (plain(job.plan.name.as_str()).to_uppercase(), plain(&quoted(&job.plan.name)));
                     line(format!(
-                        "{} waiting for manual approval: hms approve {number} {name}   (blocked at a gate: exit 10{watched})",
-                        name.to_uppercase()
+                        "{title} waiting for manual approval: hms approve {number} {name}   (blocked at a gate: exit 10{watched})"
                     ))
                 })
                 .collect(),
-            RunOutcome::Held => vec![line(format!(
-                "HELD: hms retry {number} goes on with the same evidence, hms override {number} JOB --reason TEXT passes it   (exit 11{watched})"
-            ))],
-            RunOutcome::Interrupted => vec![line(format!("INTERRUPTED: nobody knows how a job ended: hms retry {number} JOB   (exit 1)"))],
+            RunOutcome::Held => jobs(is_held)
+                .map(|name| {
+                    line(format!(
+                        "HELD: hms retry {number} {name} goes on with the same evidence, \
+                         hms override {number} {name} --reason TEXT passes it   (exit 11{watched})"
+                    ))
+                })
+                .collect(),
+            RunOutcome::Interrupted => jobs(|job| job.interrupted().is_some())
+                .map(|name| line(format!("INTERRUPTED: nobody knows how it ended: hms retry {number} {name}   (exit 1)")))
+                .collect(),
             RunOutcome::None => vec![line("nothing to run".to_owned())],
             RunOutcome::Running
             | RunOutcome::Success
@@ -225,13 +237,34 @@ fn scan_words(scan: &ScanSummary) -> String {
 fn failure(job: &JobState) -> String {
     let last = job.attempts.last();
     let took = last.and_then(|attempt| attempt.duration_ms).map(duration).unwrap_or_default();
-    let how = match last.map(|attempt| (attempt.exit_code, attempt.signal)) {
-        Some((_, Some(signal))) => format!("killed by signal {signal}"),
-        Some((Some(code), None)) => format!("exit {code}"),
-        Some((None, None)) | None => "failed".to_owned(),
-    };
-    let why = last.and_then(|attempt| attempt.message.as_deref()).map(|text| format!(": {}", plain(text))).unwrap_or_default();
+    let how = last.map_or_else(|| "failed".to_owned(), how_it_ended);
+    // The engine's sentence, else what the driver said of this very attempt.
+    let driver = || job.deploy.as_ref().filter(|end| last.is_some_and(|last| last.id == end.attempt)).map(|end| end.message.as_str());
+    let why =
+        last.and_then(|attempt| attempt.message.as_deref()).or_else(driver).map(|text| format!(": {}", plain(text))).unwrap_or_default();
     let tests = last.and_then(|attempt| attempt.tests).map(|tests| format!(" · {} tests failed", count(tests.failed))).unwrap_or_default();
     let mark = if job.plan.allow_failure { "⚠" } else { "✘" };
     format!("{mark} {how}{tests}  {took}{why}")
+}
+
+/// What is no plain failure is never called one: held, rolled back, refused and unknown are outcomes of their own.
+fn how_it_ended(attempt: &AttemptState) -> String {
+    match attempt.failure_reason {
+        Some(FailureReason::CanaryHeld) => "held".to_owned(),
+        Some(FailureReason::CanaryHarm) => "rolled back".to_owned(),
+        Some(FailureReason::Refused) => "refused".to_owned(),
+        Some(FailureReason::Interrupted) => "interrupted: nobody knows how it ended".to_owned(),
+        Some(FailureReason::JobExecutionTimeout) => "took too long".to_owned(),
+        Some(FailureReason::RunnerSystemFailure) => "could not be carried out".to_owned(),
+        Some(FailureReason::MissingDependencyFailure) => "lacks what it needs".to_owned(),
+        Some(FailureReason::ScriptFailure) | None => match (attempt.exit_code, attempt.signal) {
+            (_, Some(signal)) => format!("killed by signal {signal}"),
+            (Some(code), None) => format!("exit {code}"),
+            (None, None) => "failed".to_owned(),
+        },
+    }
+}
+
+fn is_held(job: &JobState) -> bool {
+    job.status == JobStatus::Failed && job.deploy.as_ref().is_some_and(|end| end.outcome == DeployOutcome::Held)
 }

@@ -4,7 +4,9 @@
 //! goes through [`text`](crate::text) first.
 
 mod headless;
+mod json;
 mod run_status;
 
 pub use headless::{Headless, Line, Stream};
-pub use run_status::{AttemptStatus, JobReport, RolloutReport, RunReport, Waiting, WeightReport, run_report};
+pub use json::json_text;
+pub use run_status::{AttemptStatus, JobReport, ReleaseReport, RolloutReport, RunReport, Waiting, WeightReport, run_report};

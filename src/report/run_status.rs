@@ -1,13 +1,13 @@
 //! `hms status RUN --output json`: fields are added, never renamed (`assets/run-status.schema.json`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::event::{
-    AttemptState, EnvironmentName, FailureReason, JobName, JobState, JobStatus, ReleaseRef, RolloutId, RolloutState, RunOutcome, RunState,
-    TestCounts, VerdictClass, When,
+    AttemptState, Digest, EnvironmentName, FailureReason, JobName, JobState, JobStatus, ReleaseRef, Revision, RolloutId, RolloutState,
+    RunId, RunOutcome, RunState, TestCounts, VerdictClass, When,
 };
 
 /// A run.
@@ -45,7 +45,22 @@ pub struct RunReport {
     /// What was said of it.
     pub notices: Vec<String>,
     /// Its release.
-    pub release: Option<ReleaseRef>,
+    pub release: Option<ReleaseReport>,
+}
+
+/// A release. [`ReleaseRef`] leaves out on disk what is absent; here it is null.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReleaseReport {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// The commit it was made from.
+    pub revision: Option<Revision>,
+    /// What people call it.
+    pub tag: String,
+    /// The SHA of the tag object that `tag` named when the release was made.
+    pub tag_object: Option<String>,
+    /// The run that made it.
+    pub run: Option<RunId>,
 }
 
 /// Something that waits for a person.
@@ -71,9 +86,9 @@ pub struct RolloutReport {
     /// Where that is.
     pub target: Option<String>,
     /// What it brings.
-    pub release: Option<ReleaseRef>,
+    pub release: Option<ReleaseReport>,
     /// What was there.
-    pub previous: Option<ReleaseRef>,
+    pub previous: Option<ReleaseReport>,
     /// Shares, 0 to 1.
     pub weight: WeightReport,
     /// PASS, HOLD or ROLLBACK.
@@ -132,8 +147,8 @@ pub struct JobReport {
     pub duration_ms: Option<u64>,
     /// Test counts.
     pub tests: Option<TestCounts>,
-    /// The last attempt's log.
-    pub log: Option<PathBuf>,
+    /// The path of the last attempt's log; bytes that are no UTF-8 are replaced, JSON has no others.
+    pub log: Option<String>,
     /// Why it is as it is.
     pub why: Option<String>,
 }
@@ -157,8 +172,8 @@ pub struct AttemptStatus {
     pub failure_reason: Option<FailureReason>,
     /// How long the script took.
     pub duration_ms: Option<u64>,
-    /// Its log.
-    pub log: PathBuf,
+    /// The path of its log, likewise.
+    pub log: String,
 }
 
 /// Tells a run. `log` gives the path of an attempt's log; `engine` is the life of its engine in a word, from its lock.
@@ -188,7 +203,7 @@ pub fn run_report(
         rollouts: rollouts.iter().map(|(id, rollout)| rollout_report(id, rollout, engine_lives)).collect(),
         jobs: state.jobs.iter().map(|job| job_report(job, log)).collect(),
         notices: state.notices.iter().map(|(_, text)| text.clone()).collect(),
-        release: state.release.clone(),
+        release: state.release.as_ref().map(release_report),
     })
 }
 
@@ -207,7 +222,7 @@ fn waiting(job: &JobState, number: u64) -> Option<Waiting> {
 }
 
 /// A job's name as an argument of a shell's command.
-fn quoted(name: &JobName) -> String {
+pub(super) fn quoted(name: &JobName) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte);
     if name.as_str().bytes().all(plain) { name.to_string() } else { format!("'{}'", name.as_str().replace('\'', "'\\''")) }
 }
@@ -219,8 +234,8 @@ fn rollout_report(id: &RolloutId, rollout: &RolloutState, engine_lives: bool) ->
         id: id.clone(),
         environment: created.map(|created| created.environment.clone()),
         target: created.map(|created| created.target.name.clone()),
-        release: created.map(|created| created.release.clone()),
-        previous: created.and_then(|created| created.previous.clone()),
+        release: created.map(|created| release_report(&created.release)),
+        previous: created.and_then(|created| created.previous.as_ref()).map(release_report),
         weight: WeightReport {
             requested: rollout.requested.map(crate::event::Weight::fraction),
             applied: rollout.applied.map(crate::event::Weight::fraction),
@@ -229,6 +244,16 @@ fn rollout_report(id: &RolloutId, rollout: &RolloutState, engine_lives: bool) ->
         verdict: rollout.verdict_class(),
         reason: rollout.voided.clone().or_else(|| verdict.map(|verdict| verdict.reason.clone())),
         watched: rollout.has_weight().then_some(engine_lives && !rollout.left),
+    }
+}
+
+fn release_report(release: &ReleaseRef) -> ReleaseReport {
+    ReleaseReport {
+        digest: release.digest.clone(),
+        revision: release.revision.clone(),
+        tag: release.tag.clone(),
+        tag_object: release.tag_object.clone(),
+        run: release.run.clone(),
     }
 }
 
@@ -252,7 +277,7 @@ fn job_report(job: &JobState, log: &dyn Fn(&JobName, u32) -> PathBuf) -> JobRepo
         finished_at: last.and_then(|attempt| attempt.ended_at).map(stamp),
         duration_ms: last.and_then(|attempt| attempt.duration_ms),
         tests: last.and_then(|attempt| attempt.tests),
-        log: last.map(|attempt| log(&job.plan.name, attempt.number)),
+        log: last.map(|attempt| shown(&log(&job.plan.name, attempt.number))),
         why: job.why.clone().or_else(|| last.and_then(|attempt| attempt.message.clone())),
     }
 }
@@ -267,8 +292,12 @@ fn attempt_status(job: &JobState, attempt: &AttemptState, log: &dyn Fn(&JobName,
         signal: attempt.signal,
         failure_reason: attempt.failure_reason,
         duration_ms: attempt.duration_ms,
-        log: log(&job.plan.name, attempt.number),
+        log: shown(&log(&job.plan.name, attempt.number)),
     }
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn stamp(time: DateTime<Utc>) -> String {
