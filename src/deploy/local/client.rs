@@ -56,7 +56,9 @@ impl LocalTarget {
     /// The local target of `app` below `places`; `program` is the hms to start a supervisor with. Nothing is started yet.
     #[must_use]
     pub fn open(places: &Places, app: &AppName, program: &Path) -> Self {
-        Self { places: places.clone(), app: app.clone(), program: program.to_owned(), folder: folder_of(places, app), listen: None }
+        // A supervisor is started in `/`, where a relative path is another one.
+        let program = std::path::absolute(program).unwrap_or_else(|_| program.to_owned());
+        Self { places: places.clone(), app: app.clone(), program, folder: folder_of(places, app), listen: None }
     }
 
     /// The same target, with an address for environments that have none yet: the next free port from there on. Port 0 takes any.

@@ -284,6 +284,26 @@ fn a_store_that_cannot_be_written_stops_forward_effects_and_no_return() {
     });
 }
 
+#[test]
+fn a_node_package_is_started_as_npm_would() {
+    run(async {
+        if std::process::Command::new("node").arg("--version").output().is_err() {
+            println!("skipped: there is no node on PATH");
+            return;
+        }
+        let world = World::new();
+        let server = "require('http').createServer((_, answer) => answer.end(`${process.env.npm_package_name} ${process.env.HMS_TAG}`))\
+                      .listen(process.env.PORT, process.env.HOST)";
+        let package = r#"{"name":"shop","scripts":{"prestart":"test -n \"$PORT\"","start":"serve"}}"#;
+        let program = "#!/bin/sh\nexec node server.js\n";
+        let files = [("package.json", package), ("server.js", server), ("node_modules/.bin/serve", program)];
+        let release = world.place(&files, None).await;
+        world.start(1, &release, ArmName::Canary).await;
+        let address = world.apply(1, Effect::Weigh { weight: Weight::FULL }).await.unwrap().observation.address.unwrap();
+        assert_eq!(get(&address, "/").await.unwrap(), (200, "shop v1".to_owned()));
+    });
+}
+
 /// One request on a connection of its own: status and body.
 pub(super) async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
