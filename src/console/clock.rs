@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use chrono::Utc;
-
 use super::message::Moment;
 
 /// Both clocks, counted from the console's start.
@@ -18,6 +16,6 @@ impl Clock {
     }
 
     pub(crate) fn now(self) -> Moment {
-        Moment { monotonic: self.start.elapsed(), wall: Utc::now() }
+        Moment { monotonic: self.start.elapsed(), wall: crate::store::now() }
     }
 }

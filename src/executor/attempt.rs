@@ -63,7 +63,7 @@ impl Outcome {
 
 impl<'a> Attempt<'a> {
     /// Gets everything ready that needs no shell.
-    pub(super) fn new(spec: &'a KeeperSpec, signals: Signals, log: Log, secrets: &'a Secrets) -> Self {
+    pub(super) fn new(spec: &'a KeeperSpec, mark_value: String, signals: Signals, log: Log, secrets: &'a Secrets) -> Self {
         let path = spec.base_environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path.as_str());
         let mut attempt = Self {
             spec,
@@ -91,7 +91,7 @@ impl<'a> Attempt<'a> {
         attempt.exports.extend(variables);
         attempt.exports.extend(own.iter().cloned());
         attempt.environment.extend(own);
-        attempt.environment.push((spec.attempt.mark(), "1".to_owned()));
+        attempt.environment.push((spec.attempt.mark(), mark_value));
         attempt
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,10 +44,10 @@ impl KeeperError {
     }
 }
 
-/// Is `hms keeper`: runs the attempt that is described on standard input and returns 0 when its exit record is written, else 3.
+/// Is `hms keeper STATE`: runs the attempt that is described on standard input and returns 0 when its exit record is written, else 3.
 #[must_use]
-pub fn keeper_main() -> u8 {
-    match keep() {
+pub fn keeper_main(state: &Path) -> u8 {
+    match keep(state) {
         Ok(()) => 0,
         Err(error) => {
             let _ = writeln!(io::stderr(), "hms keeper: {error}");
@@ -55,7 +56,7 @@ pub fn keeper_main() -> u8 {
     }
 }
 
-fn keep() -> Result<(), KeeperError> {
+fn keep(state: &Path) -> Result<(), KeeperError> {
     let mut text = Vec::new();
     io::stdin().read_to_end(&mut text).map_err(KeeperError::of("read the specification"))?;
     let spec: KeeperSpec = serde_json::from_slice(&text).map_err(KeeperError::Spec)?;
@@ -71,7 +72,7 @@ fn keep() -> Result<(), KeeperError> {
     let _held = Lock::try_take(&lock, &this_holder())?;
     writeln!(io::stdout(), "{READY}").and_then(|()| io::stdout().flush()).map_err(KeeperError::of("say that it is ready"))?;
     let record = match prepare(&spec) {
-        Ok((log, secrets)) => Attempt::new(&spec, signals, log, &secrets).run(),
+        Ok((log, secrets)) => Attempt::new(&spec, store::mark_value(state), signals, log, &secrets).run(),
         Err(why) => not_carried_out(&spec, why),
     };
     write_record(&spec, &record)

@@ -31,11 +31,12 @@ pub struct StartedKeeper {
 }
 
 /// Starts `program` as the keeper of an attempt: empty environment, in `/`, its own messages appended to `log_for_stderr`.
+/// `state` is the STATE folder that the run belongs to: it stands in the keeper's arguments, where anybody can tell whose jobs are below it.
 /// Returns when it is ready. To cancel, send SIGTERM to it ([`store::send_signal`]): once is gracefully, twice is at once.
 ///
 /// # Errors
 /// When it cannot be started, or does not get ready in 10 s (it is killed then).
-pub fn start_keeper(program: &Path, spec: &KeeperSpec, log_for_stderr: &Path) -> Result<StartedKeeper, ExecutorError> {
+pub fn start_keeper(program: &Path, spec: &KeeperSpec, state: &Path, log_for_stderr: &Path) -> Result<StartedKeeper, ExecutorError> {
     let cannot = |source| ExecutorError::Start { program: program.to_owned(), source };
     let messages = OpenOptions::new()
         .append(true)
@@ -45,6 +46,7 @@ pub fn start_keeper(program: &Path, spec: &KeeperSpec, log_for_stderr: &Path) ->
         .map_err(store::DiskError::of("open", log_for_stderr))?;
     let mut child = Command::new(program)
         .arg(KEEPER_VERB)
+        .arg(state)
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())

@@ -1,5 +1,6 @@
 //! Reading the ledger without writing to it.
 
+use crate::event::LedgerHead;
 use crate::store::{DiskError, read_if_there};
 
 use super::entry::{Entry, Phase};
@@ -19,4 +20,12 @@ pub fn entries(places: &LedgerPlaces) -> Result<Vec<Entry>, DiskError> {
 pub fn unresolved(entries: &[Entry]) -> Vec<&Entry> {
     let resolved: std::collections::HashSet<u64> = entries.iter().filter_map(|entry| entry.intent_seq).collect();
     entries.iter().filter(|entry| entry.phase == Phase::Intent && !resolved.contains(&entry.seq)).collect()
+}
+
+/// The ledger's head; none when no ledger was begun.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn head(places: &LedgerPlaces) -> Result<Option<LedgerHead>, DiskError> {
+    Ok(places.read_head()?.map(|head| head.pin()))
 }

@@ -3,6 +3,7 @@
 //! The only room that syncs to disk, reads the clock and the process table. It knows the shape of no event: journals are
 //! generic. It names only [`event`](crate::event). Formats: `docs/decisions.md` 2, 3 and 4.
 
+mod change;
 mod clock;
 mod files;
 mod inside;
@@ -12,10 +13,11 @@ mod places;
 mod process;
 mod socket;
 
+pub use change::Changes;
 pub use clock::{monotonic_ms, now};
 pub use files::{DiskError, make_private_folder, read_if_there, replace, sync_folder};
 pub use inside::{Inside, inside_run, mark_value};
-pub use journal::{Durability, Journal, JournalError, Opened, Tail, read};
+pub use journal::{Durability, Journal, JournalError, Opened, Tail, read, read as journal_events};
 pub use lock::{Holder, Lock, LockError, holder_of};
 pub use places::{Places, PlacesError, socket_name};
 pub use process::{Signal, ancestors, environment_has, executable, is_alive, name_of, pidfd, send_signal, this_process, with_mark};

@@ -69,7 +69,7 @@ impl Bench {
 
     fn start(&self) -> Running<'_> {
         let program = Path::new(env!("CARGO_BIN_EXE_hms"));
-        let started = start_keeper(program, &self.spec, &self.path("stderr")).unwrap();
+        let started = start_keeper(program, &self.spec, std::path::Path::new("/"), &self.path("stderr")).unwrap();
         Running { bench: self, started }
     }
 

@@ -99,6 +99,7 @@ impl Story {
         run.add(
             0,
             RunEvent::RunCreated(Box::new(RunCreated {
+                config_path: None,
                 run: RUN.parse().unwrap(),
                 number: 42,
                 app: "irs-api".parse().unwrap(),
@@ -108,7 +109,7 @@ impl Story {
                 title: "hot-fix: prevent negative credit".into(),
                 source: "push".into(),
                 actor: actor("anna"),
-                repository: "/home/anna/irs-api".into(),
+                repository: "/srv/irs-api".into(),
                 jobs: vec![
                     planned("build", None, When::OnSuccess, &[]),
                     planned("test", None, When::OnSuccess, &[]),

@@ -187,7 +187,7 @@ impl RunState {
         let going = self.jobs.iter().any(|job| {
             matches!(job.status, JobStatus::Preparing | JobStatus::Pending | JobStatus::Running | JobStatus::WaitingForResource)
         });
-        let gated = self.jobs.iter().any(|job| job.status == JobStatus::Manual && job.plan.blocking);
+        let gated = self.jobs.iter().any(|job| job.status == JobStatus::Manual && job.plan.blocking && !job.gate_open);
         match (going, interrupted, gated) {
             (true, _, _) | (false, false, false) => RunOutcome::Running,
             (false, true, _) => RunOutcome::Interrupted,
@@ -228,10 +228,15 @@ impl RunState {
                 job.status = JobStatus::Skipped;
                 job.why = Some(why.clone());
             }),
-            RunEvent::GateAnswered { job, actor, release, policy_hash, missing } => self.with_job(job, |job| {
-                job.yeses.push((actor.clone(), release.clone(), policy_hash.clone()));
-                job.gate_open = *missing == 0;
-            }),
+            RunEvent::GateAnswered { job, actor, release, policy_hash, missing } => {
+                self.with_job(job, |job| {
+                    job.yeses.push((actor.clone(), release.clone(), policy_hash.clone()));
+                    job.gate_open = *missing == 0;
+                });
+                if *missing == 0 {
+                    self.reconsider_skipped();
+                }
+            }
             RunEvent::AttemptStarting { job, attempt, number, guarded } => self.with_job(job, |job| {
                 job.status = JobStatus::Preparing;
                 job.deploy = None;
@@ -297,20 +302,24 @@ impl RunState {
         }
     }
 
-    /// The job starts anew; whatever was skipped is considered anew with it, as GitLab's `ResetSkippedJobsService` does.
+    /// The job starts anew, and whatever was skipped is considered anew with it.
     fn retry(&mut self, name: &JobName) {
         self.ended = None;
-        for job in &mut self.jobs {
-            let again = &job.plan.name == name;
-            if again || job.status == JobStatus::Skipped {
-                job.status = JobStatus::Created;
-                job.why = None;
-            }
-            if again {
-                job.deploy = None;
-                job.yeses.clear();
-                job.gate_open = false;
-            }
+        self.with_job(name, |job| {
+            job.status = JobStatus::Created;
+            job.why = None;
+            job.deploy = None;
+            job.yeses.clear();
+            job.gate_open = false;
+        });
+        self.reconsider_skipped();
+    }
+
+    /// As GitLab's `ResetSkippedJobsService` does; what still has no reason to run is skipped again.
+    fn reconsider_skipped(&mut self) {
+        for job in self.jobs.iter_mut().filter(|job| job.status == JobStatus::Skipped) {
+            job.status = JobStatus::Created;
+            job.why = None;
         }
     }
 }

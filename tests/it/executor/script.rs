@@ -159,7 +159,12 @@ fn an_attempt_never_runs_twice() {
     let bench = Bench::new(&["echo once >> count"]);
     assert_eq!(bench.state(), KeeperState::Gone);
     bench.run().succeeded();
-    let again = hms::executor::start_keeper(std::path::Path::new(env!("CARGO_BIN_EXE_hms")), &bench.spec, &bench.path("stderr"));
+    let again = hms::executor::start_keeper(
+        std::path::Path::new(env!("CARGO_BIN_EXE_hms")),
+        &bench.spec,
+        std::path::Path::new("/"),
+        &bench.path("stderr"),
+    );
     assert!(again.unwrap_err().to_string().contains("did not get ready"));
     assert_eq!(std::fs::read_to_string(bench.checkout("count")).unwrap(), "once\n");
     assert!(std::fs::read_to_string(bench.path("stderr")).unwrap().contains("was started before"));
