@@ -23,6 +23,7 @@ mod rollback;
 mod steps;
 mod tale;
 mod watch;
+pub mod wired;
 mod withdraw;
 mod worker;
 

@@ -1,0 +1,80 @@
+//! The meter over a metrics provider.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::canary::provider::{MetricsScrape, MetricsSettings, Provider};
+use crate::deploy::Target;
+use crate::event::{AppName, EnvironmentName};
+use crate::rollout::ports::{Meter, Scrape};
+use crate::store::now;
+
+/// Metrics by a provider.
+#[derive(Debug)]
+pub struct MetricsMeter {
+    provider: Provider,
+}
+
+impl MetricsMeter {
+    /// Reads from that provider.
+    #[must_use]
+    pub fn new(provider: Provider) -> Self {
+        Self { provider }
+    }
+}
+
+impl Meter for MetricsMeter {
+    fn scrape(&self) -> Scrape<'_> {
+        Box::pin(async { self.provider.scrape(now()).await.map_err(|error| error.to_string()) })
+    }
+}
+
+/// The measurements of the target itself. Where they are is asked at each scrape: a target that is started again may have them
+/// elsewhere, and one that was never used has none yet.
+pub struct TargetMeter<T> {
+    target: Arc<T>,
+    app: AppName,
+    environment: EnvironmentName,
+    known: Mutex<Option<(String, Arc<Provider>)>>,
+}
+
+impl<T: Target> TargetMeter<T> {
+    /// Reads what the target says of that environment.
+    #[must_use]
+    pub fn new(target: Arc<T>, app: AppName, environment: EnvironmentName) -> Self {
+        Self { target, app, environment, known: Mutex::new(None) }
+    }
+
+    async fn provider(&self) -> Result<Arc<Provider>, String> {
+        let observation = self.target.observe(&self.environment).await.map_err(|error| error.to_string())?;
+        let address = observation.metrics.ok_or_else(|| "the target does not measure itself; set `metrics` in .hms".to_owned())?;
+        let mut known = self.known.lock().await;
+        if let Some((_, provider)) = known.as_ref().filter(|(there, _)| *there == address) {
+            return Ok(Arc::clone(provider));
+        }
+        let settings = MetricsSettings::local_proxy(&self.app, &self.environment);
+        let provider = Arc::new(Provider::Scrape(MetricsScrape::new(&address, settings).map_err(|error| error.to_string())?));
+        *known = Some((address, Arc::clone(&provider)));
+        Ok(provider)
+    }
+}
+
+impl<T: Target> Meter for TargetMeter<T> {
+    fn scrape(&self) -> Scrape<'_> {
+        Box::pin(async { self.provider().await?.scrape(now()).await.map_err(|error| error.to_string()) })
+    }
+}
+
+/// No metrics: every scrape fails with the reason, so that the judge holds and says why.
+#[derive(Debug)]
+pub struct NoMeter(
+    /// Why there are none.
+    pub String,
+);
+
+impl Meter for NoMeter {
+    fn scrape(&self) -> Scrape<'_> {
+        Box::pin(async { Err(self.0.clone()) })
+    }
+}

@@ -1,0 +1,14 @@
+//! The ports put on the real rooms: ledger, metrics, judge, policy. The engine, `hms-deploy` alone and `hms drive` use the same.
+
+mod force;
+mod gatekeeper;
+pub mod ground;
+mod judge;
+mod meter;
+mod recorder;
+
+pub use force::{Asker, ForceError, InForce, accept, in_force};
+pub use gatekeeper::PolicyGatekeeper;
+pub use judge::CanaryJudge;
+pub use meter::{MetricsMeter, NoMeter, TargetMeter};
+pub use recorder::LedgerRecorder;

@@ -1,0 +1,198 @@
+//! The recorder over this user's ledger: each call takes the ledger's lock, checks, appends, and lets go.
+
+use std::time::Duration;
+
+use crate::event::{LedgerHead, Refusal, RefusalKind, RolloutId};
+use crate::ledger::{
+    Entry, Evidence, Fault, Ledger, LedgerError, LedgerPlaces, OnFault, Phase, Relation, Shares, entries, keep_unrecorded, unresolved,
+};
+use crate::rollout::ports::{ActionDraft, ActionResult, OutcomeDraft, Patience, RecordError, Recorder};
+use crate::store::now;
+
+/// How long a note waits for the ledger's lock.
+const NOTE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// This user's ledger, as the driver sees it.
+#[derive(Debug, Clone)]
+pub struct LedgerRecorder {
+    places: LedgerPlaces,
+}
+
+impl LedgerRecorder {
+    /// The ledger at those places; it is begun by the first entry.
+    #[must_use]
+    pub fn new(places: LedgerPlaces) -> Self {
+        Self { places }
+    }
+
+    fn open(&self, draft: &ActionDraft, patience: Duration, on_fault: OnFault) -> Result<Ledger, RecordError> {
+        Ledger::open(&self.places, &draft.actor, patience, on_fault, now()).map_err(refused)
+    }
+
+    /// The record at the target names this very ledger over entries that are not here: it was cut, restored or forked.
+    fn check_pinned(ledger: &Ledger, draft: &ActionDraft, entry: &mut Entry, on_fault: OnFault) -> Result<bool, RecordError> {
+        let Some(pinned) = &draft.pinned else { return Ok(false) };
+        match (ledger.relation(pinned), on_fault) {
+            (Relation::Fits, _) => Ok(false),
+            (Relation::Another, _) => {
+                entry.follows = Some(pinned.clone());
+                Ok(false)
+            }
+            (Relation::Forked, OnFault::Refuse) => Err(RecordError::Refused(
+                Refusal::new(
+                    RefusalKind::LedgerForked,
+                    format!(
+                        "the ledger here was cut, restored or forked: the target's record was written over {} entries that are not here",
+                        pinned.size
+                    ),
+                )
+                .hint("hms ledger verify says what is missing; put it back, or `hms ledger new --reason TEXT` after moving this one aside"),
+            )),
+            (Relation::Forked, OnFault::Record) => Ok(true),
+        }
+    }
+}
+
+impl Recorder for LedgerRecorder {
+    fn intent(&self, draft: &ActionDraft, patience: Patience) -> Result<u64, RecordError> {
+        let on_fault = on_fault(patience);
+        let mut ledger = self.open(draft, patience.duration(), on_fault)?;
+        let mut entry = entry_of(draft, Phase::Intent);
+        if Self::check_pinned(&ledger, draft, &mut entry, on_fault)? {
+            let mut fork = Entry::new("fork", Phase::Note, draft.actor.clone());
+            fork.app = Some(draft.app.clone());
+            fork.environment = Some(draft.environment.clone());
+            fork.follows.clone_from(&draft.pinned);
+            fork.reason = Some("the target's record was written over entries that are not here".to_owned());
+            append(&mut ledger, fork)?;
+        }
+        append(&mut ledger, entry)
+    }
+
+    fn outcome(&self, intent_seq: u64, outcome: &OutcomeDraft, patience: Patience) -> Result<(), RecordError> {
+        let list = entries(&self.places).map_err(|error| RecordError::Unavailable(error.to_string()))?;
+        let intent = list.into_iter().find(|entry| entry.seq == intent_seq);
+        let Some(intent) = intent else { return Err(RecordError::Unavailable(format!("the ledger has no entry {intent_seq}"))) };
+        let mut ledger = Ledger::open(&self.places, &intent.actor, patience.duration(), on_fault(patience), now()).map_err(refused)?;
+        let mut entry =
+            Entry { id: ulid::Ulid::generate().to_string(), phase: Phase::Outcome, intent_seq: Some(intent_seq), follows: None, ..intent };
+        put_outcome(&mut entry, outcome);
+        append(&mut ledger, entry).map(|_| ())
+    }
+
+    fn note(&self, draft: &ActionDraft) -> Result<(), RecordError> {
+        let mut ledger = self.open(draft, NOTE_PATIENCE, OnFault::Refuse)?;
+        append(&mut ledger, entry_of(draft, Phase::Note)).map(|_| ())
+    }
+
+    fn set_aside(&self, draft: &ActionDraft, outcome: Option<&OutcomeDraft>) -> Result<(), RecordError> {
+        let mut entry = entry_of(draft, Phase::Note);
+        if let Some(outcome) = outcome {
+            put_outcome(&mut entry, outcome);
+        }
+        keep_unrecorded(&self.places, entry, now()).map_err(refused)
+    }
+
+    fn take_in(&self, waiting: &[serde_json::Value]) -> Result<(), RecordError> {
+        let known: std::collections::HashSet<String> =
+            entries(&self.places).map_err(|error| RecordError::Unavailable(error.to_string()))?.into_iter().map(|entry| entry.id).collect();
+        for value in waiting {
+            let draft: ActionDraft = serde_json::from_value(value.clone()).map_err(|error| RecordError::Unavailable(error.to_string()))?;
+            if known.contains(&draft.id) {
+                continue;
+            }
+            let mut entry = entry_of(&draft, Phase::Note);
+            if let Some(outcome) = value.get("outcome").and_then(|outcome| serde_json::from_value(outcome.clone()).ok()) {
+                put_outcome(&mut entry, &outcome);
+            }
+            let reason = entry.reason.take().unwrap_or_default();
+            entry.reason = Some(format!("{reason} (was UNRECORDED)").trim().to_owned());
+            let mut ledger = self.open(&draft, NOTE_PATIENCE, OnFault::Record)?;
+            append(&mut ledger, entry)?;
+        }
+        Ok(())
+    }
+
+    fn unresolved(&self, rollout: &RolloutId) -> Result<Vec<u64>, RecordError> {
+        let list = entries(&self.places).map_err(|error| RecordError::Unavailable(error.to_string()))?;
+        Ok(unresolved(&list).into_iter().filter(|entry| entry.rollout.as_ref() == Some(rollout)).map(|entry| entry.seq).collect())
+    }
+
+    fn head(&self) -> Option<LedgerHead> {
+        crate::ledger::head(&self.places).ok().flatten()
+    }
+}
+
+fn append(ledger: &mut Ledger, entry: Entry) -> Result<u64, RecordError> {
+    ledger.append(entry, now()).map_err(refused)
+}
+
+/// A rollback is never refused for its ledger's sake; it records the fork and goes on.
+fn on_fault(patience: Patience) -> OnFault {
+    match patience {
+        Patience::Deploy => OnFault::Refuse,
+        Patience::Rollback => OnFault::Record,
+    }
+}
+
+fn refused(error: LedgerError) -> RecordError {
+    match error {
+        LedgerError::Fault(fault @ (Fault::Changed { .. } | Fault::Pinned { .. } | Fault::Gone { .. })) => RecordError::Refused(
+            Refusal::new(RefusalKind::LedgerForked, fault.to_string())
+                .hint("hms ledger verify says what is missing; put it back, or `hms ledger new --reason TEXT` after moving this one aside"),
+        ),
+        LedgerError::Lock(error) => RecordError::Unavailable(error.to_string()),
+        LedgerError::Disk(error) => RecordError::Unavailable(chain(&error)),
+        LedgerError::Entry(why) => RecordError::Unavailable(why),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}
+
+fn entry_of(draft: &ActionDraft, phase: Phase) -> Entry {
+    let kind = serde_json::to_value(draft.kind).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+    let mut entry = Entry::new(&kind, phase, draft.actor.clone());
+    entry.id.clone_from(&draft.id);
+    entry.app = Some(draft.app.clone());
+    entry.environment = Some(draft.environment.clone());
+    entry.target = Some(draft.target.clone());
+    entry.run.clone_from(&draft.run);
+    entry.rollout = Some(draft.rollout.clone());
+    entry.tag = Some(draft.tag.clone());
+    entry.tag_object.clone_from(&draft.tag_object);
+    entry.revision = draft.revision.as_deref().and_then(|revision| revision.parse().ok());
+    entry.digest = Some(draft.digest.clone());
+    entry.previous.clone_from(&draft.previous);
+    entry.weights = draft.requested.map(|requested| Shares { requested: Some(requested), applied: None, measured: None });
+    entry.evidence = draft
+        .evidence
+        .as_ref()
+        .map(|evidence| Evidence { sha256: evidence.sha256.hex().to_owned(), verdict: evidence.verdict.to_string() });
+    entry.yeses.clone_from(&draft.yeses);
+    entry.policy_hash = Some(draft.policy_hash.clone());
+    entry.reason.clone_from(&draft.reason);
+    entry.synthetic = draft.synthetic.then_some(true);
+    entry
+}
+
+fn put_outcome(entry: &mut Entry, outcome: &OutcomeDraft) {
+    entry.outcome = Some(
+        match outcome.result {
+            ActionResult::Done => "done",
+            ActionResult::Failed => "failed",
+            ActionResult::Resolved => "resolved",
+            ActionResult::Superseded => "superseded",
+        }
+        .to_owned(),
+    );
+    entry.reason = Some(outcome.message.clone());
+    let requested = outcome.requested.or(entry.weights.and_then(|weights| weights.requested));
+    if requested.is_some() || outcome.applied.is_some() || outcome.measured.is_some() {
+        entry.weights = Some(Shares { requested, applied: outcome.applied, measured: outcome.measured });
+    }
+}
