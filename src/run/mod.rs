@@ -4,6 +4,7 @@
 //! at the world, go on; first start, approve, retry and resume are the same code (`docs/decisions.md` 1.1).
 
 pub mod control;
+pub mod engine;
 mod folder;
 pub mod reader;
 mod registry;

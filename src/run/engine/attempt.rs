@@ -1,0 +1,266 @@
+//! An attempt's life as the engine sees it: starting, living under its keeper, ended.
+
+use std::os::fd::OwnedFd;
+
+use tokio::io::unix::AsyncFd;
+use tokio::task::JoinHandle;
+
+use crate::event::{AttemptId, AttemptResult, Digest, FailureReason, InterruptedDecision, JobName, JobStatus, ProcessName, RunEvent};
+use crate::executor::{ExitRecord, KeeperState, children_of_this_process, keeper_state, sweep};
+use crate::store::{Signal, environment_has, pidfd, send_signal};
+
+use super::outcome::failure_reason;
+use super::{Engine, EngineError, Input, prepare, socket};
+
+/// An attempt that has, or is about to have, a keeper.
+pub(super) struct LiveAttempt {
+    pub(super) job: JobName,
+    pub(super) token: Digest,
+    pub(super) keeper: Option<ProcessName>,
+    pub(super) canceled: bool,
+    /// The attempt's socket; it ends with this value.
+    listener: Option<JoinHandle<()>>,
+    /// Waits for the keeper's end.
+    watcher: Option<JoinHandle<()>>,
+}
+
+impl Drop for LiveAttempt {
+    fn drop(&mut self) {
+        for task in [self.listener.take(), self.watcher.take()].into_iter().flatten() {
+            task.abort();
+        }
+    }
+}
+
+impl Engine {
+    /// Starts the next attempt of a job: its event first, then checkout and keeper beside the engine.
+    pub(super) fn start(&mut self, job: &JobName) -> Result<(), EngineError> {
+        let Some(created) = self.state.created.clone() else { return Ok(()) };
+        let number = self.state.job(job).map_or(0, |job| job.attempts.len());
+        let number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+        let attempt = AttemptId::new(&created.run, job, number);
+        let guarded = self.is_guarded(job);
+        self.record(RunEvent::AttemptStarting { job: job.clone(), attempt: attempt.clone(), number, guarded })?;
+        let token = ulid::Ulid::generate().to_string();
+        let folder = self.setup.folder.attempt(job, number);
+        let socket = self.setup.places.socket(&folder);
+        let listener = socket::listen_for_job(&socket, attempt.clone(), self.sender.clone());
+        let live = LiveAttempt {
+            job: job.clone(),
+            token: Digest::of(token.as_bytes()),
+            keeper: None,
+            canceled: false,
+            listener: None,
+            watcher: None,
+        };
+        self.live.insert(attempt.clone(), live);
+        let order = match listener {
+            Ok(listener) => {
+                if let Some(live) = self.live.get_mut(&attempt) {
+                    live.listener = Some(listener);
+                }
+                self.order(&created, job, &attempt, number, &token, &socket)
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let (sender, job) = (self.sender.clone(), job.clone());
+        tokio::spawn(async move {
+            let keeper = match order {
+                Ok(order) => {
+                    tokio::task::spawn_blocking(move || prepare::prepare(order)).await.unwrap_or_else(|error| Err(error.to_string()))
+                }
+                Err(why) => Err(why),
+            };
+            let _ = sender.send(Input::Prepared { job, attempt, keeper }).await;
+        });
+        Ok(())
+    }
+
+    fn is_guarded(&self, job: &JobName) -> bool {
+        self.plan.job(job).is_some_and(|job| job.when == crate::event::When::Manual || !job.environments.is_empty())
+    }
+
+    /// The keeper lives: from here on its end is awaited, by whichever engine is there.
+    pub(super) fn prepared(&mut self, job: &JobName, attempt: &AttemptId, keeper: Result<ProcessName, String>) -> Result<(), EngineError> {
+        match keeper {
+            Ok(keeper) => {
+                self.record(RunEvent::AttemptStarted { attempt: attempt.clone(), keeper: keeper.clone() })?;
+                let canceled = self.live.get(attempt).is_some_and(|live| live.canceled);
+                self.await_keeper(job, attempt, keeper.clone());
+                if canceled {
+                    let _ = send_signal(&keeper, Signal::Term);
+                }
+                Ok(())
+            }
+            Err(why) => self.ended(RunEvent::AttemptEnded {
+                job: job.clone(),
+                attempt: attempt.clone(),
+                result: AttemptResult::Failed,
+                exit_code: None,
+                signal: None,
+                failure_reason: Some(FailureReason::RunnerSystemFailure),
+                duration_ms: 0,
+                tests: None,
+                message: Some(why),
+            }),
+        }
+    }
+
+    fn await_keeper(&mut self, job: &JobName, attempt: &AttemptId, keeper: ProcessName) {
+        let input = Input::KeeperGone { job: job.clone(), attempt: attempt.clone() };
+        let sender = self.sender.clone();
+        let descriptor = pidfd(&keeper);
+        let watcher = tokio::spawn(async move {
+            if let Some(descriptor) = descriptor.and_then(readable) {
+                let _ = descriptor.readable().await;
+            }
+            let _ = sender.send(input).await;
+        });
+        if let Some(live) = self.live.get_mut(attempt) {
+            live.keeper = Some(keeper);
+            live.watcher = Some(watcher);
+        }
+    }
+
+    /// Looks at what the keeper left, beside the engine: a sweep may take seconds.
+    pub(super) fn find_end(&mut self, job: &JobName, attempt: &AttemptId) {
+        let Some(number) = self.number_of(attempt) else { return };
+        let folder = self.setup.folder.attempt(job, number);
+        let (sender, job, attempt) = (self.sender.clone(), job.clone(), attempt.clone());
+        let keepers: Vec<ProcessName> = self.live.values().filter_map(|live| live.keeper.clone()).collect();
+        tokio::spawn(async move {
+            let found = tokio::task::spawn_blocking(move || match keeper_state(&folder) {
+                Ok(KeeperState::Ended(record)) => ended_with(&job, &attempt, &record),
+                Ok(KeeperState::Alive(_) | KeeperState::Gone) | Err(_) => interrupted(&job, &attempt, &keepers),
+            });
+            if let Ok(event) = found.await {
+                let _ = sender.send(Input::Ended(Box::new(event))).await;
+            }
+        });
+    }
+
+    /// Records an attempt's end, with what the driver said of its deploy.
+    pub(super) fn ended(&mut self, mut event: RunEvent) -> Result<(), EngineError> {
+        let RunEvent::AttemptEnded { job, attempt, result, failure_reason: reason, message, .. } = &mut event else { return Ok(()) };
+        let (job, attempt) = (job.clone(), attempt.clone());
+        let deploy = self.state.job(&job).and_then(|job| job.deploy.clone()).filter(|deploy| deploy.attempt == attempt);
+        *reason = failure_reason(*result, *reason, deploy.as_ref().map(|deploy| deploy.outcome));
+        if let Some(deploy) = deploy {
+            message.get_or_insert(deploy.message);
+        }
+        let success = *result == AttemptResult::Success;
+        self.record(event)?;
+        self.live.remove(&attempt);
+        if let Some(number) = self.number_of(&attempt) {
+            let _ = std::fs::remove_file(self.setup.places.socket(&self.setup.folder.attempt(&job, number)));
+            if success {
+                let work = self.setup.folder.work(&job, number);
+                tokio::task::spawn_blocking(move || std::fs::remove_dir_all(work));
+            }
+        }
+        self.decide_interruption(&job)
+    }
+
+    /// An interrupted attempt of an ordinary job runs again; of a guarded one only when whoever started the engine said so.
+    fn decide_interruption(&mut self, job: &JobName) -> Result<(), EngineError> {
+        let Some(attempt) = self.state.job(job).and_then(|job| job.interrupted()).cloned() else { return Ok(()) };
+        let decision = if attempt.guarded { self.setup.briefing.interrupted } else { Some(InterruptedDecision::Rerun) };
+        match decision {
+            Some(decision) => self.record(RunEvent::InterruptionAnswered { job: job.clone(), decision, actor: self.setup.actor.clone() }),
+            None => self.notice(
+                Some(job),
+                format!("nobody knows how {job} ended; look at the environment, then `hms retry` it, or give --resume-interrupted=fail"),
+            ),
+        }
+    }
+
+    /// Finds the keepers that an earlier engine started.
+    pub(super) fn reattach(&mut self) -> Result<(), EngineError> {
+        let open: Vec<(JobName, AttemptId, u32, Option<ProcessName>)> = self
+            .state
+            .jobs
+            .iter()
+            .filter(|job| matches!(job.status, JobStatus::Preparing | JobStatus::Running | JobStatus::WaitingForResource))
+            .filter_map(|job| job.attempts.last().map(|attempt| (job, attempt)))
+            .filter(|(_, attempt)| attempt.result.is_none())
+            .map(|(job, attempt)| (job.plan.name.clone(), attempt.id.clone(), attempt.number, attempt.keeper.clone()))
+            .collect();
+        for (job, attempt, number, keeper) in open {
+            let folder = self.setup.folder.attempt(&job, number);
+            let found = keeper_state(&folder);
+            let token = prepare::read_token_digest(&folder);
+            let listener = socket::listen_for_job(&self.setup.places.socket(&folder), attempt.clone(), self.sender.clone()).ok();
+            let live = LiveAttempt { job: job.clone(), token, keeper: keeper.clone(), canceled: false, listener, watcher: None };
+            self.live.insert(attempt.clone(), live);
+            match found {
+                Ok(KeeperState::Alive(holder)) => {
+                    self.record(RunEvent::AttemptReattached { attempt: attempt.clone() })?;
+                    self.await_keeper(&job, &attempt, holder.process);
+                }
+                Ok(KeeperState::Ended(_) | KeeperState::Gone) | Err(_) => self.find_end(&job, &attempt),
+            }
+        }
+        let undecided: Vec<JobName> =
+            self.state.jobs.iter().filter(|job| job.interrupted().is_some()).map(|job| job.plan.name.clone()).collect();
+        for job in undecided {
+            if self.setup.briefing.interrupted.is_some() {
+                self.decide_interruption(&job)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn number_of(&self, attempt: &AttemptId) -> Option<u32> {
+        self.state.jobs.iter().flat_map(|job| &job.attempts).find(|found| &found.id == attempt).map(|found| found.number)
+    }
+}
+
+fn ended_with(job: &JobName, attempt: &AttemptId, record: &ExitRecord) -> RunEvent {
+    RunEvent::AttemptEnded {
+        job: job.clone(),
+        attempt: attempt.clone(),
+        result: record.result,
+        exit_code: record.exit_code,
+        signal: record.signal,
+        failure_reason: record.failure_reason,
+        duration_ms: record.duration_ms,
+        tests: record.tests,
+        message: record.message.clone(),
+    }
+}
+
+/// What an engine starts, or takes in as a subreaper, and what is no job's: supervisors, drivers, and the releases of the local target.
+fn outlives(process: &ProcessName) -> bool {
+    let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+    let verb = line.split(|byte| *byte == 0).nth(1).unwrap_or_default();
+    matches!(verb, b"supervise" | b"drive" | b"engine" | b"keeper") || environment_has(process.pid, "HMS_LOCAL_") == Some(true)
+}
+
+/// Neither keeper nor exit record: whatever is left is ended first, then the attempt is called interrupted.
+fn interrupted(job: &JobName, attempt: &AttemptId, keepers: &[ProcessName]) -> RunEvent {
+    // The engine is a subreaper: what a killed keeper left comes to it, and no living keeper explains it.
+    let orphans: Vec<ProcessName> =
+        children_of_this_process().into_iter().filter(|child| !keepers.contains(child) && !outlives(child)).collect();
+    let left = sweep(attempt, &orphans);
+    let message = if left.is_empty() {
+        "its keeper was killed; whatever it left running was ended".to_owned()
+    } else {
+        format!("its keeper was killed, and {} of its processes could not be ended", left.len())
+    };
+    RunEvent::AttemptEnded {
+        job: job.clone(),
+        attempt: attempt.clone(),
+        result: AttemptResult::Interrupted,
+        exit_code: None,
+        signal: None,
+        failure_reason: Some(FailureReason::Interrupted),
+        duration_ms: 0,
+        tests: None,
+        message: Some(message),
+    }
+}
+
+#[expect(deprecated, reason = "its successor is unsafe for the sake of types that do not keep their descriptor; an OwnedFd does")]
+fn readable(descriptor: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+    AsyncFd::new(descriptor).ok()
+}

@@ -1,0 +1,213 @@
+//! The rollouts that this engine drives: a job's wish becomes a release and a driver's work, and comes back as an event.
+//!
+//! Nothing here writes the run's journal: what must be in it before an effect is sent to the engine, which answers when it is durable.
+
+mod gate;
+mod release;
+mod setup;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::deploy::local::LocalTarget;
+use crate::event::{Actor, Arm, AttemptId, DeployOutcome, EnvironmentName, JobName, Refusal, RolloutId, RunEvent, RunState};
+use crate::ledger::{Entry, Ledger, LedgerPlaces, OnFault, Phase};
+use crate::pipeline::Plan;
+use crate::rollout::{Answer, Driver, Standing};
+use crate::run::RunFolder;
+use crate::run::control::{DeployWish, Reply};
+use crate::store::{now, replace};
+
+use super::socket::Replies;
+use super::{Engine, EngineError, EngineSetup, Input};
+
+/// How long a driver may take to let go when the engine wants to end.
+const LETTING_GO: Duration = Duration::from_secs(20);
+
+/// A job's wish, with where its answer goes.
+pub(super) struct DeployOrder {
+    pub(super) job: JobName,
+    pub(super) attempt: AttemptId,
+    pub(super) wish: DeployWish,
+    pub(super) replies: Replies,
+}
+
+/// What comes back from a rollout.
+#[derive(Debug)]
+pub(super) enum DeliveryEvent {
+    /// An event that must be durable before the work goes on.
+    Record { event: Box<RunEvent>, durable: oneshot::Sender<()> },
+    /// A driver has a rollout; from here on this engine drives it.
+    Hosted { environment: EnvironmentName, job: JobName, driver: Arc<Driver> },
+    /// A job's wish is answered.
+    Answered { job: JobName, attempt: AttemptId, answer: Answer, lines: Vec<String>, replies: Replies },
+    /// A driver's standing changed: what the engine may do next can have changed with it.
+    Moved,
+}
+
+/// A rollout that this engine drives.
+struct Hosted {
+    driver: Arc<Driver>,
+    /// The job that asked for the canary.
+    job: JobName,
+}
+
+/// The rollouts of one engine.
+pub(super) struct Delivery {
+    setup: EngineSetup,
+    sender: mpsc::Sender<Input>,
+    target: Option<Arc<LocalTarget>>,
+    hosted: HashMap<EnvironmentName, Hosted>,
+}
+
+impl Delivery {
+    pub(super) fn new(setup: &EngineSetup, sender: mpsc::Sender<Input>) -> Self {
+        Self { setup: setup.clone(), sender, target: None, hosted: HashMap::new() }
+    }
+
+    /// Whether a canary of this run has weight and is watched here.
+    pub(super) fn has_weight(&self) -> bool {
+        self.hosted.values().any(|hosted| *hosted.driver.standing().borrow() == Standing::Watching)
+    }
+
+    /// Takes up the rollouts that an earlier engine of this run drove.
+    pub(super) async fn resume(&mut self, state: &RunState) {
+        let mut newest: HashMap<EnvironmentName, (RolloutId, JobName)> = HashMap::new();
+        for (rollout, environment, arm, job) in &state.rollouts {
+            if *arm == Arm::Canary || !newest.contains_key(environment) {
+                newest.insert(environment.clone(), (rollout.clone(), job.clone()));
+            }
+        }
+        for (environment, (rollout, job)) in newest {
+            let told = match self.take_up(state, &environment, &rollout).await {
+                Ok(Some(driver)) => {
+                    self.host(environment, job, Arc::new(driver));
+                    continue;
+                }
+                Ok(None) => continue,
+                Err(why) => format!("the rollout {rollout} in {environment} cannot be driven from here: {why}"),
+            };
+            let event = RunEvent::NoticeGiven { job: Some(job), text: told };
+            let (durable, _) = oneshot::channel();
+            let _ = self.sender.try_send(Input::Delivery(DeliveryEvent::Record { event: Box::new(event), durable }));
+        }
+    }
+
+    pub(super) fn host(&mut self, environment: EnvironmentName, job: JobName, driver: Arc<Driver>) {
+        let (mut standing, sender) = (driver.standing(), self.sender.clone());
+        tokio::spawn(async move {
+            while standing.changed().await.is_ok() {
+                if sender.send(Input::Delivery(DeliveryEvent::Moved)).await.is_err() {
+                    return;
+                }
+            }
+            let _ = sender.send(Input::Delivery(DeliveryEvent::Moved)).await;
+        });
+        self.hosted.insert(environment, Hosted { driver, job });
+    }
+
+    /// A job's wish, beside the engine.
+    pub(super) fn deploy(&mut self, state: &RunState, plan: &Plan, folder: &RunFolder, order: DeployOrder) {
+        let work = setup::Work {
+            setup: self.setup.clone(),
+            sender: self.sender.clone(),
+            target: self.target(state),
+            state: state.clone(),
+            plan: plan.clone(),
+            folder: folder.clone(),
+            hosted: self.hosted.iter().map(|(environment, hosted)| (environment.clone(), Arc::clone(&hosted.driver))).collect(),
+        };
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let (answer, lines) = work.carry_out(&order).await;
+            let DeployOrder { job, attempt, replies, .. } = order;
+            let _ = sender.send(Input::Delivery(DeliveryEvent::Answered { job, attempt, answer, lines, replies })).await;
+        });
+    }
+
+    fn target(&mut self, state: &RunState) -> Option<Arc<LocalTarget>> {
+        if self.target.is_none() {
+            let app = &state.created.as_ref()?.app;
+            self.target = Some(Arc::new(LocalTarget::open(&self.setup.places, app, &self.setup.program)));
+        }
+        self.target.clone()
+    }
+
+    /// Keeps a scan's report with the attempt, in the ledger's terms; says what policy wants of advisories.
+    pub(super) fn scanned(&self, folder: &RunFolder, job: &JobName, number: u32, report: &serde_json::Value) -> String {
+        let path = folder.attempt(job, number).join("scan.json");
+        if let Ok(bytes) = serde_json_canonicalizer::to_vec(report) {
+            let _ = replace(&path, &bytes);
+        }
+        self.setup.advisories.clone()
+    }
+
+    /// A refusal is a control action too.
+    pub(super) async fn record_refusal(&self, verb: &str, actor: &Actor, refusal: &Refusal) {
+        let mut entry = Entry::new("refuse", Phase::Note, actor.clone());
+        entry.reason = Some(format!("{verb}: {}", refusal.message));
+        entry.outcome = serde_json::to_value(refusal.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+        let _ = self.note(entry).await;
+    }
+
+    async fn note(&self, entry: Entry) -> Result<u64, String> {
+        let places = LedgerPlaces::of(&self.setup.places);
+        let written = tokio::task::spawn_blocking(move || {
+            let actor = entry.actor.clone();
+            Ledger::open(&places, &actor, Duration::from_secs(10), OnFault::Refuse, now())?.append(entry, now())
+        });
+        written.await.map_err(|error| error.to_string())?.map_err(|error| super::chain(&error))
+    }
+
+    /// Canary to 0, for every rollout of this run.
+    pub(super) async fn cancel(&mut self, actor: &Actor) {
+        for hosted in self.hosted.values() {
+            let _ = tokio::time::timeout(LETTING_GO, hosted.driver.cancel(actor.clone(), Some("the run was cancelled".to_owned()))).await;
+        }
+    }
+
+    /// Lets every rollout go, as policy says of a canary that nobody will watch.
+    pub(super) async fn leave(&mut self) -> bool {
+        let mut unwatched = false;
+        for (_, hosted) in self.hosted.drain() {
+            if *hosted.driver.standing().borrow() != Standing::Watching {
+                continue;
+            }
+            let answer = tokio::time::timeout(LETTING_GO, hosted.driver.leave()).await;
+            unwatched |= !matches!(answer, Ok(Answer { outcome: DeployOutcome::RolledBack, .. }));
+        }
+        unwatched
+    }
+}
+
+impl Engine {
+    /// Takes what a rollout brought back.
+    pub(super) async fn delivered(&mut self, event: DeliveryEvent) -> Result<(), EngineError> {
+        match event {
+            DeliveryEvent::Record { event, durable } => {
+                self.record(*event)?;
+                let _ = durable.send(());
+            }
+            DeliveryEvent::Hosted { environment, job, driver } => self.delivery.host(environment, job, driver),
+            DeliveryEvent::Answered { job, attempt, answer, lines, replies } => {
+                if let Some(refusal) = &answer.refusal {
+                    let actor = Actor { via: format!("job {job}"), ..self.setup.actor.clone() };
+                    self.delivery.record_refusal("deploy", &actor, refusal).await;
+                }
+                let (outcome, message) = (answer.outcome, answer.message.clone());
+                self.record(RunEvent::DeployEnded { job, attempt, outcome, message })?;
+                let reply = match answer.refusal {
+                    Some(refusal) => Reply::Refused { refusal },
+                    None => Reply::Done { outcome, lines: lines.into_iter().chain(answer.last_lines).collect() },
+                };
+                // The job may be gone: its answer stands in the journal.
+                let _ = replies.try_send(reply);
+            }
+            DeliveryEvent::Moved => {}
+        }
+        Ok(())
+    }
+}

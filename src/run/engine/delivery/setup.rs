@@ -1,0 +1,333 @@
+//! Carrying out a job's wish: the environment, the policy in force, the release, the driver; then the driver's answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::deploy::local::LocalTarget;
+use crate::event::{Arm, DeployOutcome, Digest, EnvironmentName, Refusal, RefusalKind, RolloutId, RunEvent, RunState, Yes, YesKind};
+use crate::ledger::LedgerPlaces;
+use crate::pipeline::Plan;
+use crate::policy::{Ancestry, Placed, Settings, resolve_environment};
+use crate::repo::{NamedRelease, Repository};
+use crate::rollout::ports::SlotPolicy;
+use crate::rollout::wired::{Asker, ForceError, InForce, ground, in_force};
+use crate::rollout::{Answer, Authority, Bytes, Driver, ReleaseRequest, Walk};
+use crate::run::RunFolder;
+use crate::run::control::Reply;
+use crate::store::now;
+
+use super::super::{EngineSetup, Input, chain};
+use super::{Delivery, DeliveryEvent, DeployOrder, release};
+
+/// What a wish is carried out with: a view of the run as it was when the job asked.
+pub(super) struct Work {
+    pub(super) setup: EngineSetup,
+    pub(super) sender: mpsc::Sender<Input>,
+    pub(super) target: Option<Arc<LocalTarget>>,
+    pub(super) state: RunState,
+    pub(super) plan: Plan,
+    pub(super) folder: RunFolder,
+    pub(super) hosted: HashMap<EnvironmentName, Arc<Driver>>,
+}
+
+type Told = (Answer, Vec<String>);
+
+impl Work {
+    pub(super) async fn carry_out(&self, order: &DeployOrder) -> Told {
+        match self.try_carry_out(order).await {
+            Ok(told) => told,
+            Err(No::Refused(refusal)) => (refused(refusal), Vec::new()),
+            Err(No::Failed(message)) => {
+                let lines = vec![message.clone()];
+                (failed(message), lines)
+            }
+        }
+    }
+
+    async fn try_carry_out(&self, order: &DeployOrder) -> Result<Told, No> {
+        let wish = &order.wish;
+        let target = self.target.clone().ok_or_else(|| No::Failed("the run has no beginning".to_owned()))?;
+        let name: EnvironmentName = wish.environment.parse().map_err(|error: crate::event::BadName| No::Failed(error.to_string()))?;
+        let settings = self.settings()?;
+        let force = in_force(target.as_ref(), &self.asker(), &settings.policy).await.map_err(No::from)?;
+        self.say_policy(order, &force).await;
+        let placed = resolve_environment(&force.policy, &name);
+        let target = Arc::new(LocalTarget::clone(&target).listening_at(force.policy.local.listen));
+        let bytes = self.release(order, settings.start.clone()).await?;
+        self.check_tag(wish.tag.as_deref(), &bytes)?;
+        let driver = match self.hosted_for(&placed.environment, &bytes).await {
+            Some(driver) => driver,
+            None => self.begin(order, &placed, &force, &target, &bytes).await?,
+        };
+        let answer = match placed.arm {
+            Arm::Canary => driver.canary(wish.traffic.map_or(Walk::Steps, Walk::One)).await,
+            Arm::Whole => driver.promote(self.authority(order, &bytes, &force)).await,
+        };
+        let lines = ground::result_lines(target.as_ref(), &placed, &bytes.record.release, &answer).await;
+        Ok((answer, lines))
+    }
+
+    /// The commit's settings; the file was checked when the run was made.
+    fn settings(&self) -> Result<Settings, No> {
+        commit_settings(&self.folder)
+    }
+
+    pub(super) fn asker(&self) -> Asker {
+        asker(&self.setup, &self.state)
+    }
+
+    async fn say_policy(&self, order: &DeployOrder, force: &InForce) {
+        let mut told = Vec::new();
+        if force.first_use {
+            told.push(format!("policy {} is in force: first use at this target", force.hash.short()));
+        }
+        if !force.differences.is_empty() {
+            let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "unset".to_owned());
+            let paths: Vec<String> =
+                force.differences.iter().map(|one| format!("{} ({} → {})", one.path, word(&one.from), word(&one.to))).collect();
+            told.push(format!(
+                "this commit's policy differs from the one in force and has no effect until `hms policy accept`: {}",
+                paths.join(", ")
+            ));
+        }
+        told.extend(force.floors.iter().map(|floor| format!("the operator's floor holds: {floor}")));
+        let known: Vec<&String> = self.state.notices.iter().map(|(_, text)| text).collect();
+        for text in told.into_iter().filter(|text| !known.contains(&text)) {
+            let _ = order.replies.send(Reply::Line { text: text.clone() }).await;
+            self.record(RunEvent::NoticeGiven { job: None, text }).await;
+        }
+    }
+
+    /// Has an event written by the engine, and waits until it is durable.
+    async fn record(&self, event: RunEvent) {
+        let (durable, done) = oneshot::channel();
+        let sent = self.sender.send(Input::Delivery(DeliveryEvent::Record { event: Box::new(event), durable })).await;
+        if sent.is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    async fn release(&self, order: &DeployOrder, start: Option<String>) -> Result<Bytes, No> {
+        let _ = order.replies.send(Reply::Line { text: "making the release from the commit and the artifacts".to_owned() }).await;
+        let (state, plan, folder) = (self.state.clone(), self.plan.clone(), self.folder.clone());
+        let bytes = tokio::task::spawn_blocking(move || release::make(&state, &plan, &folder, start))
+            .await
+            .map_err(|error| No::Failed(error.to_string()))?
+            .map_err(No::Failed)?;
+        let made = &bytes.record.release;
+        if self.state.release.as_ref().map(|release| &release.digest) != Some(&made.digest) {
+            self.record(RunEvent::ReleaseMade { release: made.clone(), files: bytes.record.files, bytes: bytes.record.bytes }).await;
+        }
+        Ok(bytes)
+    }
+
+    /// `--tag` inside a run names that run's release or nothing; a tag that moved since is refused.
+    fn check_tag(&self, tag: Option<&str>, bytes: &Bytes) -> Result<(), No> {
+        let Some(tag) = tag else { return Ok(()) };
+        let release = &bytes.record.release;
+        let repository = self.state.created.as_ref().map(|created| created.repository.clone()).unwrap_or_default();
+        let named = Repository::discover(&repository)
+            .and_then(|repository| repository.resolve_tag(tag))
+            .map_err(|error| No::Failed(chain(&error)))?;
+        let fits = match named {
+            NamedRelease::Digest(digest) => digest == release.digest,
+            NamedRelease::Commit { revision, .. } => Some(&revision) == release.revision.as_ref(),
+        };
+        if fits {
+            return Ok(());
+        }
+        let message = format!("--tag {tag} is not this run's release, which is {}", release.tag);
+        Err(No::Refused(Refusal::new(RefusalKind::WrongTag, message).hint("leave --tag out, or run the pipeline of that commit")))
+    }
+
+    async fn hosted_for(&self, environment: &EnvironmentName, bytes: &Bytes) -> Option<Arc<Driver>> {
+        let driver = self.hosted.get(environment)?;
+        let state = crate::rollout::reader::read(driver.folder()).ok().flatten()?;
+        let same = state.created.as_ref().is_some_and(|created| created.release.digest == bytes.record.release.digest);
+        (same && state.ended.is_none()).then(|| Arc::clone(driver))
+    }
+
+    async fn begin(
+        &self,
+        order: &DeployOrder,
+        placed: &Placed,
+        force: &InForce,
+        target: &Arc<LocalTarget>,
+        bytes: &Bytes,
+    ) -> Result<Arc<Driver>, No> {
+        let created = self.state.created.clone().ok_or_else(|| No::Failed("the run has no beginning".to_owned()))?;
+        let record =
+            crate::deploy::Target::record(target.as_ref(), &placed.environment).await.map_err(|error| No::Failed(error.to_string()))?;
+        let ancestry =
+            ancestry(&created.repository, record.current.as_ref().and_then(|current| current.revision.clone()), &created.revision);
+        let replies = order.replies.clone();
+        let grounds = ground::Ground {
+            places: self.setup.places.clone(),
+            host: self.setup.actor.host.clone(),
+            socket: Some(self.setup.places.socket(self.folder.path())),
+            freeze: self.setup.floors.freeze.clone(),
+            tell: Arc::new(move |text: &str| {
+                let _ = replies.try_send(Reply::Line { text: text.to_owned() });
+            }),
+        };
+        let mut driver_setup = grounds
+            .driver_setup(
+                Arc::clone(target),
+                &created.app,
+                placed,
+                force,
+                Some(created.run.clone()),
+                ancestry,
+                order.wish.allow_outdated.clone(),
+            )
+            .await
+            .map_err(No::Failed)?;
+        if let Some(seconds) = order.wish.slot_timeout_seconds {
+            driver_setup.rules.slot_timeout = Duration::from_secs(seconds);
+        }
+        if order.wish.supersede {
+            driver_setup.rules.slot = SlotPolicy::Supersede;
+        }
+        let rollout = RolloutId::from_ulid(ulid::Ulid::generate());
+        // Named in the run's journal before anything changes, so that the next engine finds it.
+        self.record(RunEvent::RolloutLinked {
+            job: order.job.clone(),
+            rollout: rollout.clone(),
+            environment: placed.environment.clone(),
+            arm: placed.arm,
+        })
+        .await;
+        let request = ReleaseRequest {
+            rollout,
+            app: created.app,
+            environment: placed.environment.clone(),
+            bytes: bytes.clone(),
+            run: Some(created.run),
+            policy_hash: force.hash.clone(),
+            actor: created.actor,
+            reason: order.wish.allow_outdated.clone(),
+        };
+        let driver = Arc::new(Driver::begin(driver_setup, request).await.map_err(|error| No::Failed(chain(&error)))?);
+        let hosted = DeliveryEvent::Hosted { environment: placed.environment.clone(), job: order.job.clone(), driver: Arc::clone(&driver) };
+        let _ = self.sender.send(Input::Delivery(hosted)).await;
+        Ok(driver)
+    }
+
+    /// The yeses of this job's own gate; a job without one brings none.
+    fn authority(&self, order: &DeployOrder, bytes: &Bytes, force: &InForce) -> Authority {
+        let yeses = self.state.job(&order.job).map(|job| gate_yeses(job, &bytes.record.release.digest, &force.hash)).unwrap_or_default();
+        let actor = yeses.last().map_or_else(|| self.setup.actor.clone(), |yes| yes.actor.clone());
+        Authority { actor, yeses, reason: None }
+    }
+}
+
+/// The yeses at a job's gate that are bound to this release and policy.
+pub(super) fn gate_yeses(job: &crate::event::JobState, release: &Digest, policy_hash: &Digest) -> Vec<Yes> {
+    let bound = job.yeses.iter().filter(|(_, bound_to, under)| bound_to.as_ref() == Some(release) && under.as_ref() == Some(policy_hash));
+    bound
+        .map(|(actor, ..)| Yes {
+            kind: YesKind::Approval,
+            actor: actor.clone(),
+            release: release.clone(),
+            policy_hash: policy_hash.clone(),
+            reason: None,
+            at: now(),
+        })
+        .collect()
+}
+
+impl Delivery {
+    /// Takes a rollout up again; none when it is over.
+    pub(super) async fn take_up(
+        &mut self,
+        state: &RunState,
+        environment: &EnvironmentName,
+        rollout: &RolloutId,
+    ) -> Result<Option<Driver>, String> {
+        let Some(created) = state.created.clone() else { return Ok(None) };
+        let Some(target) = self.target(state) else { return Ok(None) };
+        let folder = crate::rollout::folder_of(&self.setup.places.state, &created.app, rollout);
+        match crate::rollout::reader::read(&folder).map_err(|error| chain(&error))? {
+            Some(found) if found.ended.is_none() => {}
+            Some(_) | None => return Ok(None),
+        }
+        let settings = commit_settings(&self.setup.folder).map_err(|no| no.to_string())?;
+        let force = in_force(target.as_ref(), &asker(&self.setup, state), &settings.policy).await.map_err(|error| chain(&error))?;
+        let placed = resolve_environment(&force.policy, environment);
+        let target = Arc::new(LocalTarget::clone(&target).listening_at(force.policy.local.listen));
+        let grounds = ground::Ground {
+            places: self.setup.places.clone(),
+            host: self.setup.actor.host.clone(),
+            socket: Some(self.setup.places.socket(self.setup.folder.path())),
+            freeze: self.setup.floors.freeze.clone(),
+            tell: Arc::new(|_| {}),
+        };
+        let driver_setup =
+            grounds.driver_setup(target, &created.app, &placed, &force, Some(created.run.clone()), Ancestry::Descends, None).await?;
+        Driver::resume(driver_setup, &created.app, rollout, None).await.map(Some).map_err(|error| chain(&error))
+    }
+}
+
+/// How the run's commit stands to the one that is there.
+fn ancestry(repository: &std::path::Path, there: Option<crate::event::Revision>, candidate: &crate::event::Revision) -> Ancestry {
+    let Some(there) = there else { return Ancestry::Descends };
+    match Repository::discover(repository).and_then(|repository| repository.is_ancestor(&there, candidate)) {
+        Ok(true) => Ancestry::Descends,
+        Ok(false) => Ancestry::Apart,
+        Err(_) => Ancestry::Unknown,
+    }
+}
+
+pub(super) fn asker(setup: &EngineSetup, state: &RunState) -> Asker {
+    let repository = state.created.as_ref().and_then(|created| Repository::discover(&created.repository).ok()?.first_commit().ok()?);
+    Asker { actor: setup.actor.clone(), floors: setup.floors.clone(), ledger: LedgerPlaces::of(&setup.places), repository }
+}
+
+/// The settings under `.hms` of the run's commit.
+pub(super) fn commit_settings(folder: &RunFolder) -> Result<Settings, No> {
+    let path = folder.pipeline();
+    let bytes = std::fs::read(&path).map_err(|error| No::Failed(format!("cannot read {}: {error}", path.display())))?;
+    let reading = crate::pipeline::read(&bytes, &crate::pipeline::ReadOptions::default());
+    match reading.pipeline.as_ref().and_then(|pipeline| pipeline.settings()) {
+        None => Ok(Settings::default()),
+        Some(node) => Settings::read(node).map_err(|problem| No::Failed(format!("{}: {}", path.display(), problem.message))),
+    }
+}
+
+/// Why a wish comes to nothing.
+#[derive(Debug)]
+pub(super) enum No {
+    /// A rule.
+    Refused(Refusal),
+    /// A fault.
+    Failed(String),
+}
+
+impl std::fmt::Display for No {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Failed(message) => f.write_str(message),
+        }
+    }
+}
+
+impl From<ForceError> for No {
+    fn from(error: ForceError) -> Self {
+        match error {
+            ForceError::Refused(refusal) => Self::Refused(refusal),
+            ForceError::Target(_) | ForceError::Ledger(_) => Self::Failed(chain(&error)),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    Answer { outcome: DeployOutcome::Refused, message: refusal.message.clone(), refusal: Some(refusal), last_lines: Vec::new() }
+}
+
+fn failed(message: String) -> Answer {
+    Answer { outcome: DeployOutcome::Failed, message, refusal: None, last_lines: Vec::new() }
+}

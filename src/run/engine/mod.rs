@@ -1,0 +1,377 @@
+//! The engine: takes inputs one at a time, writes events, and starts what follows from them.
+//!
+//! It is the only writer of the run's journal. Whatever takes long (checkouts, keepers, drivers) runs beside it and comes back
+//! as an [`Input`]; nothing here waits for a job, a network or a disk longer than one write.
+
+mod attempt;
+mod command;
+mod delivery;
+mod durability;
+mod outcome;
+mod prepare;
+mod socket;
+mod start;
+mod variables;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::event::{Actor, AttemptId, JobName, JobState, JobStatus, ProcessName, RunEvent, RunOutcome, RunState};
+use crate::pipeline::{Plan, Step, next};
+use crate::policy::Floors;
+use crate::run::RunFolder;
+use crate::run::control::{ControlRequest, JobRequest};
+use crate::store::{DiskError, Holder, Journal, JournalError, Lock, LockError, Peer, Places, SocketError, now, this_process};
+
+use attempt::LiveAttempt;
+use delivery::{Delivery, DeliveryEvent};
+use durability::durability;
+use outcome::settled_outcome;
+use socket::Replies;
+
+pub use start::{Briefing, Started, start_engine};
+pub use variables::pipeline_variables;
+
+/// What reaches the engine.
+#[derive(Debug)]
+enum Input {
+    /// A person asks.
+    Command { request: ControlRequest, peer: Peer, replies: Replies },
+    /// A job asks.
+    Wish { attempt: AttemptId, request: JobRequest, replies: Replies },
+    /// An attempt's keeper lives, or could not be started.
+    Prepared { job: JobName, attempt: AttemptId, keeper: Result<ProcessName, String> },
+    /// An attempt's keeper is gone.
+    KeeperGone { job: JobName, attempt: AttemptId },
+    /// An attempt's end is known.
+    Ended(Box<RunEvent>),
+    /// A rollout moved.
+    Delivery(DeliveryEvent),
+    /// The machine is going down, or somebody wants this process gone: leave the jobs to their keepers.
+    Leave,
+}
+
+/// An engine that cannot go on. What it wrote stays; the next engine goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Another engine has the run.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The journal could not be read or written.
+    #[error("the run's journal failed")]
+    Journal(#[from] JournalError),
+    /// The disk said no.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The socket could not be made.
+    #[error("the engine cannot be reached")]
+    Socket(#[from] SocketError),
+    /// The run's folder does not hold what an engine needs.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// What an engine is given.
+#[derive(Debug, Clone)]
+pub struct EngineSetup {
+    /// The run.
+    pub folder: RunFolder,
+    /// This user's folders.
+    pub places: Places,
+    /// The hms program, for keepers and supervisors.
+    pub program: PathBuf,
+    /// What it was told.
+    pub briefing: Briefing,
+    /// On whose behalf it acts by itself.
+    pub actor: Actor,
+    /// How many jobs may run at once.
+    pub places_for_jobs: usize,
+    /// The operator's floors.
+    pub floors: Floors,
+    /// What a scan is told of advisories: `required` or `optional`.
+    pub advisories: String,
+}
+
+/// The engine of one run.
+pub struct Engine {
+    setup: EngineSetup,
+    journal: Journal<RunEvent>,
+    state: RunState,
+    plan: Plan,
+    live: HashMap<AttemptId, LiveAttempt>,
+    delivery: Delivery,
+    seen: HashSet<String>,
+    sender: mpsc::Sender<Input>,
+    inputs: mpsc::Receiver<Input>,
+    leaving: bool,
+    socket: PathBuf,
+    listener: tokio::task::JoinHandle<()>,
+    lock: Lock,
+}
+
+/// What an engine may do when nothing is left to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Something goes on: wait for it.
+    Busy,
+    /// All that is left is to watch a canary.
+    Watch,
+    /// Only a person can go on.
+    Park,
+    /// The run is over.
+    End(RunOutcome),
+}
+
+impl Engine {
+    /// Takes the run's lock, folds its journal, and listens.
+    ///
+    /// # Errors
+    /// When another engine has the run, or its folder cannot be used.
+    pub fn open(setup: EngineSetup) -> Result<Self, EngineError> {
+        let folder = &setup.folder;
+        let socket = setup.places.socket(folder.path());
+        let mut holder = Holder { process: this_process(), host: setup.actor.host.clone(), role: "engine".to_owned(), socket: None };
+        let lock = Lock::try_take(&folder.lock(), &holder)?;
+        let opened = Journal::open(&folder.journal())?;
+        if opened.events.iter().any(|stamped| stamped.event == RunEvent::Unknown) {
+            return Err(EngineError::Unusable(format!(
+                "the journal {} holds events of a later hms, which must not be driven by this one; use the hms that wrote it",
+                folder.journal().display()
+            )));
+        }
+        let state = RunState::fold(&opened.events);
+        let plan = read_plan(folder)?;
+        let (sender, inputs) = mpsc::channel(256);
+        let listener = socket::listen(&socket, sender.clone())?;
+        holder.socket = Some(socket.clone());
+        lock.describe(&holder)?;
+        let delivery = Delivery::new(&setup, sender.clone());
+        let mut engine = Self {
+            journal: opened.journal,
+            state,
+            plan,
+            live: HashMap::new(),
+            delivery,
+            seen: HashSet::new(),
+            sender,
+            inputs,
+            leaving: false,
+            socket,
+            listener,
+            lock,
+            setup,
+        };
+        if opened.dropped_bytes > 0 {
+            engine.record(RunEvent::JournalRepaired { dropped_bytes: opened.dropped_bytes })?;
+        }
+        Ok(engine)
+    }
+
+    /// Drives the run until it is over, parked, or left.
+    ///
+    /// # Errors
+    /// When the journal or the disk fails: keepers go on, and the next engine goes on from what is written.
+    pub async fn drive(mut self) -> Result<RunOutcome, EngineError> {
+        let leaving = self.leave_when_told();
+        self.record(RunEvent::EngineStarted { engine: this_process(), program: env!("CARGO_PKG_VERSION").to_owned() })?;
+        self.reattach()?;
+        self.delivery.resume(&self.state).await;
+        loop {
+            self.settle()?;
+            match self.rest() {
+                Rest::Busy | Rest::Watch if self.leaving => break,
+                Rest::Busy => {}
+                Rest::Watch => self.announce_end()?,
+                Rest::Park => {
+                    if self.park().await? {
+                        break;
+                    }
+                    continue;
+                }
+                Rest::End(_) => {
+                    self.announce_end()?;
+                    let Some(input) = self.drain() else { break };
+                    self.take(input).await?;
+                    continue;
+                }
+            }
+            let Some(input) = self.inputs.recv().await else { break };
+            self.take(input).await?;
+        }
+        self.listener.abort();
+        leaving.abort();
+        let outcome = self.state.outcome();
+        drop(self.lock);
+        Ok(outcome)
+    }
+
+    /// SIGTERM makes an engine leave its jobs to their keepers; the next engine goes on.
+    fn leave_when_told(&self) -> tokio::task::JoinHandle<()> {
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let Ok(mut told) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return };
+            while told.recv().await.is_some() {
+                if sender.send(Input::Leave).await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    async fn take(&mut self, input: Input) -> Result<(), EngineError> {
+        match input {
+            Input::Command { request, peer, replies } => self.command(request, &peer, replies).await,
+            Input::Wish { attempt, request, replies } => self.wish(&attempt, request, replies).await,
+            Input::Prepared { job, attempt, keeper } => self.prepared(&job, &attempt, keeper),
+            Input::KeeperGone { job, attempt } => {
+                self.find_end(&job, &attempt);
+                Ok(())
+            }
+            Input::Ended(event) => self.ended(*event),
+            Input::Delivery(event) => self.delivered(event).await,
+            Input::Leave => {
+                self.leaving = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes an event and folds it: the one place where a run's state changes.
+    fn record(&mut self, event: RunEvent) -> Result<(), EngineError> {
+        let how = durability(&event);
+        let stamped = self.journal.append(now(), event, how)?;
+        self.state.apply(&stamped);
+        Ok(())
+    }
+
+    fn notice(&mut self, job: Option<&JobName>, text: impl Into<String>) -> Result<(), EngineError> {
+        self.record(RunEvent::NoticeGiven { job: job.cloned(), text: text.into() })
+    }
+
+    /// Lets every decision that needs no waiting be taken, then starts as many jobs as there are places.
+    fn settle(&mut self) -> Result<(), EngineError> {
+        if self.leaving {
+            return Ok(());
+        }
+        loop {
+            let state = &self.state;
+            let steps = next(&self.plan, &|name| state.job(name).map_or((JobStatus::Created, false), as_scheduled));
+            if steps.is_empty() || state.cancel.is_some() {
+                break;
+            }
+            for step in steps {
+                self.record(match step {
+                    Step::Queue(job) => RunEvent::JobQueued { job },
+                    Step::Gate(job) => RunEvent::GateReached { job },
+                    Step::Skip(job, why) => RunEvent::JobSkipped { job, why },
+                })?;
+            }
+        }
+        if self.state.cancel.is_some() {
+            return self.skip_the_rest();
+        }
+        let running = self.live.len();
+        let queued: Vec<JobName> =
+            self.state.jobs.iter().filter(|job| job.status == JobStatus::Pending).map(|job| job.plan.name.clone()).collect();
+        for job in queued.into_iter().take(self.setup.places_for_jobs.saturating_sub(running)) {
+            self.start(&job)?;
+        }
+        Ok(())
+    }
+
+    fn skip_the_rest(&mut self) -> Result<(), EngineError> {
+        let open = |status| matches!(status, JobStatus::Created | JobStatus::Pending | JobStatus::Manual | JobStatus::Scheduled);
+        let rest: Vec<JobName> = self.state.jobs.iter().filter(|job| open(job.status)).map(|job| job.plan.name.clone()).collect();
+        for job in rest {
+            self.record(RunEvent::JobSkipped { job, why: "the run was cancelled".to_owned() })?;
+        }
+        Ok(())
+    }
+
+    fn rest(&self) -> Rest {
+        if !self.live.is_empty() || self.state.jobs.iter().any(|job| matches!(job.status, JobStatus::Pending | JobStatus::Preparing)) {
+            return Rest::Busy;
+        }
+        let outcome = settled_outcome(&self.state);
+        match outcome {
+            RunOutcome::Waiting | RunOutcome::Interrupted if self.delivery.has_weight() && !self.no_linger() => Rest::Busy,
+            RunOutcome::Waiting | RunOutcome::Interrupted => Rest::Park,
+            RunOutcome::Running
+            | RunOutcome::Success
+            | RunOutcome::Failed
+            | RunOutcome::Held
+            | RunOutcome::RolledBack
+            | RunOutcome::Canceled
+            | RunOutcome::Refused
+            | RunOutcome::None => {
+                if self.delivery.has_weight() && !self.no_linger() {
+                    Rest::Watch
+                } else {
+                    Rest::End(outcome)
+                }
+            }
+        }
+    }
+
+    fn no_linger(&self) -> bool {
+        self.setup.briefing.no_linger
+    }
+
+    fn announce_end(&mut self) -> Result<(), EngineError> {
+        if self.state.ended.is_some() {
+            return Ok(());
+        }
+        let outcome = settled_outcome(&self.state);
+        self.record(RunEvent::RunEnded { outcome, exit_code: outcome.exit_code() })
+    }
+
+    /// Parks, unless something was asked meanwhile: the socket goes first, then what was already asked is looked at, and only then
+    /// is `Parked` written (`docs/decisions.md` 1.6).
+    async fn park(&mut self) -> Result<bool, EngineError> {
+        self.delivery.leave().await;
+        let _ = std::fs::remove_file(&self.socket);
+        let patience = tokio::time::sleep(Duration::from_millis(20));
+        tokio::pin!(patience);
+        tokio::select! {
+            biased;
+            Some(input) = self.inputs.recv() => {
+                self.listener.abort();
+                self.listener = socket::listen(&self.socket, self.sender.clone())?;
+                self.take(input).await?;
+                return Ok(false);
+            }
+            () = &mut patience => {}
+        }
+        let waiting = self.state.jobs.iter().filter(|job| job.status == JobStatus::Manual).map(|job| job.plan.name.clone()).collect();
+        self.record(RunEvent::Parked { waiting, unwatched: self.delivery.has_weight() })?;
+        Ok(true)
+    }
+
+    /// What was asked before the socket went; what comes later is answered by the next engine, which its asker starts.
+    fn drain(&mut self) -> Option<Input> {
+        let _ = std::fs::remove_file(&self.socket);
+        self.inputs.try_recv().ok()
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}
+
+/// A job as the scheduler sees it. One that was interrupted and waits for a decision still goes on: nothing follows from it yet.
+fn as_scheduled(job: &JobState) -> (JobStatus, bool) {
+    if job.interrupted().is_some() { (JobStatus::Running, false) } else { (job.status, job.gate_open) }
+}
+
+fn read_plan(folder: &RunFolder) -> Result<Plan, EngineError> {
+    let path = folder.plan();
+    let bytes = std::fs::read(&path).map_err(DiskError::of("read", &path))?;
+    serde_json::from_slice(&bytes).map_err(|error| EngineError::Unusable(format!("{} cannot be read: {error}", path.display())))
+}

@@ -1,0 +1,69 @@
+//! How a run ends, from how its jobs ended. Pure.
+
+use crate::event::{AttemptResult, DeployOutcome, FailureReason, JobState, JobStatus, RunOutcome, RunState};
+
+/// The outcome of a run in which nothing goes on by itself any more (`docs/decisions.md` 10.2): a failure beats a gate, and 11, 12
+/// and 13 count only where the driver recorded them.
+pub(super) fn settled_outcome(state: &RunState) -> RunOutcome {
+    if state.cancel.is_some() {
+        return RunOutcome::Canceled;
+    }
+    let failed = || state.jobs.iter().filter(|job| job.status == JobStatus::Failed && !job.plan.allow_failure);
+    if failed().any(|job| job.interrupted().is_some()) {
+        return RunOutcome::Interrupted;
+    }
+    let worst = failed().map(failure).max_by_key(|outcome| rank(*outcome));
+    if let Some(outcome) = worst {
+        return outcome;
+    }
+    if state.jobs.iter().any(|job| job.status == JobStatus::Manual && job.plan.blocking) {
+        return RunOutcome::Waiting;
+    }
+    if state.jobs.is_empty() { RunOutcome::None } else { RunOutcome::Success }
+}
+
+fn failure(job: &JobState) -> RunOutcome {
+    match job.attempts.last().and_then(|attempt| attempt.failure_reason) {
+        Some(FailureReason::CanaryHeld) => RunOutcome::Held,
+        Some(FailureReason::CanaryHarm) => RunOutcome::RolledBack,
+        Some(FailureReason::Refused) => RunOutcome::Refused,
+        Some(
+            FailureReason::ScriptFailure
+            | FailureReason::JobExecutionTimeout
+            | FailureReason::RunnerSystemFailure
+            | FailureReason::MissingDependencyFailure
+            | FailureReason::Interrupted,
+        )
+        | None => RunOutcome::Failed,
+    }
+}
+
+fn rank(outcome: RunOutcome) -> u8 {
+    match outcome {
+        RunOutcome::Failed => 4,
+        RunOutcome::RolledBack => 3,
+        RunOutcome::Held => 2,
+        RunOutcome::Refused => 1,
+        RunOutcome::Running
+        | RunOutcome::Waiting
+        | RunOutcome::Success
+        | RunOutcome::Canceled
+        | RunOutcome::Interrupted
+        | RunOutcome::None => 0,
+    }
+}
+
+/// What an attempt's end means for GitLab's words, given what the driver recorded for that attempt. A number that a script exits
+/// with proves nothing of a deploy.
+pub(super) fn failure_reason(result: AttemptResult, reason: Option<FailureReason>, deploy: Option<DeployOutcome>) -> Option<FailureReason> {
+    match (result, deploy) {
+        (AttemptResult::Failed, Some(DeployOutcome::Held)) => Some(FailureReason::CanaryHeld),
+        (AttemptResult::Failed, Some(DeployOutcome::RolledBack)) => Some(FailureReason::CanaryHarm),
+        (AttemptResult::Failed, Some(DeployOutcome::Refused)) => Some(FailureReason::Refused),
+        (AttemptResult::Failed, Some(DeployOutcome::Done | DeployOutcome::Overridden | DeployOutcome::Failed) | None) => {
+            reason.or(Some(FailureReason::ScriptFailure))
+        }
+        (AttemptResult::Interrupted, _) => Some(FailureReason::Interrupted),
+        (AttemptResult::Success | AttemptResult::Canceled, _) => reason,
+    }
+}

@@ -1,0 +1,182 @@
+//! What has to be there before a script runs: checkout, folders, keeper. It blocks, and runs beside the engine.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::event::{AttemptId, AttemptResult, Digest, JobName, ProcessName, Revision, RunCreated, When};
+use crate::executor::{ArtifactSpec, KeeperSpec, start_keeper};
+use crate::pipeline::ArtifactsWhen;
+use crate::repo::Repository;
+use crate::store::{make_private_folder, now, read_if_there, replace};
+
+use super::variables::{DEFAULT_TIMEOUT_SECONDS, expanded, job_variables, pipeline_variables};
+use super::{Engine, chain};
+
+/// An attempt, ready to be prepared.
+pub(super) struct Order {
+    repository: PathBuf,
+    revision: Revision,
+    created: RunCreated,
+    job: crate::pipeline::Job,
+    briefing: super::Briefing,
+    attempt: AttemptId,
+    attempt_folder: PathBuf,
+    work: PathBuf,
+    home: PathBuf,
+    programs: PathBuf,
+    inputs: Vec<PathBuf>,
+    artifacts_folder: PathBuf,
+    config_path: String,
+    created_at: String,
+    token: String,
+    socket: PathBuf,
+    program: PathBuf,
+    state: PathBuf,
+}
+
+impl Engine {
+    /// Puts together what an attempt needs to be prepared; a masked variable whose value is nowhere any more is an error.
+    pub(super) fn order(
+        &self,
+        created: &RunCreated,
+        name: &JobName,
+        attempt: &AttemptId,
+        number: u32,
+        token: &str,
+        socket: &Path,
+    ) -> Result<Order, String> {
+        let job = self.plan.job(name).ok_or_else(|| format!("the plan has no job {name}"))?;
+        if let Some(missing) = created.masked.iter().find(|name| !self.setup.briefing.masked.contains_key(*name)) {
+            return Err(format!(
+                "the masked variable {missing} has no value here: it is never kept on disk, and this engine was started without it; run hms with its --variable-file or the variable in the environment"
+            ));
+        }
+        let folder = &self.setup.folder;
+        let inputs = self
+            .plan
+            .producers_of(job)
+            .into_iter()
+            .filter_map(|producer| {
+                let last = self.state.job(&producer.name)?.attempts.last()?;
+                let kept = folder.artifacts(&producer.name, last.number);
+                (last.result == Some(AttemptResult::Success) || producer.artifacts.when != ArtifactsWhen::OnSuccess).then_some(kept)
+            })
+            .filter(|kept| kept.is_dir())
+            .collect();
+        Ok(Order {
+            repository: created.repository.clone(),
+            revision: created.revision.clone(),
+            created: created.clone(),
+            job: job.clone(),
+            briefing: self.setup.briefing.clone(),
+            attempt: attempt.clone(),
+            attempt_folder: folder.attempt(name, number),
+            work: folder.work(name, number),
+            home: folder.home(),
+            programs: folder.programs(),
+            inputs,
+            artifacts_folder: folder.artifacts(name, number),
+            config_path: created.config_path.clone().unwrap_or_else(|| ".hms-ci.yml".to_owned()),
+            created_at: self.state.created_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).unwrap_or_default(),
+            token: token.to_owned(),
+            socket: socket.to_owned(),
+            program: self.setup.program.clone(),
+            state: self.setup.places.state.clone(),
+        })
+    }
+}
+
+/// Makes the checkout and starts the keeper.
+pub(super) fn prepare(order: Order) -> Result<ProcessName, String> {
+    let told = |error: &dyn std::error::Error| chain(error);
+    for folder in [&order.attempt_folder, &order.home] {
+        make_private_folder(folder).map_err(|error| told(&error))?;
+    }
+    link_programs(&order.program, &order.programs)?;
+    replace(&order.attempt_folder.join("token"), Digest::of(order.token.as_bytes()).as_str().as_bytes()).map_err(|error| told(&error))?;
+    let repository = Repository::discover(&order.repository).map_err(|error| told(&error))?;
+    if let Some(parent) = order.work.parent() {
+        make_private_folder(parent).map_err(|error| told(&error))?;
+    }
+    repository.checkout(&order.revision, &order.work).map_err(|error| told(&error))?;
+    let pipeline = pipeline_variables(&repository, &order.created, &order.config_path, &order.created_at).map_err(|error| told(&error))?;
+    let spec = specification(&order, &pipeline);
+    let log = order.attempt_folder.join("keeper.log");
+    let started = start_keeper(&order.program, &spec, &order.state, &log).map_err(|error| told(&error))?;
+    Ok(started.process)
+}
+
+fn specification(order: &Order, pipeline: &BTreeMap<String, String>) -> KeeperSpec {
+    let started_at = now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let project_dir = order.work.to_string_lossy().into_owned();
+    let variables = job_variables(pipeline, &order.job, &order.attempt, &project_dir, &started_at, &order.briefing);
+    let artifacts = &order.job.artifacts;
+    let artifacts = ArtifactSpec {
+        paths: expanded(&artifacts.paths, &variables),
+        exclude: expanded(&artifacts.exclude, &variables),
+        untracked: artifacts.untracked,
+        when: match artifacts.when {
+            ArtifactsWhen::OnSuccess => When::OnSuccess,
+            ArtifactsWhen::OnFailure => When::OnFailure,
+            ArtifactsWhen::Always => When::Always,
+        },
+        reports_junit: expanded(&artifacts.reports_junit, &variables),
+    };
+    let path = format!("{}:{}", order.programs.display(), order.briefing.path);
+    let user = order.created.actor.login.clone();
+    let base_environment = [
+        ("PATH", path),
+        ("HOME", order.home.to_string_lossy().into_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("USER", user.clone()),
+        ("LOGNAME", user),
+        ("TMPDIR", "/tmp".to_owned()),
+    ];
+    KeeperSpec {
+        attempt: order.attempt.clone(),
+        attempt_folder: order.attempt_folder.clone(),
+        checkout: order.work.clone(),
+        script: order.job.script.clone(),
+        after_script: order.job.after_script.clone(),
+        variables,
+        base_environment: base_environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        masks: order.briefing.masked.values().cloned().collect(),
+        socket: Some(order.socket.clone()),
+        token: Some(order.token.clone()),
+        timeout_ms: order.job.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS).saturating_mul(1000),
+        cancel_grace_ms: 5_000,
+        after_script_timeout_ms: 300_000,
+        log_limit_bytes: Some(1 << 30),
+        inputs: order.inputs.clone(),
+        artifacts,
+        artifacts_folder: order.artifacts_folder.clone(),
+    }
+}
+
+/// `hms`, `hms-deploy`, `hms-scan` and `scan`, first on a job's PATH.
+fn link_programs(program: &Path, folder: &Path) -> Result<(), String> {
+    make_private_folder(folder).map_err(|error| chain(&error))?;
+    let beside = program.parent().unwrap_or(Path::new("/"));
+    for (name, target) in [
+        ("hms", program.to_owned()),
+        ("hms-deploy", beside.join("hms-deploy")),
+        ("hms-scan", beside.join("hms-scan")),
+        ("scan", beside.join("hms-scan")),
+    ] {
+        match symlink(&target, folder.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(format!("cannot link {}: {error}", target.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The digest of an attempt's token, for an engine that did not give it out.
+pub(super) fn read_token_digest(attempt_folder: &Path) -> Digest {
+    let text = read_if_there(&attempt_folder.join("token")).ok().flatten().unwrap_or_default();
+    // A token that cannot be read fits nothing that a job may say.
+    String::from_utf8_lossy(&text).trim().parse().unwrap_or_else(|_| Digest::of(&ulid::Ulid::generate().to_bytes()))
+}

@@ -1,0 +1,101 @@
+//! The engine's sockets: one for people, one for each living attempt. Connections become inputs; replies go back as lines.
+
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::event::AttemptId;
+use crate::run::control::{ControlRequest, JobRequest, Reply};
+use crate::store::{Hello, Peer, SocketError, bind, peer_of};
+
+use super::Input;
+
+/// How long a peer may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest request in bytes: a scan's report.
+const REQUEST_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// Where replies to one request go; closed when the peer is gone.
+pub(super) type Replies = mpsc::Sender<Reply>;
+
+/// Listens for people.
+pub(super) fn listen(path: &Path, inputs: mpsc::Sender<Input>) -> Result<JoinHandle<()>, SocketError> {
+    serve(bind(path)?, "engine", move |request: ControlRequest, peer, replies| {
+        let inputs = inputs.clone();
+        async move {
+            let _ = inputs.send(Input::Command { request, peer, replies }).await;
+        }
+    })
+}
+
+/// Listens for one attempt's job.
+pub(super) fn listen_for_job(path: &Path, attempt: AttemptId, inputs: mpsc::Sender<Input>) -> Result<JoinHandle<()>, SocketError> {
+    serve(bind(path)?, "attempt", move |request: JobRequest, _, replies| {
+        let (inputs, attempt) = (inputs.clone(), attempt.clone());
+        async move {
+            let _ = inputs.send(Input::Wish { attempt, request, replies }).await;
+        }
+    })
+}
+
+fn serve<R, F, D>(listener: StdListener, role: &'static str, deliver: D) -> Result<JoinHandle<()>, SocketError>
+where
+    R: DeserializeOwned + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+    D: Fn(R, Peer, Replies) -> F + Clone + Send + 'static,
+{
+    let broken = |source| SocketError::Broken { role: role.to_owned(), source };
+    listener.set_nonblocking(true).map_err(broken)?;
+    let listener = UnixListener::from_std(listener).map_err(broken)?;
+    Ok(tokio::spawn(async move {
+        // The connections are owned here: they end with the listener.
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => {
+                    if let Ok((stream, _)) = accepted {
+                        connections.spawn(converse(stream, role, deliver.clone()));
+                    }
+                }
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }))
+}
+
+async fn converse<R, F, D>(mut stream: UnixStream, role: &'static str, deliver: D)
+where
+    R: DeserializeOwned,
+    F: Future<Output = ()>,
+    D: Fn(R, Peer, Replies) -> F,
+{
+    let Ok(peer) = peer_of(&stream) else { return };
+    if peer.uid != rustix::process::geteuid().as_raw() {
+        return;
+    }
+    let Ok(Some(request)) = tokio::time::timeout(PATIENCE, greet(&mut stream, role)).await else { return };
+    let (replies, mut lines) = mpsc::channel(64);
+    deliver(request, peer, replies).await;
+    while let Some(line) = lines.recv().await {
+        let Ok(mut text) = serde_json::to_vec(&line) else { return };
+        text.push(b'\n');
+        if stream.write_all(&text).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn greet<R: DeserializeOwned>(stream: &mut UnixStream, role: &str) -> Option<R> {
+    let mut hello = serde_json::to_vec(&Hello::of(role)).ok()?;
+    hello.push(b'\n');
+    stream.write_all(&hello).await.ok()?;
+    let mut line = Vec::new();
+    BufReader::new(stream).take(REQUEST_LIMIT).read_until(b'\n', &mut line).await.ok()?;
+    serde_json::from_slice(&line).ok()
+}

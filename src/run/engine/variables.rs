@@ -1,0 +1,81 @@
+//! A job's environment: documented `CI_*` variables with true values, the file's, the run's, and what was let in by name.
+
+use std::collections::BTreeMap;
+
+use crate::event::{AttemptId, RunCreated, When};
+use crate::pipeline::{Job, JobFacts, PipelineFacts, Reference, expand_for_runner, predefined, predefined_for_job};
+use crate::repo::{Error, Repository};
+
+use super::Briefing;
+
+/// How long a job without `timeout` may take, in seconds: GitLab's default of one hour.
+pub(super) const DEFAULT_TIMEOUT_SECONDS: u64 = 3600;
+
+/// The `CI_*` variables of the run, with what the repository says of the commit.
+pub fn pipeline_variables(
+    repository: &Repository,
+    created: &RunCreated,
+    config_path: &str,
+    created_at: &str,
+) -> Result<BTreeMap<String, String>, Error> {
+    let commit = repository.commit_facts(&created.revision)?;
+    let tag = repository.tag_of(&created.revision)?;
+    let branch = created
+        .ref_name
+        .clone()
+        .filter(|name| repository.refs(crate::repo::RefKind::Local, std::slice::from_ref(name)).is_ok_and(|found| !found.is_empty()));
+    let reference = match (branch, tag.tag_object) {
+        (Some(branch), _) => Some(Reference::Branch(branch)),
+        (None, Some(_)) if created.ref_name.as_deref() == Some(&tag.tag) => Some(Reference::Tag(tag.tag)),
+        (None, _) => None,
+    };
+    let project = created.repository.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(predefined(&PipelineFacts {
+        revision: created.revision.clone(),
+        message: Some(commit.message),
+        author: Some(commit.author),
+        timestamp: Some(commit.timestamp.to_rfc3339()),
+        before: None,
+        reference,
+        default_branch: repository.default_branch()?,
+        project_name: project,
+        config_path: Some(config_path.to_owned()),
+        number: created.number,
+        run: created.run.clone(),
+        created_at: Some(created_at.to_owned()),
+        source: Some(created.source.clone()),
+    }))
+}
+
+/// The variables of an attempt, in the order in which the script exports them; later ones win. Masked values come last, as GitLab's
+/// project variables beat the file's.
+pub(super) fn job_variables(
+    pipeline: &BTreeMap<String, String>,
+    job: &Job,
+    attempt: &AttemptId,
+    project_dir: &str,
+    started_at: &str,
+    briefing: &Briefing,
+) -> Vec<(String, String)> {
+    let mut known = pipeline.clone();
+    known.extend(predefined_for_job(&JobFacts {
+        job,
+        id: Some(attempt.as_str()),
+        project_dir: Some(project_dir),
+        started_at: Some(started_at),
+        timeout_seconds: Some(job.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS)),
+        started_by_hand: job.when == When::Manual,
+        image: None,
+    }));
+    known.extend(briefing.masked.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let mut all = job.runner_variables(&known);
+    all.extend(briefing.passed.iter().map(|(name, value)| (name.clone(), value.clone())));
+    all.extend(briefing.masked.iter().map(|(name, value)| (name.clone(), value.clone())));
+    all.into_iter().collect()
+}
+
+/// Globs with the job's variables put in, as the runner does it.
+pub(super) fn expanded(globs: &[String], variables: &[(String, String)]) -> Vec<String> {
+    let known: BTreeMap<String, String> = variables.iter().cloned().collect();
+    globs.iter().map(|glob| expand_for_runner(glob, &known)).collect()
+}
