@@ -1,3 +1,7 @@
 //! The door of `hms-deploy`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(hms::cli::deploy_main(&std::env::args_os().collect::<Vec<_>>()))
+}

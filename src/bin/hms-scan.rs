@@ -1,10 +1,7 @@
 //! The door of `hms-scan`.
 
-use std::io;
 use std::process::ExitCode;
 
-use hms::scan;
-
 fn main() -> ExitCode {
-    ExitCode::from(scan::main_scan(std::env::args_os(), &mut io::stdout().lock(), &mut io::stderr().lock(), &mut scan::NoRun))
+    ExitCode::from(hms::cli::scan_main(std::env::args_os().collect()))
 }

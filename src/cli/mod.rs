@@ -3,3 +3,23 @@
 //! The only room that names all others: concrete types meet here.
 
 pub mod arguments;
+mod console;
+mod control;
+mod deploy;
+mod doors;
+mod duration;
+mod engine_door;
+mod environment;
+mod failure;
+mod follow;
+mod pipeline_file;
+mod rollback;
+mod run_new;
+mod run_verb;
+mod scan_door;
+mod status;
+mod watch;
+
+pub use deploy::deploy_main;
+pub use doors::hms_main;
+pub use scan_door::scan_main;

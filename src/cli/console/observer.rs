@@ -1,0 +1,104 @@
+//! What the target says of the environments, asked when its store changed and never on a timer.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::console::{EnvironmentView, Waker};
+use crate::deploy::Target;
+use crate::deploy::local::LocalTarget;
+use crate::event::{AppName, Digest, EnvironmentName, TargetIdentity};
+use crate::policy::{Policy, Protection, resolve_environment};
+use crate::store::Places;
+
+/// What was last observed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Observed {
+    pub(super) target: Option<TargetIdentity>,
+    pub(super) environments: Vec<EnvironmentView>,
+    pub(super) policy_hash: Option<Digest>,
+    pub(super) yeses_needed: Option<u32>,
+    pub(super) slo_p95: Option<f64>,
+    pub(super) slo_errors: Option<f64>,
+}
+
+/// Asks the target on a thread of its own.
+#[derive(Debug)]
+pub(super) struct Observer {
+    asks: SyncSender<AppName>,
+    observed: Arc<Mutex<Observed>>,
+}
+
+impl Observer {
+    pub(super) fn start(places: Places, program: PathBuf, waker: Waker) -> Self {
+        let (asks, inbox) = sync_channel(1);
+        let observed = Arc::new(Mutex::new(Observed::default()));
+        let shared = Arc::clone(&observed);
+        std::thread::spawn(move || serve(&places, &program, &inbox, &shared, &waker));
+        Self { asks, observed }
+    }
+
+    /// Has the target asked again; asks that come while one is waiting are that one.
+    pub(super) fn ask(&self, app: &AppName) {
+        match self.asks.try_send(app.clone()) {
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+
+    pub(super) fn observed(&self) -> Observed {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn serve(places: &Places, program: &std::path::Path, inbox: &Receiver<AppName>, shared: &Mutex<Observed>, waker: &Waker) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    while let Ok(app) = inbox.recv() {
+        // Nothing was ever released here: there is nothing to ask, and nothing is started for a look.
+        if !places.state.join("local").join(app.as_str()).exists() {
+            continue;
+        }
+        let target = LocalTarget::open(places, &app, program);
+        let Ok(found) = runtime.block_on(look(&target)) else { continue };
+        let mut observed = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let same =
+            observed.environments == found.environments && observed.policy_hash == found.policy_hash && observed.target == found.target;
+        *observed = found;
+        drop(observed);
+        if !same {
+            waker.changed();
+        }
+    }
+}
+
+async fn look(target: &LocalTarget) -> Result<Observed, crate::deploy::TargetError> {
+    let app = target.app_record().await?;
+    let policy =
+        app.policy.as_ref().and_then(|accepted| Policy::from_text(&accepted.text).ok()).map(|stored| stored.policy).unwrap_or_default();
+    let mut environments = Vec::new();
+    for name in target.environments().await? {
+        let record = target.record(&name).await?;
+        let mut view = EnvironmentView::of(record);
+        let observation = target.observe(&name).await?;
+        view.measured = observation.served.and_then(|(canary, stable)| share(canary, stable));
+        environments.push(view);
+    }
+    let production: Option<EnvironmentName> = "prod".parse().ok();
+    environments.sort_by_key(|view| Some(&view.name) != production.as_ref());
+    let yeses_needed = production.map(|name| match resolve_environment(&policy, &name).protection() {
+        Protection::Open => 0,
+        Protection::Protected { approvals } => approvals + 1,
+    });
+    Ok(Observed {
+        target: Some(target.identity().await?),
+        environments,
+        policy_hash: app.policy.map(|accepted| accepted.hash),
+        yeses_needed,
+        slo_p95: policy.canary.slo.p95.map(|p95| p95.duration().as_secs_f64()),
+        slo_errors: Some(policy.canary.slo.error_rate),
+    })
+}
+
+fn share(canary: u64, stable: u64) -> Option<f64> {
+    let small = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    (canary + stable > 0).then(|| small(canary) / small(canary + stable))
+}

@@ -1,0 +1,104 @@
+//! `hms`, `hms attach`, `hms replay`, `hms watch`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use chrono::{FixedOffset, Local};
+
+use crate::console::{Access, Colour, Glyphs, LOCAL_FRAME_GAP, Leave, Options, REMOTE_FRAME_GAP, Replay, Source, Synchronized, run};
+use crate::executor::log_path;
+use crate::rollout::folder_of;
+use crate::run::reader::find;
+use crate::store::{journal_events, now};
+
+use super::super::arguments::Output;
+use super::super::environment::{Environment, is_interactive, variable};
+use super::super::failure::{Exit, Failure};
+use super::super::follow::follow;
+use super::super::run_new::Clone;
+use super::super::watch::{self, Watch};
+use super::gather::graph;
+use super::observer::Observed;
+use super::source::{LiveSource, Shown};
+
+/// The console on the newest run; it watches the repository when `watch` says so.
+pub(crate) fn console(environment: Environment, clone: Clone, asked_to_watch: bool) -> Result<u8, Failure> {
+    must_be_interactive("hms run --headless")?;
+    let plan = watch::plan(&clone, asked_to_watch)?;
+    let watching = plan.as_ref().map(Watch::describe);
+    if let Some(plan) = plan {
+        watch::in_background(environment.clone(), &clone, plan)?;
+    }
+    show(Box::new(LiveSource::new(environment, clone, Shown::Newest, Access::Full, watching)))
+}
+
+/// The console on one run; without a screen its lines.
+pub(crate) fn attach(environment: Environment, clone: Clone, name: Option<&str>, output: Output) -> Result<u8, Failure> {
+    let listed = find(&clone.folder, name)?;
+    if !is_interactive() || output == Output::Json {
+        let (mut out, mut notices) = (std::io::stdout(), std::io::stderr());
+        return follow(&listed.folder, &environment.places, output, None, &|| None, &mut out, &mut notices);
+    }
+    show(Box::new(LiveSource::new(environment, clone, Shown::This(listed.folder), Access::Full, None)))
+}
+
+/// A finished run again.
+pub(crate) fn replay(environment: &Environment, clone: &Clone, name: Option<&str>) -> Result<u8, Failure> {
+    must_be_interactive("hms status RUN, or hms attach RUN --output json")?;
+    let listed = find(&clone.folder, name)?;
+    let events = journal_events(&listed.folder.journal())?;
+    let state = crate::event::RunState::fold(&events);
+    let app = state.created.as_ref().map(|created| created.app.clone());
+    let rollouts = app.map(|app| {
+        let mut ids: Vec<_> = state.rollouts.iter().map(|(id, ..)| id.clone()).collect();
+        ids.dedup();
+        ids.iter().map(|id| journal_events(&folder_of(&environment.places.state, &app, id).join("journal"))).collect::<Result<Vec<_>, _>>()
+    });
+    let logs: BTreeMap<_, _> = state
+        .jobs
+        .iter()
+        .filter_map(|job| Some((job.plan.name.clone(), log_path(&listed.folder.attempt(&job.plan.name, job.attempts.last()?.number)))))
+        .collect();
+    let graph_of = Box::new(|rollout: &crate::event::RolloutState| graph(rollout, &Observed::default()));
+    show(Box::new(Replay::new(events, rollouts.transpose()?.unwrap_or_default(), logs, graph_of)))
+}
+
+/// Watching without a screen: a line for each run that is started.
+pub(crate) fn watch_headless(environment: &Environment, clone: &Clone) -> Result<u8, Failure> {
+    let plan = watch::plan(clone, true)?
+        .ok_or_else(|| Failure::new(Exit::Usage, "there is no branch to watch").hint("check one out, or set `watch` in .hms"))?;
+    let mut out = std::io::stdout();
+    writeln!(out, "watching {}", plan.describe())?;
+    watch::run(environment, clone, &plan, &mut |line| writeln!(std::io::stdout(), "{line}").is_ok())?;
+    Ok(0)
+}
+
+fn must_be_interactive(instead: &str) -> Result<(), Failure> {
+    if is_interactive() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, "this needs a terminal on standard input and output").hint(instead.to_owned()))
+}
+
+fn show(source: Box<dyn Source>) -> Result<u8, Failure> {
+    match run(source, options()) {
+        Ok(Leave::Signal(signal)) => Ok(u8::try_from(128 + signal).unwrap_or(143)),
+        Ok(Leave::Detached | Leave::Hangup) => Ok(0),
+        Err(error) => Err(Failure::of(Exit::NotCarriedOut, &error)),
+    }
+}
+
+fn options() -> Options {
+    let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| variable(name))
+        .is_none_or(|locale| locale.to_ascii_lowercase().contains("utf"));
+    let zone: FixedOffset = *now().with_timezone(&Local).offset();
+    Options {
+        colour: if variable("NO_COLOR").is_some() { Colour::No } else { Colour::Yes },
+        glyphs: if utf8 && variable("HMS_ASCII").is_none() { Glyphs::Unicode } else { Glyphs::Ascii },
+        zone,
+        frame_gap: if variable("SSH_CONNECTION").is_some() { REMOTE_FRAME_GAP } else { LOCAL_FRAME_GAP },
+        synchronized: Synchronized::Yes,
+    }
+}

@@ -1,0 +1,107 @@
+//! Control verbs: what a person says to a run's engine. An engine that is not there is started for it.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use crate::event::{Actor, Command, Facts, JobName, RunState};
+use crate::rollout::reader::RolloutReader;
+use crate::run::RunFolder;
+use crate::run::control::{ControlRequest, Reply, command};
+use crate::run::reader::{RunReader, engine_of, find};
+use crate::store::SocketError;
+
+use super::arguments::{Output, Wait};
+use super::environment::{Environment, actor};
+use super::failure::{Exit, Failure};
+use super::follow::follow;
+use super::run_new::{Clone, wake};
+
+/// How long an engine may take to be there and to take a command (`docs/decisions.md` 1.6).
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A control verb, whole: find the run, say it, tell the answer, follow when asked to.
+pub(crate) fn say(
+    environment: &Environment,
+    clone: &Clone,
+    run: &str,
+    build: impl Fn(&RunState, Facts) -> Command,
+    wait: &Wait,
+    output: Output,
+) -> Result<u8, Failure> {
+    let listed = find(&clone.folder, Some(run))?;
+    let mut reader = RunReader::new(&listed.folder);
+    reader.poll()?;
+    let facts = facts(environment, reader.state());
+    let message = send(environment, &listed.folder, build(reader.state(), facts))?;
+    let (mut out, mut notices) = (std::io::stdout(), std::io::stderr());
+    let _ = match output {
+        Output::Text => writeln!(out, "{}", crate::text::plain(&message)),
+        Output::Json => writeln!(out, "{}", serde_json::json!({"format": 1, "accepted": true, "message": message})),
+    };
+    match &wait.wait {
+        None => Ok(0),
+        Some(bound) => {
+            let bound = super::duration::parse_optional(bound)?;
+            follow(&listed.folder, &environment.places, output, bound, &|| None, &mut out, &mut notices)
+        }
+    }
+}
+
+/// What this view sees of the run at this moment; the engine compares it with what is so.
+fn facts(environment: &Environment, state: &RunState) -> Facts {
+    let candidate = state.release.as_ref().map(|release| release.digest.clone());
+    let rollout = state.created.as_ref().zip(state.rollouts.last()).and_then(|(created, (id, ..))| {
+        let mut reader = RolloutReader::new(&environment.places.state, &created.app, id);
+        reader.poll().ok()?;
+        Some(reader.state().clone())
+    });
+    let created = rollout.as_ref().and_then(|rollout| rollout.created.as_ref());
+    Facts {
+        current: created.and_then(|created| created.previous.as_ref()).map(|previous| previous.digest.clone()),
+        candidate,
+        verdict: rollout.as_ref().and_then(crate::event::RolloutState::verdict_class),
+        policy_hash: created.map(|created| created.policy_hash.clone()),
+    }
+}
+
+/// Says it to the living engine, or starts one for it.
+pub(crate) fn send(environment: &Environment, folder: &RunFolder, what: Command) -> Result<String, Failure> {
+    let request =
+        ControlRequest { id: ulid::Ulid::generate().to_string(), actor: Actor { ..actor(&format!("hms {}", what.verb())) }, command: what };
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let holder = match engine_of(folder)? {
+            Some(holder) => Some(holder),
+            None => wake(environment, folder, None, None)?.holder,
+        };
+        let answer = match holder.and_then(|holder| holder.socket) {
+            Some(socket) => command(&socket, &request, PATIENCE),
+            None => Ok(None),
+        };
+        match answer {
+            Ok(Some(Reply::Accepted { message })) => return Ok(message),
+            Ok(Some(Reply::Refused { refusal })) => return Err(refusal.into()),
+            Ok(Some(Reply::Failed { message })) => return Err(Failure::new(Exit::NotCarriedOut, message)),
+            Ok(Some(Reply::Line { .. } | Reply::Done { .. } | Reply::Taken { .. }) | None)
+            | Err(SocketError::Nobody { .. } | SocketError::Broken { .. })
+                if Instant::now() < end =>
+            {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Ok(_) => {
+                return Err(Failure::new(Exit::NotCarriedOut, "the run's engine does not answer")
+                    .hint(format!("see {}", folder.engine_log().display())));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The job of that name; a helpful no otherwise.
+pub(crate) fn known_job(state: &RunState, name: &JobName) -> Result<(), Failure> {
+    if state.job(name).is_some() {
+        return Ok(());
+    }
+    let names: Vec<&str> = state.jobs.iter().map(|job| job.plan.name.as_str()).collect();
+    Err(Failure::new(Exit::Usage, format!("this run has no job `{name}`")).hint(format!("its jobs are {}", names.join(", "))))
+}

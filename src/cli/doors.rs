@@ -1,0 +1,94 @@
+//! The door of `hms`: parse, dispatch, exit code. Hidden verbs are hms's own processes.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser};
+
+use crate::event::Command;
+
+use super::arguments::{Hms, Output, RunArguments, Verb};
+use super::environment::{Environment, is_interactive};
+use super::failure::{Exit, Failure};
+use super::run_new::Clone;
+use super::{console, control, engine_door, run_verb, status};
+
+/// Runs `hms` and gives its exit code.
+#[must_use]
+pub fn hms_main(arguments: &[OsString]) -> u8 {
+    if let Some(code) = hidden(arguments) {
+        return code;
+    }
+    let hms = match Hms::try_parse_from(arguments) {
+        Ok(hms) => hms,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.code() } else { 0 };
+        }
+    };
+    match dispatch(hms) {
+        Ok(code) => code,
+        Err(failure) => {
+            failure.report(&mut std::io::stderr());
+            failure.exit.code()
+        }
+    }
+}
+
+fn hidden(arguments: &[OsString]) -> Option<u8> {
+    let path = |index: usize| arguments.get(index).map(PathBuf::from).unwrap_or_default();
+    match arguments.get(1)?.to_str()? {
+        "keeper" => Some(crate::executor::keeper_main(&path(2))),
+        "engine" => Some(engine_door::engine_main(&path(2))),
+        _ => crate::deploy::local::hidden_main(arguments.get(1..).unwrap_or_default()),
+    }
+}
+
+fn dispatch(hms: Hms) -> Result<u8, Failure> {
+    let output = hms.output;
+    let at = hms.repository.clone();
+    let clone = || Clone::find(at.as_deref());
+    let verb = match hms.verb {
+        Some(verb) => verb,
+        None if hms.headless => Verb::Run(RunArguments { headless: true, file: ".hms-ci.yml".to_owned(), ..RunArguments::default() }),
+        None => return console::console(Environment::find()?, clone()?, false),
+    };
+    match verb {
+        Verb::Run(arguments) => {
+            let (environment, clone) = (Environment::find()?, clone()?);
+            if arguments.headless || arguments.detach || output == Output::Json || !is_interactive() {
+                return run_verb::headless(&environment, &clone, &arguments, output);
+            }
+            let folder = run_verb::start(&environment, &clone, &arguments, &mut std::io::stderr())?;
+            let name = folder.path().file_name().and_then(|name| name.to_str()?.split_once('-').map(|(number, _)| number.to_owned()));
+            console::attach(environment, clone, name.as_deref(), output)
+        }
+        Verb::Watch { headless: true } => console::watch_headless(&Environment::find()?, &clone()?),
+        Verb::Watch { headless: false } => console::console(Environment::find()?, clone()?, true),
+        Verb::Attach { run } => console::attach(Environment::find()?, clone()?, run.as_deref(), output),
+        Verb::Replay { run } => console::replay(&Environment::find()?, &clone()?, run.as_deref()),
+        Verb::Runs => status::runs(&clone()?, output),
+        Verb::Status { run, app: None } => status::status(&Environment::find()?, &clone()?, run.as_deref(), output),
+        Verb::Logs { job, run, follow } => status::logs(&clone()?, &job, run.as_deref(), follow),
+        Verb::Approve { run: Some(run), job: Some(job), reason, wait, .. } => {
+            let build = |_: &_, facts| Command::Approve { job: job.clone(), facts, reason: reason.clone() };
+            control::say(&Environment::find()?, &clone()?, &run, build, &wait, output)
+        }
+        Verb::Retry { run, job, wait } => {
+            control::say(&Environment::find()?, &clone()?, &run, |_, _| Command::Retry { job: job.clone() }, &wait, output)
+        }
+        Verb::Override { run, job, reason, wait } => {
+            let build = |_: &_, facts| Command::Override { job: job.clone(), reason: reason.clone(), facts };
+            control::say(&Environment::find()?, &clone()?, &run, build, &wait, output)
+        }
+        Verb::Cancel { run, wait } => control::say(&Environment::find()?, &clone()?, &run, |_, _| Command::Cancel, &wait, output),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Hms::command(), "hms", &mut script);
+            std::io::stdout().write_all(&script)?;
+            Ok(0)
+        }
+        _ => Err(Failure::new(Exit::Usage, "not yet")),
+    }
+}

@@ -1,0 +1,144 @@
+//! A command that did not do what it was asked: what a person reads, and the exit code.
+
+use std::error::Error;
+use std::io::Write;
+
+use crate::event::Refusal;
+use crate::text::plain;
+
+/// Exit codes (`docs/decisions.md` 10.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// A job, a scan or a rollout failed.
+    Failed,
+    /// Usage or configuration.
+    Usage,
+    /// It could not be carried out.
+    NotCarriedOut,
+    /// A rule said no.
+    Refused,
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotCarriedOut => 3,
+            Self::Refused => 13,
+        }
+    }
+}
+
+/// What failed, why, and what to do.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), causes: Vec::new(), hint: None }
+    }
+
+    /// An error with its chain of causes.
+    pub(crate) fn of(exit: Exit, error: &dyn Error) -> Self {
+        let mut causes = Vec::new();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        Self { exit, message: error.to_string(), causes, hint: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The first thing that was said meanwhile is why: a file's error with its place.
+    pub(crate) fn with_first_of(mut self, said: &[u8]) -> Self {
+        if let Some(line) = String::from_utf8_lossy(said).lines().next() {
+            self.causes.push(line.to_owned());
+        }
+        self
+    }
+
+    /// What failed and why, without the hint.
+    pub(crate) fn in_one_line(&self) -> String {
+        plain(&std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": "))
+    }
+
+    /// For a view that knows answers and refusals only.
+    pub(crate) fn into_refusal(self) -> Refusal {
+        Refusal { kind: crate::event::RefusalKind::Stale, message: self.in_one_line(), hint: self.hint }
+    }
+
+    /// Writes it, each cause on a line of its own; nothing in it reaches the terminal but text.
+    pub(crate) fn report(&self, to: &mut dyn Write) {
+        let _ = writeln!(to, "Error: {}", plain(&self.message));
+        for cause in &self.causes {
+            let _ = writeln!(to, "Caused by: {}", plain(cause));
+        }
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(to, "Hint: {}", plain(hint));
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self { exit: Exit::Refused, message: refusal.message, causes: Vec::new(), hint: refusal.hint }
+    }
+}
+
+macro_rules! not_carried_out {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::of(Exit::NotCarriedOut, &error)
+            }
+        })*
+    };
+}
+
+not_carried_out!(
+    crate::store::DiskError,
+    crate::store::JournalError,
+    crate::store::LockError,
+    crate::store::SocketError,
+    crate::deploy::TargetError,
+    crate::ledger::LedgerError,
+    crate::rollout::DriveError,
+    crate::run::RegisterError,
+    std::io::Error,
+);
+
+impl From<crate::repo::Error> for Failure {
+    fn from(error: crate::repo::Error) -> Self {
+        let hint = error.hint();
+        let mut failure = Self::of(Exit::NotCarriedOut, &error);
+        failure.hint = hint;
+        failure
+    }
+}
+
+impl From<crate::run::reader::FindError> for Failure {
+    fn from(error: crate::run::reader::FindError) -> Self {
+        Self::of(Exit::Usage, &error).hint("hms runs lists them")
+    }
+}
+
+impl From<crate::rollout::wired::ForceError> for Failure {
+    fn from(error: crate::rollout::wired::ForceError) -> Self {
+        use crate::rollout::wired::ForceError;
+        match error {
+            ForceError::Refused(refusal) => refusal.into(),
+            ForceError::Target(_) | ForceError::Ledger(_) => Self::of(Exit::NotCarriedOut, &error),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Following a run without a screen: lines or JSON as it goes, then the exit code. It only reads.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use crate::canary::series_for_graph;
+use crate::event::{JobStatus, RolloutId, RolloutState, RunOutcome, RunState, VersionCounters};
+use crate::report::{Headless, Line, Stream};
+use crate::rollout::reader::RolloutReader;
+use crate::run::RunFolder;
+use crate::run::reader::{EngineLife, RunReader, engine_of};
+use crate::store::{Changes, Places};
+
+use super::arguments::Output;
+use super::failure::Failure;
+
+/// How long an engine that is gone may take to be seen as gone.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A run with its rollouts, folded as they grow.
+pub(crate) struct Followed {
+    places: Places,
+    run: RunReader,
+    rollouts: Vec<(RolloutId, RolloutReader)>,
+    changes: Changes,
+}
+
+impl Followed {
+    pub(crate) fn new(folder: &RunFolder, places: &Places) -> Result<Self, Failure> {
+        let changes = Changes::new()?;
+        changes.watch(folder.path())?;
+        Ok(Self { places: places.clone(), run: RunReader::new(folder), rollouts: Vec::new(), changes })
+    }
+
+    /// Folds what came; the run's own new events, as JSON lines have them.
+    pub(crate) fn poll(&mut self) -> Result<Vec<serde_json::Value>, Failure> {
+        let events = self.run.poll()?;
+        if let Some(app) = self.run.state().created.as_ref().map(|created| created.app.clone()) {
+            for (id, ..) in &self.run.state().rollouts {
+                if !self.rollouts.iter().any(|(known, _)| known == id) {
+                    let reader = RolloutReader::new(&self.places.state, &app, id);
+                    // The folder is made after the run's journal has named it.
+                    let _ = self.changes.watch(&crate::rollout::folder_of(&self.places.state, &app, id));
+                    self.rollouts.push((id.clone(), reader));
+                }
+            }
+            for (id, reader) in &mut self.rollouts {
+                let _ = self.changes.watch(&crate::rollout::folder_of(&self.places.state, &app, id));
+                reader.poll()?;
+            }
+        }
+        Ok(events.iter().filter_map(|event| serde_json::to_value(event).ok()).collect())
+    }
+
+    pub(crate) fn state(&self) -> &RunState {
+        self.run.state()
+    }
+
+    pub(crate) fn engine(&self) -> Result<EngineLife, Failure> {
+        Ok(self.run.engine()?)
+    }
+
+    pub(crate) fn rollouts(&self) -> Vec<(RolloutId, RolloutState)> {
+        self.rollouts.iter().map(|(id, reader)| (id.clone(), reader.state().clone())).collect()
+    }
+
+    pub(crate) fn wait(&self, patience: Duration) {
+        let _ = self.changes.wait(Some(patience));
+    }
+
+    /// Whether nothing more comes by itself: over, at a gate, or without an engine that could go on.
+    fn rests(&self) -> Result<Option<RunOutcome>, Failure> {
+        let state = self.run.state();
+        if let Some((outcome, _)) = state.ended {
+            return Ok(Some(outcome));
+        }
+        let moving = |status| {
+            matches!(
+                status,
+                JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::WaitingForResource | JobStatus::Created
+            )
+        };
+        let stuck = |state: &RunState| {
+            state.jobs.iter().all(|job| !moving(job.status) || (job.status == JobStatus::Created && waits_for_gate(state)))
+        };
+        if stuck(state) && matches!(state.outcome(), RunOutcome::Waiting | RunOutcome::Interrupted) && state.seq > 1 {
+            let outcome = if failed(state) { RunOutcome::Failed } else { state.outcome() };
+            return Ok(Some(outcome));
+        }
+        match self.run.engine()? {
+            EngineLife::Alive => Ok(None),
+            EngineLife::Parked | EngineLife::Ended => Ok(Some(state.outcome())),
+            EngineLife::Dead => Ok(Some(RunOutcome::Interrupted)),
+        }
+    }
+}
+
+fn waits_for_gate(state: &RunState) -> bool {
+    state.jobs.iter().any(|job| job.status == JobStatus::Manual && !job.gate_open)
+}
+
+/// A failure beats a gate.
+fn failed(state: &RunState) -> bool {
+    state.jobs.iter().any(|job| job.status == JobStatus::Failed && !job.plan.allow_failure && job.interrupted().is_none())
+}
+
+/// Follows a run until it rests, and gives its exit code.
+pub(crate) fn follow(
+    folder: &RunFolder,
+    places: &Places,
+    output: Output,
+    bound: Option<Duration>,
+    stop: &dyn Fn() -> Option<u8>,
+    out: &mut dyn Write,
+    notices: &mut dyn Write,
+) -> Result<u8, Failure> {
+    let mut followed = Followed::new(folder, places)?;
+    let mut printer = Headless::default();
+    let started = Instant::now();
+    let mut dead_since: Option<Instant> = None;
+    loop {
+        let events = followed.poll()?;
+        if output == Output::Json {
+            for event in events {
+                let _ = writeln!(out, "{event}");
+            }
+        } else {
+            let rollouts = followed.rollouts();
+            let p95 = |id: &RolloutId| p95_of(&rollouts, id);
+            print(&printer.look(followed.state(), &rollouts, &p95), out, notices);
+        }
+        let _ = out.flush();
+        if let Some(code) = stop() {
+            return Ok(code);
+        }
+        match followed.rests()? {
+            Some(RunOutcome::Interrupted)
+                if followed.engine()? == EngineLife::Dead && dead_since.get_or_insert_with(Instant::now).elapsed() < LOOK => {}
+            Some(outcome) => {
+                followed.poll()?;
+                let engine = engine_of(folder)?.map(|holder| holder.process.pid);
+                let watching = followed.rollouts().iter().any(|(_, rollout)| rollout.has_weight() && !rollout.left);
+                if output == Output::Text {
+                    print(&Headless::farewell(followed.state(), outcome, engine, watching), out, notices);
+                }
+                let _ = out.flush();
+                return Ok(outcome.exit_code());
+            }
+            None => dead_since = None,
+        }
+        if bound.is_some_and(|bound| started.elapsed() >= bound) {
+            let _ = writeln!(notices, "hms: the run goes on; this view ends after the time that was given");
+            return Ok(followed.state().outcome().exit_code());
+        }
+        followed.wait(Duration::from_millis(500).min(bound.map_or(LOOK, |bound| bound.saturating_sub(started.elapsed()))));
+    }
+}
+
+fn print(lines: &[Line], out: &mut dyn Write, notices: &mut dyn Write) {
+    for line in lines {
+        let _ = match line.stream {
+            Stream::Result => writeln!(out, "{}", line.text),
+            Stream::Notice => writeln!(notices, "{}", line.text),
+        };
+    }
+}
+
+/// The canary's p95 over its whole watch.
+fn p95_of(rollouts: &[(RolloutId, RolloutState)], id: &RolloutId) -> Option<f64> {
+    let (_, rollout) = rollouts.iter().find(|(known, _)| known == id)?;
+    let version = canary_version(rollout)?;
+    let whole: Vec<crate::event::Sample> = whole_of(rollout);
+    series_for_graph(&whole, &version, Duration::from_secs(1)).last()?.p95.map(|quantile| quantile.seconds)
+}
+
+/// The first and the last sample alone: one interval over the whole watch.
+fn whole_of(rollout: &RolloutState) -> Vec<crate::event::Sample> {
+    let mut samples: Vec<crate::event::Sample> = rollout.samples.first().into_iter().chain(rollout.samples.last()).cloned().collect();
+    if let [first, last] = samples.as_mut_slice() {
+        // A series that was born meanwhile began at 0.
+        for version in last.versions.keys() {
+            first.versions.entry(version.clone()).or_insert_with(VersionCounters::default);
+        }
+    }
+    samples
+}
+
+fn canary_version(rollout: &RolloutState) -> Option<String> {
+    match &rollout.watch {
+        Some(crate::event::RolloutEvent::WatchStarted { canary_version, .. }) => Some(canary_version.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,238 @@
+//! Making a run: the commit, its pipeline, its plan, its variables; then the engine.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::event::{AppName, RunCreated, RunId};
+use crate::pipeline::{PlanInputs, ReadOptions, Severity, plan};
+use crate::repo::{Repository, Resolved};
+use crate::run::engine::{Briefing, Started, pipeline_variables, start_engine};
+use crate::run::{NewRun, Registered, RepositoryFolder, register};
+use crate::store::{Holder, now, this_process};
+
+use super::arguments::{Interrupted, RunArguments};
+use super::environment::{Environment, actor, variable};
+use super::failure::{Exit, Failure};
+use super::pipeline_file::{PipelineFile, read_file, tell};
+
+/// A repository with the folder of its runs.
+pub(crate) struct Clone {
+    pub(crate) repository: Repository,
+    pub(crate) folder: RepositoryFolder,
+}
+
+impl Clone {
+    pub(crate) fn find(at: Option<&Path>) -> Result<Self, Failure> {
+        let repository = Repository::discover(at.unwrap_or(Path::new(".")))?;
+        let folder = RepositoryFolder::of(&repository.common_dir());
+        Ok(Self { repository, folder })
+    }
+
+    /// The app of a commit: what policy names, else the folder's name.
+    pub(crate) fn app(&self, file: &PipelineFile) -> AppName {
+        file.settings.app().cloned().unwrap_or_else(|| self.repository.app_name_default())
+    }
+}
+
+/// What a run is started for.
+pub(crate) enum Cause<'a> {
+    /// A person or a CI server asked.
+    Asked,
+    /// A watched ref moved to that commit.
+    Watched(&'a str),
+}
+
+/// Makes a run of a commit and registers it. Problems are written to `notices`.
+pub(crate) fn make_run(
+    environment: &Environment,
+    clone: &Clone,
+    arguments: &RunArguments,
+    resolved: &Resolved,
+    cause: &Cause<'_>,
+    notices: &mut dyn Write,
+) -> Result<Registered, Failure> {
+    let path = Path::new(&arguments.file);
+    let Some(bytes) = clone.repository.read_file_at(&resolved.revision, path)? else {
+        let message = format!("the commit {} has no {}", resolved.revision.short(), arguments.file);
+        return Err(Failure::new(Exit::Usage, message).hint("write one, and commit it; `hms validate` checks it before"));
+    };
+    let file = read_file(&arguments.file, &bytes, ReadOptions { gitlab_strict: arguments.gitlab_strict }, notices)?;
+    for problem in &file.problems {
+        tell(&arguments.file, problem, notices);
+    }
+    let given = given_variables(&arguments.variable)?;
+    let masked = Masked::find(arguments)?;
+    let commit = clone.repository.commit_facts(&resolved.revision)?;
+    let who = actor("hms run");
+    let mut created = RunCreated {
+        run: RunId::from_ulid(ulid::Ulid::generate()),
+        number: 0,
+        app: clone.app(&file),
+        revision: resolved.revision.clone(),
+        ref_name: resolved.ref_name.clone(),
+        tag: clone.repository.tag_of(&resolved.revision)?.tag,
+        title: commit.title,
+        source: match cause {
+            Cause::Asked => "web".to_owned(),
+            Cause::Watched(_) => "push".to_owned(),
+        },
+        actor: who.clone(),
+        repository: clone.repository.work_dir().unwrap_or_else(|| clone.repository.common_dir()),
+        jobs: Vec::new(),
+        notices: Vec::new(),
+        variables: given.clone(),
+        masked: masked.values.keys().cloned().collect(),
+        variable_file: masked.file,
+        pass_env: passed_names(environment, arguments),
+        dirty: clone.repository.is_dirty()?,
+        config_path: (arguments.file != ".hms-ci.yml").then(|| arguments.file.clone()),
+        no_linger: no_linger(environment, arguments),
+    };
+    let predefined = pipeline_variables(&clone.repository, &created, &arguments.file, "").map_err(Failure::from)?;
+    let plan = plan(&file.pipeline, &PlanInputs { variables: given, predefined }).map_err(|problems| {
+        for problem in &problems {
+            tell(&arguments.file, problem, notices);
+        }
+        Failure::new(Exit::Usage, format!("{} cannot be planned", arguments.file))
+    })?;
+    created.jobs = plan.jobs.iter().map(crate::pipeline::Job::planned).collect();
+    created.notices = notices_of(&created, &file, &plan);
+    let plan = serde_json::to_vec(&plan).map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
+    let watched_ref = match cause {
+        Cause::Asked => None,
+        Cause::Watched(name) => Some((*name).to_owned()),
+    };
+    let holder = Holder { process: this_process(), host: who.host, role: who.via, socket: None };
+    Ok(register(&clone.folder, NewRun { created, pipeline: bytes, plan, watched_ref }, &holder, now())?)
+}
+
+/// What a person must know of a run before its first job: what is not in it, and what is not honoured.
+fn notices_of(created: &RunCreated, file: &PipelineFile, plan: &crate::pipeline::Plan) -> Vec<String> {
+    let mut notices = Vec::new();
+    if created.dirty {
+        notices.push(format!("uncommitted changes are not in this run: it builds {}", created.revision.short()));
+    }
+    let images: Vec<&str> = plan.jobs.iter().filter(|job| job.image.is_some()).map(|job| job.name.as_str()).collect();
+    if !images.is_empty() {
+        notices.push(format!(
+            "no container engine is configured, so `image:` is not honoured: {} run in this host's shell",
+            images.join(", ")
+        ));
+    }
+    if !created.pass_env.is_empty() {
+        notices.push(format!("let in from the environment: {}", created.pass_env.join(", ")));
+    }
+    let warnings = file.problems.iter().filter(|problem| problem.severity == Severity::Warning);
+    notices.extend(warnings.map(|problem| problem.message.clone()));
+    notices
+}
+
+fn given_variables(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let bad = |text: &str| Failure::new(Exit::Usage, format!("`--variable {text}` is not KEY=VALUE"));
+    given
+        .iter()
+        .map(|text| {
+            text.split_once('=')
+                .filter(|(key, _)| !key.is_empty())
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .ok_or_else(|| bad(text))
+        })
+        .collect()
+}
+
+fn passed_names(environment: &Environment, arguments: &RunArguments) -> Vec<String> {
+    let mut names: Vec<String> = environment.operator.job_environment.iter().chain(&arguments.pass_env).cloned().collect();
+    names.retain(|name| variable(name).is_some());
+    names.sort();
+    names.dedup();
+    names
+}
+
+pub(crate) fn no_linger(environment: &Environment, arguments: &RunArguments) -> bool {
+    arguments.no_linger || (environment.ci && !arguments.linger)
+}
+
+/// Masked values, which are nowhere on disk but in the person's own file.
+struct Masked {
+    values: BTreeMap<String, String>,
+    file: Option<PathBuf>,
+}
+
+impl Masked {
+    fn find(arguments: &RunArguments) -> Result<Self, Failure> {
+        let mut values = BTreeMap::new();
+        let file = arguments
+            .variable_file
+            .as_ref()
+            .map(|path| path.canonicalize().map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", path.display()))))
+            .transpose()?;
+        if let Some(path) = &file {
+            values.extend(read_variable_file(path)?);
+        }
+        for name in &arguments.mask_env {
+            let value = variable(name).ok_or_else(|| Failure::new(Exit::Usage, format!("`--mask-env {name}`: no such variable is set")))?;
+            values.insert(name.clone(), value);
+        }
+        for (name, value) in &values {
+            crate::executor::check_maskable(value)
+                .map_err(|error| Failure::new(Exit::Usage, format!("the value of {name} cannot be masked: {error}")))?;
+        }
+        Ok(Self { values, file })
+    }
+}
+
+fn read_variable_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::metadata(path)?;
+    if found.mode() & 0o077 != 0 {
+        let failure = Failure::new(Exit::Usage, format!("{} can be read by others (mode {:o})", path.display(), found.mode() & 0o777));
+        return Err(failure.hint(format!("chmod 600 {}", path.display())));
+    }
+    let text = std::fs::read_to_string(path)?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(index, line)| {
+            let (key, value) = line
+                .split_once('=')
+                .ok_or_else(|| Failure::new(Exit::Usage, format!("{}:{}: not KEY=VALUE", path.display(), index + 1)))?;
+            Ok((key.trim().to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
+/// Starts the engine of a run, or finds the one that lives, with what it may not read from disk.
+pub(crate) fn wake(
+    environment: &Environment,
+    folder: &crate::run::RunFolder,
+    interrupted: Option<Interrupted>,
+    linger: Option<bool>,
+) -> Result<Started, Failure> {
+    let mut reader = crate::run::reader::RunReader::new(folder);
+    reader.poll()?;
+    let created = reader.state().created.clone().ok_or_else(|| Failure::new(Exit::NotCarriedOut, "the run's journal has no beginning"))?;
+    let mut masked = created.variable_file.as_deref().map(read_variable_file).transpose()?.unwrap_or_default();
+    masked.extend(created.masked.iter().filter_map(|name| Some((name.clone(), variable(name)?))));
+    let briefing = Briefing {
+        masked,
+        passed: created.pass_env.iter().filter_map(|name| Some((name.clone(), variable(name)?))).collect(),
+        interrupted: interrupted.map(|decision| match decision {
+            Interrupted::Rerun => crate::event::InterruptedDecision::Rerun,
+            Interrupted::Fail => crate::event::InterruptedDecision::Fail,
+        }),
+        no_linger: linger.map_or(created.no_linger, |linger| !linger),
+        path: variable("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
+    };
+    let started = start_engine(&environment.program, folder, &environment.places, &briefing)?;
+    if started.holder.is_none() {
+        let log = std::fs::read_to_string(folder.engine_log()).unwrap_or_default();
+        let last = log.lines().last().unwrap_or("it said nothing");
+        let over = reader.poll().is_ok() && reader.state().ended.is_some();
+        let parked = matches!(reader.state().engine, crate::event::EngineState::Parked { .. });
+        if !over && !parked {
+            return Err(Failure::new(Exit::NotCarriedOut, format!("the engine ended at once: {last}"))
+                .hint(format!("see {}", folder.engine_log().display())));
+        }
+    }
+    Ok(started)
+}

@@ -1,0 +1,96 @@
+//! `hms run`: make a run, start its engine, follow it.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::event::Command;
+use crate::run::RunFolder;
+use crate::run::reader::find;
+
+use super::arguments::{Output, RunArguments};
+use super::control::send;
+use super::environment::Environment;
+use super::failure::Failure;
+use super::follow::follow;
+use super::run_new::{Cause, Clone, make_run, no_linger, wake};
+
+/// Runs without a screen and gives the exit code.
+pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &RunArguments, output: Output) -> Result<u8, Failure> {
+    let (mut out, mut notices) = (std::io::stdout(), std::io::stderr());
+    let signals = Signals::catch()?;
+    let folder = start(environment, clone, arguments, &mut notices)?;
+    if arguments.detach {
+        let name = folder.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let (number, run) = name.split_once('-').unwrap_or((&name, ""));
+        let _ = match output {
+            Output::Text => writeln!(out, "run {number} ({run}) goes on by itself: hms attach {number}"),
+            Output::Json => writeln!(out, "{}", serde_json::json!({"format": 1, "run": run, "number": number.parse::<u64>().ok()})),
+        };
+        return Ok(0);
+    }
+    let stop = || signals.asked_to_leave().then_some(0);
+    let code = follow(
+        &folder,
+        &environment.places,
+        output,
+        None,
+        &|| if signals.canceled().is_some() { Some(0) } else { stop() },
+        &mut out,
+        &mut notices,
+    )?;
+    match signals.canceled() {
+        None => Ok(code),
+        Some(signal) => {
+            let _ = writeln!(notices, "hms: cancelling the run: its canary first, then its jobs");
+            send(environment, &folder, Command::Cancel)?;
+            follow(&folder, &environment.places, output, None, &stop, &mut out, &mut notices)?;
+            Ok(if signal == SIGTERM { 143 } else { 130 })
+        }
+    }
+}
+
+/// Makes the run, or finds the one to go on with, and wakes its engine.
+pub(crate) fn start(
+    environment: &Environment,
+    clone: &Clone,
+    arguments: &RunArguments,
+    notices: &mut dyn Write,
+) -> Result<RunFolder, Failure> {
+    let folder = if let Some(name) = &arguments.resume {
+        find(&clone.folder, Some(name))?.folder
+    } else {
+        let resolved = clone.repository.resolve(arguments.reference.as_deref().unwrap_or("HEAD"))?;
+        make_run(environment, clone, arguments, &resolved, &Cause::Asked, notices)?.folder
+    };
+    wake(environment, &folder, arguments.resume_interrupted, Some(!no_linger(environment, arguments)))?;
+    Ok(folder)
+}
+
+/// SIGINT and SIGTERM cancel; SIGHUP only detaches this view.
+struct Signals {
+    interrupted: Arc<AtomicUsize>,
+    hung_up: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, Failure> {
+        let signals = Self { interrupted: Arc::default(), hung_up: Arc::default() };
+        for signal in [SIGINT, SIGTERM] {
+            let number = usize::try_from(signal).unwrap_or(0);
+            signal_hook::flag::register_usize(signal, Arc::clone(&signals.interrupted), number)?;
+        }
+        signal_hook::flag::register_usize(SIGHUP, Arc::clone(&signals.hung_up), 1)?;
+        Ok(signals)
+    }
+
+    fn canceled(&self) -> Option<i32> {
+        i32::try_from(self.interrupted.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+    }
+
+    fn asked_to_leave(&self) -> bool {
+        self.hung_up.load(Ordering::SeqCst) != 0
+    }
+}

@@ -1,0 +1,115 @@
+//! Watching refs: a run for each commit that a watched branch moves to. Two watches start one run (the registry sees to it).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::event::Revision;
+use crate::pipeline::ReadOptions;
+use crate::policy::WatchOn;
+use crate::repo::{RefKind, Repository, Resolved};
+use crate::store::Changes;
+
+use super::arguments::RunArguments;
+use super::environment::Environment;
+use super::failure::Failure;
+use super::pipeline_file::read_file;
+use super::run_new::{Cause, Clone, make_run, wake};
+
+/// A ref is written in steps; its last step is looked at.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// What is watched.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    branches: Vec<String>,
+    kind: RefKind,
+    fetch: Option<Duration>,
+}
+
+impl Watch {
+    /// In words.
+    pub(crate) fn describe(&self) -> String {
+        let which = match self.kind {
+            RefKind::Local => "commits on",
+            RefKind::Tracking => "pushes to",
+        };
+        format!("{which} {}", self.branches.join(", "))
+    }
+}
+
+/// What `.hms` of HEAD wants watched; the current branch when it wants nothing and a person asked.
+pub(crate) fn plan(clone: &Clone, asked: bool) -> Result<Option<Watch>, Failure> {
+    let file = clone.repository.head()?.and_then(|head| clone.repository.read_file_at(&head, Path::new(".hms-ci.yml")).ok().flatten());
+    let settings = file.and_then(|bytes| read_file(".hms-ci.yml", &bytes, ReadOptions::default(), &mut std::io::sink()).ok());
+    if let Some(watch) = settings.and_then(|file| file.settings.watch) {
+        let kind = match watch.on {
+            WatchOn::Commit => RefKind::Local,
+            WatchOn::Push => RefKind::Tracking,
+        };
+        return Ok(Some(Watch { branches: watch.branches, kind, fetch: watch.fetch.map(crate::policy::Period::duration) }));
+    }
+    let branch = if asked { clone.repository.head_branch()? } else { None };
+    Ok(branch.map(|branch| Watch { branches: vec![branch], kind: RefKind::Local, fetch: None }))
+}
+
+/// Watches beside a console, for as long as this process lives.
+pub(crate) fn in_background(environment: Environment, clone: &Clone, watch: Watch) -> Result<(), Failure> {
+    let at = clone.repository.common_dir();
+    let clone = Clone::find(Some(&at))?;
+    std::thread::spawn(move || {
+        let _ = run(&environment, &clone, &watch, &mut |_| true);
+    });
+    Ok(())
+}
+
+/// Watches until `tell` says that nobody listens.
+pub(crate) fn run(environment: &Environment, clone: &Clone, watch: &Watch, tell: &mut dyn FnMut(String) -> bool) -> Result<(), Failure> {
+    let changes = Changes::new()?;
+    let mut known = clone.repository.refs(watch.kind, &watch.branches)?;
+    loop {
+        for folder in folders(&clone.repository, watch.kind) {
+            let _ = changes.watch(&folder);
+        }
+        if watch.fetch.is_some() && !tell(String::new()) {
+            return Ok(());
+        }
+        changes.wait(watch.fetch);
+        std::thread::sleep(SETTLE);
+        changes.drain();
+        let found = clone.repository.refs(watch.kind, &watch.branches)?;
+        for (name, revision) in &found {
+            let before = known.iter().find(|(known, _)| known == name).map(|(_, revision)| revision);
+            if before != Some(revision) && !tell(start(environment, clone, name, revision)) {
+                return Ok(());
+            }
+        }
+        known = found;
+    }
+}
+
+fn start(environment: &Environment, clone: &Clone, name: &str, revision: &Revision) -> String {
+    let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/remotes/origin/")).unwrap_or(name);
+    let resolved = Resolved { revision: revision.clone(), ref_name: Some(short.to_owned()), full_ref: Some(name.to_owned()) };
+    let arguments = RunArguments { file: ".hms-ci.yml".to_owned(), ..RunArguments::default() };
+    let mut said = Vec::new();
+    let made = make_run(environment, clone, &arguments, &resolved, &Cause::Watched(name), &mut said);
+    let done = made.and_then(|run| wake(environment, &run.folder, None, Some(true)).map(|_| run));
+    match done {
+        Ok(run) if run.already => format!("{short} {}: run {} was started by another watch", revision.short(), run.number),
+        Ok(run) => format!("{short} {}: run {}", revision.short(), run.number),
+        Err(failure) => format!("{short} {}: no run: {}", revision.short(), failure.with_first_of(&said).in_one_line()),
+    }
+}
+
+/// The folders in which a watched ref can move: the loose refs, and the file of packed ones.
+fn folders(repository: &Repository, kind: RefKind) -> Vec<PathBuf> {
+    let common = repository.common_dir();
+    let root = match kind {
+        RefKind::Local => common.join("refs/heads"),
+        RefKind::Tracking => common.join("refs/remotes/origin"),
+    };
+    let below = walkdir::WalkDir::new(root).max_depth(8).into_iter().filter_map(Result::ok);
+    let mut found: Vec<PathBuf> = below.filter(|entry| entry.file_type().is_dir()).map(walkdir::DirEntry::into_path).collect();
+    found.push(common);
+    found
+}
