@@ -214,9 +214,12 @@ pub(crate) fn removable(releases: &[Digest], keep: usize, records: &[Environment
         let named = record.current.iter().chain(&record.previous).chain(&record.origin).chain(held);
         kept.extend(named.map(|release| &release.digest));
         kept.extend(&record.returned_to);
-        let current = record.current.as_ref().map(|release| &release.digest);
-        // Two back: where a rollback goes, and where one more would (`further back`).
-        kept.extend(record.healthy.iter().map(|release| &release.digest).filter(|digest| Some(*digest) != current).take(2));
     }
+    let here = |release: &ReleaseRef| releases.contains(&release.digest);
+    // Two back: where a rollback goes, and where one more would (`further back`).
+    let one: Vec<_> =
+        records.iter().filter_map(|record| next_back(record, record.current.as_ref()?, &here).map(|to| (record, to))).collect();
+    let two: Vec<_> = one.iter().filter_map(|(record, to)| next_back(record, to, &here)).collect();
+    kept.extend(one.iter().map(|(_, to)| &to.digest).chain(two.iter().map(|to| &to.digest)));
     releases.iter().filter(|digest| !kept.contains(digest)).cloned().collect()
 }

@@ -215,7 +215,7 @@ impl Driver {
             book.append(now, RolloutEvent::DriverStarted { driver: this_process() })?;
         }
         let mut worker = Worker::new(steps(&setup, &created, book), &setup, created, bytes);
-        worker.take_up(&events).await?;
+        Box::pin(worker.take_up(&events)).await?;
         Ok(Self::start(worker))
     }
 

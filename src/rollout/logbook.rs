@@ -132,7 +132,8 @@ impl Logbook {
         if let Err(error) = written {
             self.trouble = Some(error.to_string());
             if self.insistence == Insistence::Strict {
-                self.waiting.clear();
+                // What waits from a tolerant time goes on waiting.
+                self.waiting.pop();
                 return Err(error);
             }
         } else {

@@ -1,10 +1,10 @@
 //! The driver: deploy, canary and ledger put together. Slot, steps, fencing, watch, promote, rollback, resume.
 //!
 //! A rollout is a folder, `STATE/rollouts/<app>/<rollout id>/`; whoever holds its lock drives it and alone writes its journal.
-//! Every control effect goes the same way, in [`steps`]: ledger intent → fence by compare-and-swap → journal → the target's
+//! Every control effect goes the same way, in `steps`: ledger intent → fence by compare-and-swap → journal → the target's
 //! *apply* → proof → ledger outcome → record. A rollback ([`roll_back`]) is a rollout of its own and stops for nothing.
 //!
-//! The rooms beside it are reached through [`ports`]; decisions ([`choice`], [`tale`]) are pure. Views use [`reader`] alone.
+//! The rooms beside it are reached through [`ports`]; decisions (`choice`, `tale`) are pure. Views use [`reader`] alone.
 //! It may not run jobs, parse policy, or judge.
 
 mod choice;
@@ -26,6 +26,9 @@ mod watch;
 pub mod wired;
 mod withdraw;
 mod worker;
+
+#[cfg(test)]
+mod tests;
 
 pub use choice::Aim;
 pub use countdown::{CountdownAnswer, CountdownAsk, Inside, ask_countdown};

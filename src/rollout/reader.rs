@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::logbook::folder_of;
-use crate::event::{AppName, EnvironmentRecord, RolloutEvent, RolloutId, RolloutPhase, RolloutState, Stamped};
+use crate::event::{AppName, EnvironmentRecord, RolloutEvent, RolloutId, RolloutPhase, RolloutState, Stamped, Watch};
 use crate::store::{DiskError, Holder, JournalError, Tail, holder_of};
 
 /// Follows one rollout.
@@ -120,24 +120,25 @@ pub fn unwatched(
     if !state.has_weight() {
         return None;
     }
-    let mut since = last_seen(state);
+    let mut promise = None;
     if let Some(record) = record {
         if record.superseded.contains(rollout) || record.slot.as_ref().is_none_or(|slot| slot.rollout != *rollout) {
             return None;
         }
-        if let Some(watch) = record.watch.as_ref().filter(|watch| watch.rollout == *rollout) {
-            let ttl = i64::try_from(watch.ttl_seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
-            if watch.renewed_at.checked_add_signed(ttl).is_none_or(|end| end > now) && holder.is_some() {
-                return None;
-            }
-            let elsewhere = holder.is_none() && state.driver.as_ref() != Some(&watch.by);
-            if elsewhere && watch.renewed_at.checked_add_signed(ttl).is_none_or(|end| end > now) {
-                return None;
-            }
-            since = since.max(watch.renewed_at);
-        }
+        promise = record.watch.as_ref().filter(|watch| watch.rollout == *rollout);
     }
-    if holder.is_some() && !state.left { None } else { Some(since) }
+    if holder.is_some() && !state.left {
+        return None;
+    }
+    let fresh = |watch: &&Watch| {
+        let ttl = i64::try_from(watch.ttl_seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(TimeDelta::MAX);
+        watch.renewed_at.checked_add_signed(ttl).is_none_or(|end| end > now)
+    };
+    // The promise of the driver that died here is void however fresh it is; one from elsewhere is all that is known of it.
+    if promise.filter(fresh).is_some_and(|watch| state.driver.as_ref() != Some(&watch.by)) {
+        return None;
+    }
+    Some(promise.map_or_else(|| last_seen(state), |watch| watch.renewed_at.max(last_seen(state))))
 }
 
 fn last_seen(state: &RolloutState) -> DateTime<Utc> {

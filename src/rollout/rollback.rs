@@ -150,6 +150,8 @@ struct Plan {
     /// What has the traffic by the record that was decided on.
     current: Option<Digest>,
     further_back: Option<ReleaseRef>,
+    /// Who holds the environment now.
+    supersedes: Option<RolloutId>,
 }
 
 impl Plan {
@@ -219,12 +221,15 @@ async fn decide<T: Target + 'static>(setup: &RollbackSetup<T>, request: &Rollbac
     let placed: Vec<Digest> = setup.target.releases().await?.into_iter().map(|record| record.release.digest).collect();
     let chosen = choice::choose(&record, &seen, &placed, request.from.as_ref(), request.to.as_ref(), request.arm);
     let current = record.current.as_ref().map(|release| release.digest.clone());
+    let supersedes = record.slot.as_ref().map(|slot| slot.rollout.clone());
     Ok(match chosen {
         Choice::Return { from, to } => {
             let further_back = choice::next_back(&record, &to, &|release| placed.contains(&release.digest));
-            Ok(Plan { kind: RolloutKind::Rollback, from, wanted: Some(to), current, further_back })
+            Ok(Plan { kind: RolloutKind::Rollback, from, wanted: Some(to), current, further_back, supersedes })
         }
-        Choice::Withdraw { from, stable } => Ok(Plan { kind: RolloutKind::Abort, from, wanted: stable, current, further_back: None }),
+        Choice::Withdraw { from, stable } => {
+            Ok(Plan { kind: RolloutKind::Abort, from, wanted: stable, current, further_back: None, supersedes })
+        }
         Choice::AlreadyReverted { to, further_back } => Err(RollbackEnd::AlreadyReverted { to, further_back }),
         Choice::NothingToRevert { stable } => Err(RollbackEnd::NothingToRevert { stable }),
         Choice::Moved { now } => Err(RollbackEnd::Moved { now }),
@@ -279,7 +284,7 @@ fn open<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest
             policy_hash: request.policy_hash.clone(),
             actor: request.actor.clone(),
             reason: request.reason.clone(),
-            supersedes: None,
+            supersedes: plan.supersedes.clone(),
         };
         let _ = book.append(now, RolloutEvent::RolloutCreated(Box::new(created)));
     }

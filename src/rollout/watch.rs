@@ -196,7 +196,7 @@ impl<T: Target + 'static> Worker<T> {
         match verdict.class {
             VerdictClass::Rollback => self.harmed(verdict).await,
             VerdictClass::Pass => self.passed(verdict).await,
-            VerdictClass::Hold => self.holding(verdict),
+            VerdictClass::Hold => self.holding(&verdict),
         }
     }
 
@@ -289,8 +289,8 @@ impl<T: Target + 'static> Worker<T> {
         }
     }
 
-    fn holding(&mut self, verdict: Verdict) {
-        let written = self.told(&verdict);
+    fn holding(&mut self, verdict: &Verdict) {
+        let written = self.told(verdict);
         let now = self.steps.now();
         let on_hold = TimeDelta::from_std(self.rules.on_hold).unwrap_or(TimeDelta::MAX);
         let Some(watch) = self.watch.as_mut() else { return };
@@ -300,7 +300,7 @@ impl<T: Target + 'static> Worker<T> {
             return;
         }
         watch.hold_since = None;
-        let _ = self.write_evidence(&verdict);
+        let _ = self.write_evidence(verdict);
         if let Err(error) = self.steps.note(RolloutEvent::HoldExpired { verdict: verdict.clone() }) {
             (self.steps.tell)(&format!("the journal is behind: {error}"));
         }

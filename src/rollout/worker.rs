@@ -43,6 +43,8 @@ pub(crate) struct Worker<T> {
     pub(super) base: Option<ReleaseRef>,
     /// The journal says that the environment was taken.
     pub(super) held: bool,
+    /// What was answered when another rollout took its place: the journal keeps less of it.
+    pub(super) pushed_out: Option<Answer>,
     /// Nothing more is done here.
     pub(super) left: bool,
 }
@@ -64,6 +66,7 @@ impl<T: Target + 'static> Worker<T> {
             watch: None,
             evidence,
             held: false,
+            pushed_out: None,
             left: false,
             steps,
         }
@@ -145,6 +148,9 @@ impl<T: Target + 'static> Worker<T> {
 
     /// The answer of a rollout that is over.
     pub(super) fn ended(&self) -> Option<Answer> {
+        if self.pushed_out.is_some() {
+            return self.pushed_out.clone();
+        }
         let state = self.steps.book.state();
         let (outcome, _) = state.ended?;
         let reason = match &state.phase {
@@ -250,7 +256,9 @@ impl<T: Target + 'static> Worker<T> {
             None => self.steps.note(RolloutEvent::StepFailed { step, reason: message.clone(), last_lines: Vec::new() }),
         };
         let _ = self.steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Superseded });
-        Answer::new(DeployOutcome::Failed, message)
+        let answer = Answer::new(DeployOutcome::Failed, message);
+        self.pushed_out = Some(answer.clone());
+        answer
     }
 
     pub(super) fn tree(&self) -> Option<PathBuf> {
