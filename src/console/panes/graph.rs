@@ -1,0 +1,238 @@
+//! p95 and error rate of both arms against their limits. The numbers in the title decide, the curve gives the shape. A gap
+//! is a gap: each contiguous piece is a data set of its own, and nothing that is not a number is ever drawn.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
+
+use crate::console::source::{Graph, GraphPoint, View};
+use crate::console::ui::Scale;
+use crate::console::words;
+
+use super::frame::{self, Focused};
+use super::{Scene, columns, put};
+
+/// A curve in pieces without gaps: seconds before the right edge (0 or less), value.
+type Pieces = Vec<Vec<(f64, f64)>>;
+
+/// Whether there is anything to draw.
+pub(super) fn wanted(view: &View) -> bool {
+    !view.graph.canary.is_empty() || !view.graph.stable.is_empty()
+}
+
+pub(super) fn draw(buffer: &mut Buffer, p95: Rect, errors: Rect, scene: Scene<'_>) {
+    let (graph, ui) = (&scene.view.graph, scene.ui);
+    let latency = Metric { value: |point| point.p95, limit: graph.slo_p95, scale: ui.p95_scale, label: words::latency };
+    let failed = Metric { value: |point| point.error_rate, limit: graph.slo_errors, scale: ui.error_scale, label: words::share };
+    one(buffer, p95, &latency_titles(scene), &latency, scene);
+    one(buffer, errors, &error_titles(scene), &failed, scene);
+}
+
+/// What a graph shows.
+struct Metric {
+    value: fn(&GraphPoint) -> Option<f64>,
+    limit: Option<f64>,
+    scale: Scale,
+    label: fn(f64) -> String,
+}
+
+/// Titles from the most to the least telling; the first that fits is taken.
+fn latency_titles(scene: Scene<'_>) -> Vec<String> {
+    let (graph, dot) = (&scene.view.graph, scene.ui.theme.dot());
+    let show =
+        |point: &GraphPoint| point.p95.map(|p95| format!("{}{}", if point.p95_at_least { "over " } else { "" }, words::latency(p95)));
+    let canary = last(&graph.canary, show).unwrap_or_else(|| no_data(&graph.canary, scene));
+    let stable = last(&graph.stable, show).unwrap_or_else(|| "no data".into());
+    titles("p95", &canary, &stable, graph.slo_p95.map(words::latency), dot)
+}
+
+fn error_titles(scene: Scene<'_>) -> Vec<String> {
+    let (graph, dot) = (&scene.view.graph, scene.ui.theme.dot());
+    // A share of three requests is no rate: the count stands beside it until PASS's floor is reached.
+    let total: u64 = graph.canary.iter().map(|point| point.requests).sum();
+    let few = graph
+        .floor
+        .filter(|floor| total < *floor)
+        .map_or(String::new(), |_| format!(" of {}", words::several(total, "request", "requests")));
+    let canary = overall(&graph.canary).map_or_else(|| no_data(&graph.canary, scene), |rate| format!("{}{few}", words::share(rate)));
+    let stable = overall(&graph.stable).map_or_else(|| "no data".into(), words::share);
+    titles("errors", &canary, &stable, graph.slo_errors.map(words::share), dot)
+}
+
+fn titles(name: &str, canary: &str, stable: &str, limit: Option<String>, dot: &str) -> Vec<String> {
+    let limit = limit.map_or(String::new(), |limit| format!(" {dot} SLO {limit}"));
+    vec![
+        format!("{name}  canary {canary} {dot} stable {stable}{limit}"),
+        format!("{name} {canary} {dot} stable {stable}{limit}"),
+        format!("{name} {canary} {dot} stable {stable}"),
+        format!("{name} {canary}{limit}"),
+        format!("{name} {canary}"),
+    ]
+}
+
+/// The newest interval's value, if that interval has one.
+fn last<T>(points: &[GraphPoint], value: impl Fn(&GraphPoint) -> Option<T>) -> Option<T> {
+    points.last().and_then(value)
+}
+
+/// Errors over all requests shown.
+fn overall(points: &[GraphPoint]) -> Option<f64> {
+    let (bad, all) = points
+        .iter()
+        .filter_map(|point| Some((point.error_rate?, float(point.requests))))
+        .fold((0.0, 0.0), |(bad, all), (rate, requests)| (bad + rate * requests, all + requests));
+    (all > 0.0).then(|| bad / all)
+}
+
+/// Beyond what a float holds exactly nobody counts.
+fn float(count: u64) -> f64 {
+    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+}
+
+fn no_data(points: &[GraphPoint], scene: Scene<'_>) -> String {
+    let seen = points.iter().rev().find(|point| point.requests > 0);
+    seen.map_or("no data".into(), |point| format!("no data since {}", words::time_of_day(point.at, scene.now, scene.ui.zone)))
+}
+
+fn one(buffer: &mut Buffer, area: Rect, titles: &[String], metric: &Metric, scene: Scene<'_>) {
+    let theme = scene.ui.theme;
+    let room = usize::from(area.width.saturating_sub(4));
+    let title = titles.iter().find(|title| words::width(title) <= room).or(titles.last()).cloned().unwrap_or_default();
+    let inner = frame::draw(buffer, area, &title, Focused::No, theme);
+    let graph = &scene.view.graph;
+    let (Some(edge), true) = (right_edge(graph), metric.scale.max > 0.0 && inner.height > 0) else {
+        return;
+    };
+    let window = window(graph, edge);
+    let top = (metric.label)(metric.scale.max);
+    let gutter = columns(&top).max(5) + 1;
+    if inner.width <= gutter + 4 {
+        return;
+    }
+    put(buffer, inner, 0, 0, &top, theme.muted());
+    put(
+        buffer,
+        inner,
+        0,
+        inner.height - 1,
+        &format!("-{}", words::duration(window.to_std().unwrap_or_default()).replace("m00s", "m")),
+        theme.muted(),
+    );
+    let plot = Rect { x: inner.x + gutter, width: inner.width - gutter, ..inner };
+    limit_line(buffer, plot, metric, scene);
+    let dots = usize::from(plot.width) * 2;
+    let stable = pieces(&graph.stable, metric.value, edge, window, dots);
+    let canary = pieces(&graph.canary, metric.value, edge, window, dots);
+    // The canary is drawn last: a cell has one colour, and its is the one that matters.
+    let sets = stable.iter().map(|piece| (piece, theme.stable())).chain(canary.iter().map(|piece| (piece, theme.canary())));
+    let sets =
+        sets.map(|(piece, style)| Dataset::default().marker(theme.marker()).graph_type(GraphType::Line).style(style).data(piece)).collect();
+    Chart::new(sets)
+        .legend_position(None)
+        .x_axis(Axis::default().bounds([-seconds(window), 0.0]))
+        .y_axis(Axis::default().bounds([0.0, metric.scale.max]))
+        .render(plot, buffer);
+}
+
+/// The limit lies under the curves, at the row that its value has.
+fn limit_line(buffer: &mut Buffer, plot: Rect, metric: &Metric, scene: Scene<'_>) {
+    let Some(limit) = metric.limit.filter(|limit| *limit > 0.0 && *limit <= metric.scale.max) else {
+        return;
+    };
+    // The row whose part of the axis holds the limit, counted from the top.
+    let share = 1.0 - limit / metric.scale.max;
+    let Some(row) = (0..plot.height).rev().find(|row| f64::from(*row) / f64::from(plot.height) <= share) else {
+        return;
+    };
+    for x in 0..plot.width {
+        put(buffer, plot, x, row, scene.ui.theme.limit_symbol(), Style::new());
+    }
+    put(buffer, plot, plot.width.saturating_sub(4), row, " SLO", scene.ui.theme.muted());
+}
+
+fn right_edge(graph: &Graph) -> Option<DateTime<Utc>> {
+    graph.canary.last().into_iter().chain(graph.stable.last()).map(|point| point.at).max()
+}
+
+/// The least of 5, 15, 60 minutes that holds everything, else an hour: a window that moves all the time cannot be read.
+fn window(graph: &Graph, edge: DateTime<Utc>) -> TimeDelta {
+    let oldest = graph.canary.first().into_iter().chain(graph.stable.first()).map(|point| point.at).min().unwrap_or(edge);
+    [5, 15].map(TimeDelta::minutes).into_iter().find(|window| edge - oldest <= *window).unwrap_or(TimeDelta::minutes(60))
+}
+
+fn seconds(delta: TimeDelta) -> f64 {
+    i32::try_from(delta.num_milliseconds()).map_or(f64::from(i32::MAX), f64::from) / 1000.0
+}
+
+/// Cuts a curve where nothing was measured, or nothing was sampled for long; where points are closer than dots, the highest counts.
+fn pieces(points: &[GraphPoint], value: fn(&GraphPoint) -> Option<f64>, edge: DateTime<Utc>, window: TimeDelta, dots: usize) -> Pieces {
+    let longest = usual_interval(points) * 5 / 2;
+    let mut pieces: Pieces = Vec::new();
+    let mut before: Option<DateTime<Utc>> = None;
+    for point in points.iter().filter(|point| edge - point.at <= window) {
+        let Some(y) = value(point).filter(|y| y.is_finite()) else {
+            before = None;
+            continue;
+        };
+        let contiguous = before.is_some_and(|before| longest.is_zero() || point.at - before <= longest);
+        before = Some(point.at);
+        let dot = (-seconds(edge - point.at), y);
+        match pieces.last_mut() {
+            Some(piece) if contiguous => piece.push(dot),
+            _ => pieces.push(vec![dot]),
+        }
+    }
+    let width = seconds(window) / u32::try_from(dots.max(1)).map_or(1.0, f64::from);
+    pieces.into_iter().map(|piece| thin(piece, width)).collect()
+}
+
+/// The median time between two points.
+fn usual_interval(points: &[GraphPoint]) -> TimeDelta {
+    let mut intervals: Vec<TimeDelta> = points.windows(2).filter_map(|pair| Some(pair.get(1)?.at - pair.first()?.at)).collect();
+    intervals.sort_unstable();
+    intervals.get(intervals.len() / 2).copied().unwrap_or_default()
+}
+
+/// One point for each dot: the highest, so that a spike survives.
+fn thin(piece: Vec<(f64, f64)>, width: f64) -> Vec<(f64, f64)> {
+    let mut thinned: Vec<(f64, f64)> = Vec::with_capacity(piece.len());
+    for (x, y) in piece {
+        match thinned.last_mut() {
+            Some((start, highest)) if x - *start < width => *highest = highest.max(y),
+            _ => thinned.push((x, y)),
+        }
+    }
+    thinned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(second: i64, p95: Option<f64>) -> GraphPoint {
+        let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
+        GraphPoint { at, p95, p95_at_least: false, error_rate: None, requests: 1 }
+    }
+
+    fn cut(points: &[GraphPoint]) -> Vec<usize> {
+        let edge = points.last().unwrap().at;
+        pieces(points, |point| point.p95, edge, TimeDelta::minutes(5), 1000).iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn a_missing_value_or_a_long_silence_cuts_the_curve() {
+        assert_eq!(cut(&[point(0, Some(1.0)), point(5, None), point(10, Some(1.0)), point(15, Some(1.0))]), [1, 2]);
+        assert_eq!(cut(&[point(0, Some(1.0)), point(5, Some(1.0)), point(10, Some(1.0)), point(60, Some(1.0))]), [3, 1]);
+        assert_eq!(cut(&[point(0, Some(f64::NAN)), point(5, Some(f64::INFINITY)), point(10, Some(1.0))]), [1]);
+    }
+
+    #[test]
+    fn a_spike_survives_thinning() {
+        let piece = (0..100).map(|x| (f64::from(x), if x == 57 { 9.0 } else { 1.0 })).collect();
+        let thinned = thin(piece, 10.0);
+        assert_eq!(thinned.len(), 10);
+        assert!(thinned.iter().any(|(_, y)| (*y - 9.0).abs() < 1e-9));
+    }
+}

@@ -1,0 +1,278 @@
+//! The verdict line: one word, and why. What must not be overlooked (nobody watches, not in the ledger, synthetic traffic)
+//! stands before the reason, so that a narrow screen cuts the reason.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::console::source::{EngineLife, SourceState, View};
+use crate::console::theme::Theme;
+use crate::console::words;
+use crate::event::{FailureReason, JobStatus, RolloutKind, RolloutPhase, RolloutState, RunOutcome, RunState, Verdict, VerdictClass};
+
+use super::{Scene, columns, put};
+
+/// A word, flags, and a sentence.
+pub(super) struct Line {
+    word: String,
+    tone: Tone,
+    flags: Vec<String>,
+    reason: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Bad,
+    Open,
+}
+
+impl Line {
+    fn new(tone: Tone, word: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { word: word.into(), tone, flags: Vec::new(), reason: words::plain(&reason.into()) }
+    }
+
+    /// All of it.
+    pub(super) fn text(&self) -> String {
+        let mut text = self.word.clone();
+        for flag in &self.flags {
+            text.push_str("  ");
+            text.push_str(flag);
+        }
+        if !self.reason.is_empty() {
+            text.push_str("  ");
+            text.push_str(&self.reason);
+        }
+        text
+    }
+
+    fn style(&self, theme: Theme) -> Style {
+        match self.tone {
+            Tone::Good => theme.good(),
+            Tone::Bad => theme.bad(),
+            Tone::Open => theme.strong(),
+        }
+    }
+}
+
+/// How many rows it needs.
+pub(super) fn rows(scene: Scene<'_>, width: u16) -> u16 {
+    if columns(&line(scene).text()) + 2 <= width || scene.ui.size.height < 20 { 1 } else { 2 }
+}
+
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
+    let (line, theme) = (line(scene), scene.ui.theme);
+    let mut x = 1 + put(buffer, area, 1, 0, &line.word, line.style(theme));
+    for flag in &line.flags {
+        x += 2;
+        x += put(buffer, area, x, 0, flag, theme.selected());
+    }
+    x += 2;
+    // The first row has what fits beside the word, the second the rest.
+    let room = usize::from(area.width.saturating_sub(x));
+    let mut rest = words::wrap(&line.reason, room.max(1)).into_iter();
+    let first = rest.next().unwrap_or_default();
+    if area.height < 2 {
+        put(buffer, area, x, 0, &line.reason, Style::new());
+        return;
+    }
+    put(buffer, area, x, 0, &first, Style::new());
+    let second = rest.collect::<Vec<_>>().join(" ");
+    put(buffer, area, 1, 1, &second, Style::new());
+}
+
+/// What is to be said now.
+pub(super) fn line(scene: Scene<'_>) -> Line {
+    let view = scene.view;
+    let mut line = if let Some(trouble) = &view.trouble {
+        Line::new(Tone::Bad, "TROUBLE", trouble.as_str())
+    } else {
+        concerned(view).map_or_else(|| of_run(view), |rollout| of_rollout(rollout, view))
+    };
+    if let Some(since) = view.unwatched_since {
+        line.flags.push(format!("UNWATCHED since {}", words::time_of_day(since, scene.now, scene.ui.zone)));
+    } else if view.rollouts.iter().any(|rollout| rollout.left && rollout.has_weight()) {
+        line.flags.push("UNWATCHED".into());
+    }
+    let kept = view.environments.iter().filter_map(|known| known.record.as_ref()).any(|record| !record.unrecorded.is_empty());
+    if kept || view.rollouts.iter().any(|rollout| rollout.unrecorded) {
+        line.flags.push("UNRECORDED".into());
+    }
+    if view.engine == EngineLife::Dead {
+        line.flags.push("ENGINE DIED".into());
+    }
+    line
+}
+
+/// The rollout that the line is about: one under way, else the newest, if it is the run's or undid something of it.
+fn concerned(view: &View) -> Option<&RolloutState> {
+    let rollouts = || view.rollouts.iter().rev().map(AsRef::as_ref).filter(|rollout| rollout.created.is_some());
+    let run = view.run.as_ref().and_then(|run| run.created.as_ref());
+    let run_at = view.run.as_ref().and_then(|run| run.created_at);
+    let ours = |rollout: &&RolloutState| {
+        let of_run = rollout.created.as_ref().is_some_and(|created| created.run.is_some() && created.run == run.map(|run| run.run.clone()));
+        of_run || run.is_none() || rollout.created_at >= run_at
+    };
+    let started = |rollout: &&RolloutState| !matches!(rollout.phase, RolloutPhase::New | RolloutPhase::Cancelled);
+    let replaced = |rollout: &&RolloutState| matches!(rollout.phase, RolloutPhase::Superseded(_));
+    rollouts()
+        .find(|rollout| rollout.ended.is_none() && started(rollout) && !replaced(rollout))
+        .or_else(|| rollouts().find(|rollout| ours(rollout) && started(rollout) && !replaced(rollout)))
+}
+
+fn of_rollout(rollout: &RolloutState, view: &View) -> Line {
+    let Some(created) = &rollout.created else {
+        return of_run(view);
+    };
+    let environment = &created.environment;
+    let tag = words::plain(&created.release.tag);
+    match &rollout.phase {
+        RolloutPhase::Watching => watching(rollout, view),
+        RolloutPhase::New | RolloutPhase::Stepping if created.kind == RolloutKind::Release && rollout.verdict.is_some() => {
+            watching(rollout, view)
+        }
+        RolloutPhase::New | RolloutPhase::Stepping => {
+            let word = match created.kind {
+                RolloutKind::Release => "DEPLOYING",
+                RolloutKind::Rollback => "ROLLING BACK",
+                RolloutKind::Abort => "CANARY TO 0",
+            };
+            let progress = rollout.progress.as_deref().map_or(String::new(), |line| format!(": {line}"));
+            Line::new(Tone::Open, word, format!("{tag} in {environment}{progress}"))
+        }
+        RolloutPhase::AwaitingSlot(holder) => {
+            Line::new(Tone::Open, "WAITING", format!("{environment} is held by {}; {tag} comes after it", holder.tag))
+        }
+        RolloutPhase::Armed { to, .. } => Line::new(Tone::Bad, "ROLLING BACK", format!("{environment} to {}, in a moment", to.tag)),
+        RolloutPhase::Promoted => Line::new(Tone::Good, "PROMOTED", format!("{tag} has all traffic of {environment}")),
+        RolloutPhase::RolledBack { to, reason } => {
+            let to = to.as_ref().map_or("no release".into(), |to| to.tag.clone());
+            Line::new(Tone::Bad, "ROLLED BACK", format!("{environment} is on {to}: {reason}"))
+        }
+        RolloutPhase::Failed(why) => {
+            let last = rollout.last_lines.last().map_or(String::new(), |line| format!(" (its last line: {line})"));
+            Line::new(Tone::Bad, "FAILED", format!("{tag} in {environment}: {why}{last}"))
+        }
+        RolloutPhase::Superseded(by) => Line::new(Tone::Open, "SUPERSEDED", format!("{tag} in {environment}, by {by}")),
+        RolloutPhase::Cancelled => Line::new(Tone::Open, "CANCELLED", format!("{environment} stays as it is")),
+    }
+}
+
+/// A canary with weight: what the judge says, and what keeps it from saying more.
+fn watching(rollout: &RolloutState, view: &View) -> Line {
+    let mut line = verdict_line(rollout, view);
+    if rollout.verdict.as_ref().is_some_and(|verdict| verdict.synthetic) {
+        line.flags.push("synthetic traffic".into());
+    }
+    if let (Some(requested), Some(applied)) = (rollout.requested, rollout.applied)
+        && requested != applied
+    {
+        line.flags.push(format!("asked {requested}, in force {applied}"));
+    }
+    line
+}
+
+fn verdict_line(rollout: &RolloutState, view: &View) -> Line {
+    if let Some((actor, why)) = &rollout.overridden {
+        return Line::new(Tone::Bad, "OVERRIDDEN", format!("by {}: {why}", actor.login));
+    }
+    if let Some(why) = &rollout.voided {
+        return Line::new(Tone::Bad, "VOID", format!("the verdict no longer holds: {why}"));
+    }
+    let missed = rollout
+        .missed_reason
+        .as_deref()
+        .map(|why| format!("no data in {}: {why}", words::several(rollout.missed.into(), "scrape", "scrapes")));
+    let Some(verdict) = &rollout.verdict else {
+        return Line::new(Tone::Open, "HOLD", missed.unwrap_or_else(|| "no samples yet".into()));
+    };
+    match verdict.class {
+        VerdictClass::Pass => {
+            let gate = waiting_gate(view).map_or(String::new(), |gate| format!("; {gate} waits for a yes: P"));
+            Line::new(Tone::Good, "PASS", format!("{}{gate}", verdict.reason))
+        }
+        VerdictClass::Rollback => Line::new(Tone::Bad, "ROLLBACK", verdict.reason.clone()),
+        VerdictClass::Hold => {
+            let word = if rollout.hold_expired { "HELD" } else { "HOLD" };
+            let tone = if rollout.hold_expired { Tone::Bad } else { Tone::Open };
+            let more = match missed {
+                Some(missed) => format!("; {missed}"),
+                None if rollout.hold_expired => way_out(view),
+                None => forecast(verdict),
+            };
+            Line::new(tone, word, format!("{}{more}", verdict.reason))
+        }
+    }
+}
+
+fn forecast(verdict: &Verdict) -> String {
+    verdict.forecast_seconds.map_or(String::new(), |seconds| format!("; at this traffic PASS in about {}", words::about(seconds)))
+}
+
+/// What a person can do about a HOLD that lasted too long.
+fn way_out(view: &View) -> String {
+    let held = view.run.as_ref().and_then(|run| {
+        let job =
+            run.jobs.iter().find(|job| job.attempts.last().is_some_and(|last| last.failure_reason == Some(FailureReason::CanaryHeld)))?;
+        Some((run.created.as_ref()?.number, job.plan.name.clone()))
+    });
+    held.map_or(String::new(), |(run, job)| format!("; r goes on with the same evidence, or: hms override {run} {job} --reason TEXT"))
+}
+
+fn waiting_gate(view: &View) -> Option<String> {
+    let run = view.run.as_ref()?;
+    let gate = run.jobs.iter().find(|job| job.status == JobStatus::Manual && !job.gate_open)?;
+    Some(words::plain(gate.plan.name.as_str()))
+}
+
+fn of_run(view: &View) -> Line {
+    let Some(run) = &view.run else {
+        let (word, reason) = match view.state {
+            SourceState::Loading => ("LOOKING", ""),
+            SourceState::Ready => ("NO RUN", "s starts one"),
+        };
+        return Line::new(Tone::Open, word, reason);
+    };
+    if let Some((ended, _)) = run.ended {
+        let (word, tone) = outcome(ended);
+        return Line::new(tone, word, failed_job(run));
+    }
+    if run.cancel.is_some() {
+        return Line::new(Tone::Bad, "ABORTING", "canary to 0 first, then its jobs");
+    }
+    if let Some(gate) = waiting_gate(view) {
+        return Line::new(Tone::Open, "WAITING", format!("{gate} waits for a yes: P"));
+    }
+    let running: Vec<_> = run.jobs.iter().filter(|job| job.status == JobStatus::Running).map(|job| job.plan.name.to_string()).collect();
+    let failed = failed_job(run);
+    match (running.is_empty(), failed.is_empty()) {
+        (_, false) => Line::new(Tone::Bad, "FAILED", failed),
+        (false, true) => Line::new(Tone::Open, "RUNNING", running.join(", ")),
+        (true, true) => Line::new(Tone::Open, "RUNNING", ""),
+    }
+}
+
+fn failed_job(run: &RunState) -> String {
+    let failed = run.jobs.iter().find(|job| job.status == JobStatus::Failed && !job.plan.allow_failure);
+    failed.map_or(String::new(), |job| {
+        let message = job.attempts.last().and_then(|attempt| attempt.message.as_deref());
+        let hint = if run.ended.is_some() { "" } else { "; r retries it when it is selected" };
+        message.map_or_else(|| format!("{}{hint}", job.plan.name), |message| format!("{}: {message}{hint}", job.plan.name))
+    })
+}
+
+/// An outcome's word, with how it is meant.
+pub(super) fn outcome(outcome: RunOutcome) -> (&'static str, Tone) {
+    match outcome {
+        RunOutcome::Running => ("RUNNING", Tone::Open),
+        RunOutcome::Waiting => ("WAITING", Tone::Open),
+        RunOutcome::Success => ("SUCCESS", Tone::Good),
+        RunOutcome::Failed => ("FAILED", Tone::Bad),
+        RunOutcome::Held => ("HELD", Tone::Bad),
+        RunOutcome::RolledBack => ("ROLLED BACK", Tone::Bad),
+        RunOutcome::Canceled => ("CANCELED", Tone::Open),
+        RunOutcome::Interrupted => ("INTERRUPTED", Tone::Bad),
+        RunOutcome::Refused => ("REFUSED", Tone::Bad),
+        RunOutcome::None => ("NOTHING TO RUN", Tone::Open),
+    }
+}

@@ -1,0 +1,123 @@
+//! What a person sees. Each snapshot was read before it was kept.
+
+use crossterm::event::KeyCode;
+use insta::assert_snapshot;
+use ratatui::style::{Color, Modifier};
+
+use super::keys::press;
+use super::world::{Desk, Story, live};
+use crate::console::source::{SourceState, View};
+use crate::console::theme::{Colour, Glyphs};
+
+const LOG: &str = "\x1b[36mhms:\x1b[0m attempt 1 of canary\n$ hms-deploy --env canary --traffic 1%\n\
+    route irs-api accepted, weight 99:1\nrollout complete: 1 of 1 available\n\x1b[31merror:\x1b[0m one request in 212 failed\n\
+    watching: 212 of 299 requests, errors 0.4 %, p95 110 ms against stable's 108 ms over the same intervals, nothing to see here\n";
+
+fn canary(width: u16, height: u16) -> Desk {
+    Desk::new(Story::mid_canary().view(), width, height).with_log(LOG)
+}
+
+#[test]
+fn the_middle_of_a_canary() {
+    assert_snapshot!("mid_canary_80x24", canary(80, 24).text());
+    assert_snapshot!("mid_canary_120x36", canary(120, 36).text());
+    assert_snapshot!("mid_canary_200x50", canary(200, 50).text());
+}
+
+#[test]
+fn a_gate_with_pass() {
+    assert_snapshot!("at_gate_80x24", Desk::new(Story::at_gate().view(), 80, 24).with_log(LOG).text());
+}
+
+#[test]
+fn rolled_back_held_and_failed() {
+    assert_snapshot!("rolled_back_80x24", Desk::new(Story::rolled_back().view(), 80, 24).text());
+    assert_snapshot!("held_80x24", Desk::new(Story::held().view(), 80, 24).text());
+    assert_snapshot!("failed_job_80x24", Desk::new(Story::failed().view(), 80, 24).with_log("not ok 7\n").text());
+}
+
+#[test]
+fn the_review_of_a_promotion() {
+    let mut desk = Desk::new(Story::at_gate().view(), 80, 24);
+    press(&mut desk, KeyCode::Char('P'));
+    assert_snapshot!("review_80x24", desk.text());
+    assert!(desk.screen().cursor.is_some());
+}
+
+#[test]
+fn the_banner_of_a_rollback() {
+    assert_snapshot!("armed_80x24", Desk::new(Story::armed().view(), 80, 24).text());
+}
+
+#[test]
+fn the_help() {
+    let mut desk = canary(100, 40);
+    press(&mut desk, KeyCode::Char('?'));
+    assert_snapshot!("help_100x40", desk.text());
+}
+
+#[test]
+fn questions_and_fields() {
+    let mut desk = canary(80, 24);
+    press(&mut desk, KeyCode::Char('A'));
+    assert_snapshot!("abort_80x24", desk.text());
+    press(&mut desk, KeyCode::Esc);
+    press(&mut desk, KeyCode::Char('/'));
+    assert_snapshot!("search_80x24", desk.text());
+}
+
+#[test]
+fn nothing_yet() {
+    assert_snapshot!("loading_80x24", Desk::new(View::default(), 80, 24).text());
+    let view = View { state: SourceState::Ready, repository: "irs-api".into(), ..View::default() };
+    assert_snapshot!("no_run_80x24", Desk::new(live(view), 80, 24).text());
+}
+
+#[test]
+fn small_screens() {
+    assert_snapshot!("mid_canary_60x16", canary(60, 16).text());
+    assert_snapshot!("mid_canary_40x10", canary(40, 10).text());
+    assert_snapshot!("mid_canary_20x5", canary(20, 5).text());
+    assert_eq!(canary(1, 1).text(), "…\n");
+    assert_eq!(canary(0, 0).text(), "");
+}
+
+#[test]
+fn ascii_alone() {
+    let mut desk = canary(80, 24);
+    desk.ui.theme.glyphs = Glyphs::Ascii;
+    let text = desk.text();
+    assert_snapshot!("mid_canary_ascii_80x24", text);
+}
+
+/// Colours are not in snapshots.
+#[test]
+fn without_colour_bold_and_reverse_still_speak() {
+    let mut desk = Desk::new(Story::armed().view(), 120, 36).with_log(LOG);
+    desk.ui.theme.colour = Colour::No;
+    let screen = desk.screen();
+    let cells = &screen.buffer.content;
+    assert!(cells.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
+    for modifier in [Modifier::REVERSED, Modifier::BOLD] {
+        assert!(cells.iter().any(|cell| cell.modifier.contains(modifier)), "{modifier:?}");
+    }
+}
+
+#[test]
+fn our_own_colours_are_the_two_that_read_on_black_and_on_white() {
+    for story in [Story::mid_canary(), Story::armed(), Story::rolled_back(), Story::at_gate()] {
+        let screen = Desk::new(story.view(), 120, 36).screen();
+        for cell in &screen.buffer.content {
+            assert!(matches!(cell.fg, Color::Reset | Color::Indexed(25 | 166)), "{cell:?}");
+            assert_eq!(cell.bg, Color::Reset);
+        }
+    }
+}
+
+#[test]
+fn production_is_marked() {
+    let screen = canary(80, 24).screen();
+    let word = (0..80).map(|x| &screen.buffer[(x, 0)]).filter(|cell| cell.modifier.contains(Modifier::REVERSED));
+    let word: String = word.map(ratatui::buffer::Cell::symbol).collect();
+    assert_eq!(word.trim(), "PROD v1.41.0");
+}
