@@ -74,7 +74,7 @@ pub fn run(mut source: Box<dyn Source>, options: Options) -> Result<Leave, Conso
     live.draw(clock)?;
     let listeners = Listeners::start(&waker)?;
     source.start(waker.clone());
-    let outcome = turn_until_left(&mut live, source.as_mut(), &waker, &receiver, clock, &mut taken);
+    let outcome = turn_until_left(&mut live, source.as_mut(), &waker, &receiver, clock, &mut taken).or_else(gone);
     // The terminal first: whoever waits for a thread waits with a terminal that works.
     drop(taken);
     drop(receiver);
@@ -98,6 +98,9 @@ fn turn_until_left(
             live.take(source, message, clock.now());
         }
         live.look(source, waker, clock.now());
+        if let Some(leave) = live.leave {
+            return Ok(leave);
+        }
         if live.suspend {
             live.suspend = false;
             match taken.suspend()? {
@@ -115,12 +118,17 @@ fn turn_until_left(
         if !terminal::is_taken() {
             return Err(ConsoleError::Broken);
         }
-        if let Some(leave) = live.leave {
-            return Ok(leave);
-        }
         if live.pace.due(clock.now().monotonic).is_some_and(|due| due <= clock.now().monotonic) {
             live.draw(clock)?;
         }
+    }
+}
+
+/// A terminal that is gone fails whatever is asked of it, perhaps before its end was heard: that is no error.
+fn gone(error: ConsoleError) -> Result<Leave, ConsoleError> {
+    match &error {
+        ConsoleError::Terminal(cause) if cause.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(Leave::Hangup),
+        ConsoleError::Terminal(_) | ConsoleError::NoTerminal | ConsoleError::Broken => Err(error),
     }
 }
 
@@ -168,7 +176,8 @@ impl<W: Write> Live<W> {
         if self.more {
             return Some(now.monotonic);
         }
-        self.pace.due(now.monotonic).into_iter().chain(self.ages).min()
+        // A frame that is due takes what has aged with it.
+        self.pace.due(now.monotonic).or(self.ages)
     }
 
     /// One message.
@@ -194,6 +203,11 @@ impl<W: Write> Live<W> {
 
     /// What the waker's flags say, work in pieces, and what has aged.
     fn look(&mut self, source: &mut dyn Source, waker: &Waker, now: Moment) {
+        // While a frame waits for its slot the flags stay up: a flood wakes the loop once a frame, not once a line.
+        let waits = !self.more && self.pace.due(now.monotonic).is_some_and(|due| due > now.monotonic);
+        if waits {
+            return;
+        }
         if waker.take_changed() {
             self.view = source.view();
             self.pace.dirty();
@@ -286,6 +300,26 @@ mod tests {
         assert_eq!(live.draw(clock).unwrap(), Painted::Nothing);
         assert_eq!(live.painter.out().len(), before);
         assert_eq!(live.wait(clock.now()), None);
+    }
+
+    #[test]
+    fn a_flood_wakes_the_loop_once_a_frame() {
+        let (mut live, clock) = (live(), Clock::start());
+        let (sender, receiver) = mpsc::sync_channel(8);
+        let waker = Waker::new(sender);
+        live.draw(clock).unwrap();
+        let now = clock.now();
+        waker.log_grew();
+        live.look(&mut Still, &waker, now);
+        for _ in 0..1000 {
+            waker.log_grew();
+            live.look(&mut Still, &waker, now);
+        }
+        assert_eq!(receiver.try_iter().count(), 2);
+        assert!(live.wait(now).is_some_and(|due| due > now.monotonic));
+        let later = Moment { monotonic: now.monotonic + LOCAL_FRAME_GAP, ..now };
+        live.look(&mut Still, &waker, later);
+        assert!(!waker.take_log_grew());
     }
 
     #[test]

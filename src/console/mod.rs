@@ -9,6 +9,7 @@
 
 mod clock;
 mod dialog;
+mod input;
 mod keymap;
 mod live;
 mod log;

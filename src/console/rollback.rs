@@ -111,15 +111,17 @@ fn live_canary(view: &View) -> Option<Target> {
         let weight = weights.applied.max(weights.requested);
         let slot = record.slot.as_ref()?;
         let ended = view.rollouts.iter().any(|rollout| id(rollout) == Some(&slot.rollout) && rollout.ended.is_some());
-        // A slot with all the traffic is a promotion under way, and one of a rollback is no canary.
-        let canary = weight > Weight::ZERO && weight < Weight::FULL && !ended && !is_rollback(view, &slot.rollout);
+        // All the traffic before it is current is a promotion under way: going back still means taking its weight away, not
+        // bringing what was current to something older. A slot held by a rollback is no canary.
+        let promoted = record.current.as_ref().is_some_and(|current| current.digest == slot.release.digest);
+        let canary = weight > Weight::ZERO && !promoted && !ended && !is_rollback(view, &slot.rollout);
         canary.then(|| Target::Canary { environment: environment.name.clone(), release: Some(slot.release.clone()), weight })
     });
     by_record.or_else(|| {
         view.rollouts.iter().rev().find_map(|rollout| {
             let created = rollout.created.as_ref()?;
             let weight = rollout.applied?;
-            let live = created.kind == RolloutKind::Release && rollout.has_weight() && weight < Weight::FULL && !is_back(&rollout.phase);
+            let live = created.kind == RolloutKind::Release && rollout.has_weight() && !is_back(&rollout.phase);
             live.then(|| Target::Canary { environment: created.environment.clone(), release: Some(created.release.clone()), weight })
         })
     })

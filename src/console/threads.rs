@@ -2,22 +2,22 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossterm::event::{self, Event};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::{Handle, Signals};
 
+use super::input::Decoder;
 use super::message::Message;
 use super::source::Waker;
 use super::terminal;
 
-/// How long a thread that cannot be interrupted is waited for.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long the rest of a key, or of a paste, may take on a slow line.
+const REST_OF_A_KEY: Duration = Duration::from_millis(500);
 
 /// The threads; they end when this is dropped.
 #[derive(Debug)]
@@ -25,9 +25,7 @@ pub(crate) struct Listeners {
     /// Its end tells the threads that poll.
     stop: Option<OwnedFd>,
     signals: Handle,
-    joined: Vec<JoinHandle<()>>,
-    /// The thread of the keys may sit in a read that only a key ends; it says when it is done.
-    keys_done: Receiver<()>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Listeners {
@@ -35,25 +33,19 @@ impl Listeners {
     pub(crate) fn start(waker: &Waker) -> io::Result<Self> {
         let (heard, stop) = pipe_with(PipeFlags::CLOEXEC)?;
         let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGWINCH, SIGCONT])?;
-        let handle = signals.handle();
-        let (done, keys_done) = mpsc::channel();
+        let mut listeners = Self { stop: Some(stop), signals: signals.handle(), threads: Vec::new() };
         let (stdin, also_heard) = (io::stdin().as_fd().try_clone_to_owned()?, heard.try_clone()?);
+        let also_stdin = stdin.try_clone()?;
         let (to_keys, to_hangup, to_signals) = (waker.clone(), waker.clone(), waker.clone());
-        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.into()).spawn(work);
-        let keys = {
-            let stdin = stdin.try_clone()?;
-            spawn(
-                "console-keys",
-                Box::new(move || {
-                    keys(&to_keys, &stdin, &also_heard);
-                    let _ = done.send(());
-                }),
-            )?
-        };
-        drop(keys);
-        let hangup = spawn("console-hangup", Box::new(move || hangup(&to_hangup, &stdin, &heard)))?;
-        let signals = spawn("console-signals", Box::new(move || listen(&to_signals, signals)))?;
-        Ok(Self { stop: Some(stop), signals: handle, joined: vec![hangup, signals], keys_done })
+        listeners.spawn("console-keys", move || keys(&to_keys, &also_stdin, &also_heard))?;
+        listeners.spawn("console-hangup", move || hangup(&to_hangup, &stdin, &heard))?;
+        listeners.spawn("console-signals", move || listen(&to_signals, signals))?;
+        Ok(listeners)
+    }
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(thread::Builder::new().name(name.into()).spawn(work)?);
+        Ok(())
     }
 }
 
@@ -61,64 +53,43 @@ impl Drop for Listeners {
     fn drop(&mut self) {
         drop(self.stop.take());
         self.signals.close();
-        for thread in self.joined.drain(..) {
+        for thread in self.threads.drain(..) {
+            // One that panicked has said so; there is nothing left to do about it.
             let _ = thread.join();
         }
-        let _ = self.keys_done.recv_timeout(PATIENCE);
     }
 }
 
-/// Keys. Crossterm 0.29 spins for ever once the terminal is gone, and its `poll` then never returns: it is only called when
-/// the terminal has something to read.
 fn keys(waker: &Waker, stdin: &OwnedFd, stop: &OwnedFd) {
+    let mut decoder = Decoder::default();
+    let mut packet = [0; 4096];
     loop {
-        match wait(stdin, PollFlags::IN, stop) {
+        let patience = decoder.expects_more().then_some(REST_OF_A_KEY);
+        match wait(stdin, PollFlags::IN, stop, patience) {
             Woken::Ready => {}
+            Woken::TimedOut => {
+                decoder.give_up();
+                continue;
+            }
             Woken::Gone | Woken::Stopped => return,
         }
-        let Listening::Yes = drain(waker, Duration::ZERO) else { return };
-        // Crossterm may leave bytes unread that the kernel calls readable; a short wait keeps that from being a spin.
-        if readable(stdin) {
-            let Listening::Yes = drain(waker, Duration::from_millis(20)) else { return };
+        let count = match read(stdin, &mut packet) {
+            Ok(0) => return,
+            Ok(count) => count,
+            Err(Errno::INTR | Errno::AGAIN) => continue,
+            Err(_) => return,
+        };
+        for message in decoder.feed(packet.get(..count).unwrap_or_default()) {
+            if !waker.deliver(message) {
+                return;
+            }
         }
-    }
-}
-
-/// Whether there is anybody to tell.
-enum Listening {
-    Yes,
-    No,
-}
-
-/// Tells all keys that are there, or that come within `patience`.
-fn drain(waker: &Waker, mut patience: Duration) -> Listening {
-    loop {
-        match event::poll(patience) {
-            Ok(true) => patience = Duration::ZERO,
-            Ok(false) => return Listening::Yes,
-            Err(_) => return Listening::No,
-        }
-        let Ok(event) = event::read() else { return Listening::No };
-        if let Some(message) = message(&event)
-            && !waker.deliver(message)
-        {
-            return Listening::No;
-        }
-    }
-}
-
-fn message(event: &Event) -> Option<Message> {
-    match event {
-        Event::Key(key) => Some(Message::Key(*key)),
-        Event::Paste(_) => Some(Message::Paste),
-        Event::Resize(..) => Some(Message::Resized(terminal::size())),
-        Event::Mouse(_) | Event::FocusGained | Event::FocusLost => None,
     }
 }
 
 /// The end of the terminal: a poll without events, which only hears a hangup.
 fn hangup(waker: &Waker, stdin: &OwnedFd, stop: &OwnedFd) {
-    if wait(stdin, PollFlags::empty(), stop) == Woken::Gone {
+    if wait(stdin, PollFlags::empty(), stop, None) == Woken::Gone {
         waker.deliver(Message::Hangup);
     }
 }
@@ -140,16 +111,19 @@ fn listen(waker: &Waker, mut signals: Signals) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Woken {
     Ready,
+    TimedOut,
     Gone,
     Stopped,
 }
 
-fn wait(stdin: &OwnedFd, events: PollFlags, stop: &OwnedFd) -> Woken {
+fn wait(stdin: &OwnedFd, events: PollFlags, stop: &OwnedFd, patience: Option<Duration>) -> Woken {
+    let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
     loop {
         let mut both = [PollFd::new(stdin, events), PollFd::new(stop, PollFlags::IN)];
-        match poll(&mut both, None) {
+        match poll(&mut both, patience.as_ref()) {
+            Ok(0) => return Woken::TimedOut,
             Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => continue,
+            Err(Errno::INTR) => continue,
             Err(_) => return Woken::Stopped,
         }
         let [terminal, stop] = both.map(|fd| fd.revents());
@@ -163,10 +137,4 @@ fn wait(stdin: &OwnedFd, events: PollFlags, stop: &OwnedFd) -> Woken {
             return Woken::Ready;
         }
     }
-}
-
-fn readable(stdin: &OwnedFd) -> bool {
-    let mut one = [PollFd::new(stdin, PollFlags::IN)];
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut one, Some(&at_once)), Ok(count) if count > 0)
 }

@@ -49,7 +49,7 @@ fn lines(environment: &EnvironmentView, arrow: &str, since: &str) -> Vec<(String
     let Some(record) = &environment.record else {
         return vec![(format!("{name:<6} ?"), environment.stale.as_deref().map_or("not observed".into(), words::plain), true)];
     };
-    let canary = record.weights.filter(|weights| weights.applied > Weight::ZERO && weights.applied < Weight::FULL);
+    let canary = record.weights.filter(|weights| weights.applied > Weight::ZERO);
     let stable = canary.map_or(Weight::FULL, |weights| {
         Weight::from_thousandths(Weight::FULL.thousandths() - weights.applied.thousandths()).unwrap_or(Weight::FULL)
     });

@@ -7,7 +7,7 @@ use super::world::{BACK, Desk, RUN, Story, change_rollout, new_release, old_rele
 use crate::console::message::{Effect, Leave, Message};
 use crate::console::source::{Access, Request, Ticket};
 use crate::console::ui::{Dialog, Selection, Tone};
-use crate::event::{Refusal, RefusalKind, VerdictClass};
+use crate::event::{Refusal, RefusalKind, RolloutEvent, Step, VerdictClass, Weight};
 
 pub(super) fn press(desk: &mut Desk, code: KeyCode) {
     desk.tell(Message::Key(KeyEvent::from(code)));
@@ -48,6 +48,17 @@ fn r_takes_a_live_canary_to_zero_at_once_and_a_burst_is_one() {
         key(&mut desk, 'R');
         desk.pass(33);
     }
+    assert_eq!(desk.sent(), [canary_to_zero()]);
+}
+
+#[test]
+fn r_during_a_promotion_takes_the_new_release_away_and_not_the_old_one() {
+    let mut story = Story::at_gate();
+    story.rollouts[0].add(601, RolloutEvent::StepBegan { step: Step::Promote, fence: 9, intent_seq: Some(109) });
+    story.rollouts[0].add(602, RolloutEvent::WeightApplied { requested: Weight::FULL, applied: Weight::FULL });
+    let mut desk = desk(&story);
+    assert!(desk.text().contains("R canary 100% → 0"), "{}", desk.text());
+    key(&mut desk, 'R');
     assert_eq!(desk.sent(), [canary_to_zero()]);
 }
 
@@ -177,6 +188,20 @@ fn r_is_a_letter_in_a_text_field_and_acts_after_esc_and_with_alt() {
 }
 
 #[test]
+fn esc_and_a_key_in_one_packet_are_both_taken_in_a_dialog() {
+    let mut desk = desk(&Story::at_gate());
+    key(&mut desk, '?');
+    alt(&mut desk, 'A');
+    assert!(matches!(desk.ui.dialog, Some(Dialog::Abort { .. })));
+    desk.pass(301);
+    alt(&mut desk, 'y');
+    assert!(desk.ui.dialog.is_none());
+    alt(&mut desk, 'P');
+    assert!(desk.ui.dialog.is_none());
+    assert_eq!(desk.sent(), []);
+}
+
+#[test]
 fn r_acts_in_help_and_in_questions_also_while_they_are_guarded() {
     for c in ['?', 'A'] {
         let mut desk = desk(&Story::mid_canary());
@@ -281,7 +306,7 @@ fn a_review_whose_facts_changed_refuses_and_says_which() {
 #[test]
 fn a_verdict_that_is_no_pass_blocks_the_review() {
     let mut story = Story::at_gate();
-    story.rollouts[0].add(523, crate::event::RolloutEvent::VerdictVoided { reason: "errors rose".into() });
+    story.rollouts[0].add(523, RolloutEvent::VerdictVoided { reason: "errors rose".into() });
     let mut desk = desk(&story);
     review(&mut desk);
     type_text(&mut desk, "v1.42.0");

@@ -5,9 +5,11 @@ use insta::assert_snapshot;
 use ratatui::style::{Color, Modifier};
 
 use super::keys::press;
-use super::world::{Desk, Story, live};
-use crate::console::source::{SourceState, View};
+use super::world::{Desk, Story, at, change_rollout, live, new_release, old_release};
+use crate::console::rollback::Back;
+use crate::console::source::{EngineLife, EnvironmentView, SourceState, View};
 use crate::console::theme::{Colour, Glyphs};
+use crate::event::{EnvironmentRecord, Weight};
 
 const LOG: &str = "\x1b[36mhms:\x1b[0m attempt 1 of canary\n$ hms-deploy --env canary --traffic 1%\n\
     route irs-api accepted, weight 99:1\nrollout complete: 1 of 1 available\n\x1b[31merror:\x1b[0m one request in 212 failed\n\
@@ -88,6 +90,51 @@ fn ascii_alone() {
     desk.ui.theme.glyphs = Glyphs::Ascii;
     let text = desk.text();
     assert_snapshot!("mid_canary_ascii_80x24", text);
+}
+
+#[test]
+fn what_must_not_be_overlooked_stands_before_the_reason() {
+    let mut view = Story::mid_canary().view();
+    view.unwatched_since = Some(at(300));
+    view.engine = EngineLife::Dead;
+    change_rollout(&mut view, 0, |rollout| {
+        rollout.unrecorded = true;
+        rollout.requested = Some(Weight::from_thousandths(50).unwrap());
+        rollout.verdict.as_mut().unwrap().synthetic = true;
+    });
+    let text = Desk::new(view, 200, 24).text();
+    let line = text.lines().find(|line| line.contains("HOLD")).unwrap();
+    let places: Vec<_> =
+        ["HOLD", "synthetic traffic", "asked 5%, in force 1%", "UNWATCHED since 16:05", "UNRECORDED", "ENGINE DIED", "212 of 299"]
+            .iter()
+            .map(|part| line.find(part).unwrap_or_else(|| panic!("{part}: {line}")))
+            .collect();
+    assert!(places.is_sorted(), "{line}");
+}
+
+#[test]
+fn an_environment_that_was_rolled_back_says_so_and_what_lies_further_back() {
+    let mut record = EnvironmentRecord::empty("irs-api".parse().unwrap(), "prod".parse().unwrap());
+    assert_eq!(Back::of(&record), Back::Nothing);
+    record.current = Some(new_release());
+    record.origin = Some(old_release());
+    assert_eq!(Back::of(&record), Back::To(old_release()));
+    record.returned_to = Some(new_release().digest);
+    assert_eq!(Back::of(&record), Back::Already { at: new_release(), further: Some(old_release()) });
+    let mut view = Story::built().view();
+    view.environments = vec![EnvironmentView::of(record)];
+    let text = Desk::new(view, 120, 24).text();
+    assert!(text.contains("R already reverted to v1.42.0; further back: --to v1.41.0"), "{text}");
+}
+
+#[test]
+fn names_from_outside_cannot_turn_the_screen_around() {
+    let mut story = Story::mid_canary();
+    if let crate::event::RunEvent::RunCreated(created) = &mut story.run.0[0].event {
+        created.title = "a\u{1b}[2J\u{202e}b\nc".into();
+    }
+    let text = Desk::new(story.view(), 120, 24).text();
+    assert!(text.contains("“a\u{fffd}[2J\u{fffd}b c”"), "{text}");
 }
 
 /// Colours are not in snapshots.

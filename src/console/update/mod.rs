@@ -7,7 +7,7 @@ mod selection;
 
 use std::time::Duration;
 
-use crossterm::event::{KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use crate::event::{EnvironmentName, Facts, JobState, JobStatus, Refusal, RolloutKind, RolloutState};
 
@@ -58,6 +58,12 @@ fn on_key(ui: &mut Ui, view: &View, key: &KeyEvent, now: Moment) -> Vec<Effect> 
     }
     let context = context(ui);
     let action = keymap::lookup(context, key);
+    if action.is_none() && context != Context::Screen && key.modifiers == KeyModifiers::ALT && matches!(key.code, KeyCode::Char(_)) {
+        // Esc and another key in one packet: a slow line makes Alt of them. Not on the bare screen, where Esc may cancel a rollback.
+        let mut effects = on_key(ui, view, &KeyEvent::from(KeyCode::Esc), now);
+        effects.extend(on_key(ui, view, &KeyEvent::from(key.code), now));
+        return effects;
+    }
     if guarded(ui, now) && !action.is_some_and(acts_at_once) {
         return Vec::new();
     }

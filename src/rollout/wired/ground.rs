@@ -17,7 +17,7 @@ use crate::store::{Places, now};
 use super::{CanaryJudge, InForce, LedgerRecorder, MetricsMeter, NoMeter, PolicyGatekeeper, TargetMeter};
 
 /// How long a release may take until it answers its health check.
-pub const START_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+pub const START_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Where a driver runs.
 #[derive(Clone)]

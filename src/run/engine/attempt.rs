@@ -67,7 +67,7 @@ impl Engine {
         tokio::spawn(async move {
             let keeper = match order {
                 Ok(order) => {
-                    tokio::task::spawn_blocking(move || prepare::prepare(order)).await.unwrap_or_else(|error| Err(error.to_string()))
+                    tokio::task::spawn_blocking(move || prepare::prepare(&order)).await.unwrap_or_else(|error| Err(error.to_string()))
                 }
                 Err(why) => Err(why),
             };

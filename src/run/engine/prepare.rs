@@ -88,7 +88,7 @@ impl Engine {
 }
 
 /// Makes the checkout and starts the keeper.
-pub(super) fn prepare(order: Order) -> Result<ProcessName, String> {
+pub(super) fn prepare(order: &Order) -> Result<ProcessName, String> {
     let told = |error: &dyn std::error::Error| chain(error);
     for folder in [&order.attempt_folder, &order.home] {
         make_private_folder(folder).map_err(|error| told(&error))?;
@@ -101,7 +101,7 @@ pub(super) fn prepare(order: Order) -> Result<ProcessName, String> {
     }
     repository.checkout(&order.revision, &order.work).map_err(|error| told(&error))?;
     let pipeline = pipeline_variables(&repository, &order.created, &order.config_path, &order.created_at).map_err(|error| told(&error))?;
-    let spec = specification(&order, &pipeline);
+    let spec = specification(order, &pipeline);
     let log = order.attempt_folder.join("keeper.log");
     let started = start_keeper(&order.program, &spec, &order.state, &log).map_err(|error| told(&error))?;
     Ok(started.process)

@@ -126,6 +126,7 @@ pub(super) fn start(release: &Digest, arm: ArmName) -> Effect {
 pub(super) fn record(tree: &Path, start: Option<&str>) -> ReleaseRecord {
     let (digest, files, bytes) = digest_of_tree(tree).unwrap();
     ReleaseRecord {
+        must_be_scanned: std::collections::BTreeMap::new(),
         format: 1,
         release: ReleaseRef { digest, revision: None, tag: "v1".to_owned(), tag_object: None, run: None },
         app: app(),

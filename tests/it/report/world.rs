@@ -81,6 +81,7 @@ pub(crate) fn job(name: &str) -> PlannedJob {
 
 pub(crate) fn created(jobs: Vec<PlannedJob>) -> RunEvent {
     RunEvent::RunCreated(Box::new(RunCreated {
+        config_path: None,
         run: RUN.parse().unwrap(),
         number: 42,
         app: "irs-api".parse().unwrap(),
