@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::run_status::quoted;
 use crate::event::{
-    AttemptState, DeployOutcome, FailureReason, JobName, JobState, JobStatus, RolloutId, RolloutPhase, RolloutState, RunOutcome, RunState,
-    ScanSummary, Verdict, VerdictClass, Weight,
+    AttemptState, DeployOutcome, FailureReason, JobName, JobState, JobStatus, RolloutEvent, RolloutId, RolloutPhase, RolloutState,
+    RunOutcome, RunState, ScanSummary, Verdict, VerdictClass, Weight,
 };
 use crate::text::{count, duration, plain, seconds_latency, share};
 
@@ -156,6 +156,9 @@ fn success(job: &JobState, state: &RunState, rollouts: &[(RolloutId, RolloutStat
     if let Some((id, rollout)) = linked(&job.plan.name, state, rollouts) {
         return deployed(job, rollout, p95(id), &took);
     }
+    if let Some(end) = &job.deploy {
+        return format!("✔ {}  {took}", plain(&end.message));
+    }
     if let Some((_, scan)) = last.and_then(|last| state.scans.iter().rev().find(|(attempt, _)| attempt == &last.id)) {
         return format!("✔ {}  {took}", scan_words(scan));
     }
@@ -177,7 +180,10 @@ fn deployed(job: &JobState, rollout: &RolloutState, p95: Option<f64>, took: &str
         return format!("✔ {tag} has all traffic  {took}");
     }
     let Some(verdict) = &rollout.verdict else { return format!("✔ {took}") };
-    let weight = rollout.applied.unwrap_or(Weight::ZERO);
+    let weight = match &rollout.watch {
+        Some(RolloutEvent::WatchStarted { weight, .. }) => *weight,
+        Some(_) | None => rollout.applied.unwrap_or(Weight::ZERO),
+    };
     let state = match (verdict.class, job.warned()) {
         (VerdictClass::Pass, _) => "healthy",
         (_, true) => "passed by an override",

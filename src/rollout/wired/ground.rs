@@ -36,11 +36,8 @@ pub struct Ground {
 
 impl Ground {
     /// Everything a driver needs for one environment under the policy in force.
-    ///
-    /// # Errors
-    /// When the metrics cannot be read as policy says: in words.
     #[expect(clippy::too_many_arguments, reason = "each is a fact of its own that the caller alone knows")]
-    pub async fn driver_setup<T: Target + 'static>(
+    pub fn driver_setup<T: Target + 'static>(
         &self,
         target: Arc<T>,
         app: &AppName,
@@ -49,7 +46,7 @@ impl Ground {
         run: Option<RunId>,
         ancestry: Ancestry,
         allow_outdated: Option<String>,
-    ) -> Result<Setup<T>, String> {
+    ) -> Setup<T> {
         let policy = &force.policy;
         let meter = meter(Arc::clone(&target), app, placed, policy);
         let gatekeeper = PolicyGatekeeper {
@@ -61,7 +58,7 @@ impl Ground {
             ancestry,
             allow_outdated,
         };
-        Ok(Setup {
+        Setup {
             target,
             ports: Ports {
                 recorder: Arc::new(LedgerRecorder::new(LedgerPlaces::of(&self.places))),
@@ -75,7 +72,7 @@ impl Ground {
             socket: self.socket.clone(),
             tell: Arc::clone(&self.tell),
             clock: Arc::new(now),
-        })
+        }
     }
 }
 

@@ -12,6 +12,9 @@ use super::Briefing;
 pub(super) const DEFAULT_TIMEOUT_SECONDS: u64 = 3600;
 
 /// The `CI_*` variables of the run, with what the repository says of the commit.
+///
+/// # Errors
+/// When the commit or its tags cannot be read.
 pub fn pipeline_variables(
     repository: &Repository,
     created: &RunCreated,

@@ -58,7 +58,7 @@ impl Work {
         let target = Arc::new(LocalTarget::clone(&target).listening_at(force.policy.local.listen));
         let bytes = self.release(order, settings.start.clone()).await?;
         self.check_tag(wish.tag.as_deref(), &bytes)?;
-        let driver = match self.hosted_for(&placed.environment, &bytes).await {
+        let driver = match self.hosted_for(&placed.environment, &bytes) {
             Some(driver) => driver,
             None => self.begin(order, &placed, &force, &target, &bytes).await?,
         };
@@ -143,7 +143,7 @@ impl Work {
         Err(No::Refused(Refusal::new(RefusalKind::WrongTag, message).hint("leave --tag out, or run the pipeline of that commit")))
     }
 
-    async fn hosted_for(&self, environment: &EnvironmentName, bytes: &Bytes) -> Option<Arc<Driver>> {
+    fn hosted_for(&self, environment: &EnvironmentName, bytes: &Bytes) -> Option<Arc<Driver>> {
         let driver = self.hosted.get(environment)?;
         let state = crate::rollout::reader::read(driver.folder()).ok().flatten()?;
         let same = state.created.as_ref().is_some_and(|created| created.release.digest == bytes.record.release.digest);
@@ -173,18 +173,15 @@ impl Work {
                 let _ = replies.try_send(Reply::Line { text: text.to_owned() });
             }),
         };
-        let mut driver_setup = grounds
-            .driver_setup(
-                Arc::clone(target),
-                &created.app,
-                placed,
-                force,
-                Some(created.run.clone()),
-                ancestry,
-                order.wish.allow_outdated.clone(),
-            )
-            .await
-            .map_err(No::Failed)?;
+        let mut driver_setup = grounds.driver_setup(
+            Arc::clone(target),
+            &created.app,
+            placed,
+            force,
+            Some(created.run.clone()),
+            ancestry,
+            order.wish.allow_outdated.clone(),
+        );
         if let Some(seconds) = order.wish.slot_timeout_seconds {
             driver_setup.rules.slot_timeout = Duration::from_secs(seconds);
         }
@@ -265,8 +262,7 @@ impl Delivery {
             freeze: self.setup.floors.freeze.clone(),
             tell: Arc::new(|_| {}),
         };
-        let driver_setup =
-            grounds.driver_setup(target, &created.app, &placed, &force, Some(created.run.clone()), Ancestry::Descends, None).await?;
+        let driver_setup = grounds.driver_setup(target, &created.app, &placed, &force, Some(created.run.clone()), Ancestry::Descends, None);
         Driver::resume(driver_setup, &created.app, rollout, None).await.map(Some).map_err(|error| chain(&error))
     }
 }
