@@ -125,15 +125,28 @@ pub enum Verb {
         wait: Wait,
     },
     /// Pass a canary's HOLD, with a reason that goes into the ledger.
-    #[command(after_help = "Example:\n  hms override 42 canary --reason 'night traffic, checked by hand'")]
+    #[command(
+        after_help = "Example:\n  hms override 42 canary --reason 'night traffic, checked by hand'\n  hms override --env prod --release sha256:… --reason 'no traffic at night'"
+    )]
     Override {
         /// The run.
-        run: String,
+        #[arg(required_unless_present = "release")]
+        run: Option<String>,
         /// The canary's job.
-        job: JobName,
+        #[arg(required_unless_present = "release")]
+        job: Option<JobName>,
+        /// The environment, outside a run.
+        #[arg(long, requires = "release")]
+        env: Option<EnvironmentName>,
+        /// The release's digest, outside a run.
+        #[arg(long, requires = "env", conflicts_with_all = ["run", "job"])]
+        release: Option<String>,
         /// Why.
         #[arg(long)]
         reason: String,
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
         /// Follow the run afterwards.
         #[command(flatten)]
         wait: Wait,

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
 
-use crate::event::Command;
+use crate::event::{Command, YesKind};
 
+use super::approve_outside::{self, Given};
 use super::arguments::{Hms, Output, RunArguments, Verb};
 use super::environment::{Environment, is_interactive};
 use super::failure::{Exit, Failure};
 use super::run_new::Clone;
-use super::{console, control, engine_door, run_verb, status};
+use super::{console, control, deploy, engine_door, rollback, run_verb, status};
 
 /// Runs `hms` and gives its exit code.
 #[must_use]
@@ -39,6 +40,7 @@ pub fn hms_main(arguments: &[OsString]) -> u8 {
 fn hidden(arguments: &[OsString]) -> Option<u8> {
     let path = |index: usize| arguments.get(index).map(PathBuf::from).unwrap_or_default();
     match arguments.get(1)?.to_str()? {
+        "drive" => Some(super::drive::drive_main()),
         "keeper" => Some(crate::executor::keeper_main(&path(2))),
         "engine" => Some(engine_door::engine_main(&path(2))),
         _ => crate::deploy::local::hidden_main(arguments.get(1..).unwrap_or_default()),
@@ -78,17 +80,36 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Retry { run, job, wait } => {
             control::say(&Environment::find()?, &clone()?, &run, |_, _| Command::Retry { job: job.clone() }, &wait, output)
         }
-        Verb::Override { run, job, reason, wait } => {
+        Verb::Approve { env: Some(env), release: Some(release), reason, app, .. } => approve_outside::say_yes(
+            &Given { kind: YesKind::Approval, env: &env, release: &release, reason, app: app.as_ref() },
+            at.as_deref(),
+            output,
+        ),
+        Verb::Override { env: Some(env), release: Some(release), reason, app, .. } => {
+            let given = Given { kind: YesKind::Override, env: &env, release: &release, reason: Some(reason), app: app.as_ref() };
+            approve_outside::say_yes(&given, at.as_deref(), output)
+        }
+        Verb::Override { run: Some(run), job: Some(job), reason, wait, .. } => {
             let build = |_: &_, facts| Command::Override { job: job.clone(), reason: reason.clone(), facts };
             control::say(&Environment::find()?, &clone()?, &run, build, &wait, output)
         }
         Verb::Cancel { run, wait } => control::say(&Environment::find()?, &clone()?, &run, |_, _| Command::Cancel, &wait, output),
+        Verb::Rollback(arguments) => rollback::rollback(&arguments, at.as_deref(), output, "hms rollback"),
+        Verb::Status { run: None, app: Some(app) } => deploy::standing::status(None, Some(&app), at.as_deref(), output),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Hms::command(), "hms", &mut script);
             std::io::stdout().write_all(&script)?;
             Ok(0)
         }
-        _ => Err(Failure::new(Exit::Usage, "not yet")),
+        Verb::Status { .. }
+        | Verb::Approve { .. }
+        | Verb::Override { .. }
+        | Verb::Policy(_)
+        | Verb::Validate { .. }
+        | Verb::Ledger(_)
+        | Verb::Local(_)
+        | Verb::Doctor
+        | Verb::Demo { .. } => Err(Failure::new(Exit::Usage, "this verb is not in this build yet")),
     }
 }

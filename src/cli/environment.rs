@@ -36,7 +36,19 @@ pub(crate) fn is_interactive() -> bool {
 impl Environment {
     /// Looks around.
     pub(crate) fn find() -> Result<Self, Failure> {
-        let operator = operator()?;
+        Self::under(operator()?)
+    }
+
+    /// Looks around for a rollback, which no broken file of the operator's stops: it is said, and left out.
+    pub(crate) fn find_whatever_the_operator_wrote(tell: &mut dyn FnMut(String)) -> Result<Self, Failure> {
+        let found = operator().unwrap_or_else(|failure| {
+            tell(format!("the operator's settings are left out: {}", failure.told().0));
+            Operator::default()
+        });
+        Self::under(found)
+    }
+
+    fn under(operator: Operator) -> Result<Self, Failure> {
         let lookup = |name: &str| match (name, &operator.state) {
             ("HMS_STATE_HOME", Some(state)) => Some(state.clone()),
             _ => std::env::var_os(name).map(PathBuf::from),

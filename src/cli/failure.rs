@@ -78,6 +78,18 @@ impl Failure {
         Refusal { kind: crate::event::RefusalKind::Stale, message: self.in_one_line(), hint: self.hint }
     }
 
+    /// Adds what else went wrong.
+    pub(crate) fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// What failed with all that led to it, and the way out.
+    pub(crate) fn told(&self) -> (String, Option<String>) {
+        let all: Vec<&str> = std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect();
+        (all.join(": "), self.hint.clone())
+    }
+
     /// Writes it, each cause on a line of its own; nothing in it reaches the terminal but text.
     pub(crate) fn report(&self, to: &mut dyn Write) {
         let _ = writeln!(to, "Error: {}", plain(&self.message));

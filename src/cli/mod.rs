@@ -2,17 +2,20 @@
 //!
 //! The only room that names all others: concrete types meet here.
 
+mod approve_outside;
 pub mod arguments;
 mod console;
 mod control;
 mod deploy;
 mod doors;
+mod drive;
 mod duration;
 mod engine_door;
 mod environment;
 mod failure;
 mod follow;
 mod pipeline_file;
+mod place;
 mod rollback;
 mod run_new;
 mod run_verb;

@@ -1,23 +1,151 @@
-//! temporary
-use super::{
-    environment::Environment,
-    failure::{Exit, Failure},
-};
-use crate::event::{AppName, Arm, Digest, EnvironmentName, RolloutId};
-pub(crate) enum Countdown {
-    Now,
-    Cancel,
+//! `hms rollback` and `hms-deploy rollback`: start the process that goes back, follow it, say what is so now.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::event::RolloutId;
+use crate::text::{plain, share};
+
+use super::arguments::{Output, RollbackArguments};
+use super::drive::{DriveEnd, DriveRequest, DriveResult, start_rollback};
+use super::environment::{Environment, actor};
+use super::failure::Failure;
+use super::place::{Refused, app_of, measured, outside_run, short};
+
+/// Goes back, and gives the exit code. `at` is where the repository is, if the app is not named.
+pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output: Output, via: &str) -> Result<u8, Failure> {
+    let mut notices = std::io::stderr();
+    let environment = Environment::find_whatever_the_operator_wrote(&mut |text| {
+        let _ = writeln!(std::io::stderr(), "{}", plain(&text));
+    })?;
+    let about = Refused { verb: via, app: arguments.app.as_ref(), environment: Some(&arguments.env), digest: None };
+    outside_run(&environment, &about)?;
+    let request = DriveRequest {
+        rollout: RolloutId::from_ulid(ulid::Ulid::generate()),
+        app: app_of(arguments.app.as_ref(), at)?,
+        environment: arguments.env.clone(),
+        arm: None,
+        from: None,
+        to: arguments.to.clone(),
+        delay_ms: 0,
+        actor: actor(via),
+        reason: arguments.reason.clone(),
+        run: None,
+    };
+    let end = start_rollback(&environment, &request)?.follow(&mut |text| {
+        let _ = writeln!(notices, "{}", plain(text));
+    })?;
+    let mut out = std::io::stdout();
+    match output {
+        Output::Json => writeln!(out, "{}", as_json(&end))?,
+        Output::Text => {
+            let (lines, complaints) = tell(&end, arguments, &request);
+            for line in lines {
+                writeln!(out, "{}", plain(&line))?;
+            }
+            for line in complaints {
+                writeln!(std::io::stderr(), "{}", plain(&line))?;
+            }
+        }
+    }
+    Ok(end.result.exit())
 }
-pub(crate) fn from_console(
-    _: &Environment,
-    _: &AppName,
-    _: &EnvironmentName,
-    _: Arm,
-    _: Option<Digest>,
-    _: Option<Digest>,
-) -> Result<String, Failure> {
-    Err(Failure::new(Exit::Usage, "no"))
+
+/// Result lines, and what belongs on standard error.
+fn tell(end: &DriveEnd, arguments: &RollbackArguments, request: &DriveRequest) -> (Vec<String>, Vec<String>) {
+    let name = &arguments.env;
+    let environment = end.environment.as_ref().unwrap_or(name);
+    let to = end.to.as_ref();
+    let further = |end: &DriveEnd| {
+        end.further_back.as_ref().map(|release| format!("hms rollback --env {name} --to {} --app {}", release.tag, request.app))
+    };
+    let mut lines = Vec::new();
+    let mut complaints = Vec::new();
+    match end.result {
+        DriveResult::Reverted => {
+            lines.push(to.map_or_else(
+                || format!("✔ The canary was taken back; nothing is left in {environment}"),
+                |to| format!("✔ Reverted to tag {}", short(to)),
+            ));
+            lines.push(standing(end));
+            if end.unrecorded {
+                complaints.push("UNRECORDED: the ledger does not hold this yet; the next entry takes it in".to_owned());
+            }
+        }
+        DriveResult::AlreadyReverted => {
+            let here = to.map(short).unwrap_or_default();
+            lines.push(match &end.further_back {
+                Some(back) => format!("already reverted to {here}; further back: --to {}", back.tag),
+                None => format!("already reverted to {here}; nothing is further back"),
+            });
+        }
+        DriveResult::NothingToRevert => {
+            lines.push(to.map_or_else(
+                || format!("nothing to revert: nothing was ever released to {environment}"),
+                |to| format!("nothing to revert: {environment} has {}", short(to)),
+            ));
+        }
+        DriveResult::Moved => lines.push(format!("nothing was done: {environment} is now {}", to.map_or("empty", short))),
+        DriveResult::Cancelled => {
+            let by = end.by.as_ref().map(|by| by.login.clone()).unwrap_or_default();
+            lines.push(format!("the rollback was taken back by {by}"));
+        }
+        DriveResult::NoTarget | DriveResult::Refused | DriveResult::Failed | DriveResult::NotCarriedOut => {
+            complaints.push(format!("Error: {}", end.reason.clone().unwrap_or_default()));
+            complaints.extend(end.last_lines.iter().map(|line| format!("  | {line}")));
+            let hint = end.hint.clone().or_else(|| further(end)).or_else(|| {
+                (end.result == DriveResult::NoTarget).then(|| format!("hms-deploy history --env {name} --app {}", request.app))
+            });
+            complaints.extend(hint.map(|hint| format!("Hint: {hint}")));
+        }
+        DriveResult::Superseded => {
+            let by = end.superseded_by.as_ref().map(|by| format!(" {by}")).unwrap_or_default();
+            complaints.push(format!("Error: another rollback{by} took its place"));
+            complaints.push(format!("Hint: hms status --app {}", request.app));
+        }
+    }
+    (lines, complaints)
 }
-pub(crate) fn countdown(_: &Environment, _: &AppName, _: &RolloutId, _: Countdown) -> Result<String, Failure> {
-    Err(Failure::new(Exit::Usage, "no"))
+
+/// Where, what has the traffic, and the canary's share as asked for, in force and measured.
+fn standing(end: &DriveEnd) -> String {
+    let target = end.target.as_ref().map(|target| target.name.clone()).unwrap_or_default();
+    let address = end.address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default();
+    let environment = end.environment.as_ref().map(ToString::to_string).unwrap_or_default();
+    let holder = end.to.as_ref().map_or("nothing", |to| to.tag.as_str());
+    let weight = |weight: Option<crate::event::Weight>| weight.map_or_else(|| "–".to_owned(), |weight| share(weight.fraction()));
+    let seen = match measured(end.served) {
+        Some((fraction, requests)) => format!("measured {} of {requests} requests", share(fraction)),
+        None => "no requests since".to_owned(),
+    };
+    format!(
+        "  {environment} on {target}{address}: {holder} has the traffic; canary {} asked for, {} in force, {seen}",
+        weight(end.requested),
+        weight(end.applied)
+    )
+}
+
+fn as_json(end: &DriveEnd) -> serde_json::Value {
+    json!({
+        "format": 1,
+        "result": end.result,
+        "exit_code": end.result.exit(),
+        "environment": end.environment,
+        "target": end.target,
+        "address": end.address,
+        "rollout": end.rollout,
+        "from": end.from,
+        "to": end.to,
+        "further_back": end.further_back,
+        "weight": {
+            "requested": end.requested,
+            "applied": end.applied,
+            "measured": measured(end.served).map(|(fraction, _)| fraction),
+        },
+        "unrecorded": end.unrecorded,
+        "reason": end.reason,
+        "last_lines": end.last_lines,
+    })
 }

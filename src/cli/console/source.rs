@@ -117,7 +117,7 @@ impl Source for LiveSource {
         });
         let observer = Observer::start(self.environment.places.clone(), self.environment.program.clone(), waker.clone());
         let logs = LogWatch::start(waker.clone()).ok();
-        let asks = Asks::new(self.environment.clone(), &self.clone, waker.clone());
+        let asks = Asks::new(self.environment.clone(), &self.clone, waker.clone(), observer.delay_ms());
         self.started = Some(Started { watched, logs, observer, asks });
         waker.changed();
     }

@@ -69,6 +69,9 @@ pub(super) struct DeployArguments {
     /// How long to wait while another release holds the environment; 0 for not at all.
     #[arg(long, value_name = "DURATION")]
     pub(super) slot_timeout: Option<String>,
+    /// Alone: stay and watch the canary after its verdict, until Ctrl-C. Inside a run its engine watches.
+    #[arg(long)]
+    pub(super) watch: bool,
     /// Push out the release that holds the environment.
     #[arg(long)]
     pub(super) supersede: bool,

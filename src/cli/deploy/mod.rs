@@ -1,14 +1,19 @@
 //! `hms-deploy`: inside a run a client of the run's engine, alone a driver of its own.
 
+mod alone;
 mod arguments;
+mod candidate;
 pub(crate) mod client;
+mod consent;
+mod history;
+pub(crate) mod standing;
 
 use std::ffi::OsString;
-use std::io::Write;
 
 use clap::Parser;
 
 use super::failure::{Exit, Failure};
+use super::rollback;
 use arguments::{HmsDeploy, Verb};
 use client::Attempt;
 
@@ -36,9 +41,9 @@ fn dispatch(deploy: HmsDeploy) -> Result<u8, Failure> {
     match (deploy.verb, attempt) {
         (None, Some(attempt)) => attempt.deploy(&deploy.deploy),
         (Some(Verb::Rollback(rollback)), Some(attempt)) => attempt.rollback(&rollback),
-        (_, _) => {
-            let _ = std::io::stderr().flush();
-            Err(Failure::new(Exit::Usage, "outside a run this needs a terminal"))
-        }
+        (None, None) => alone::deploy(&deploy.deploy, deploy.output),
+        (Some(Verb::Rollback(rollback)), None) => rollback::rollback(&rollback, None, deploy.output, "hms-deploy rollback"),
+        (Some(Verb::Status(place)), _) => standing::status(place.env.as_ref(), place.app.as_ref(), None, deploy.output),
+        (Some(Verb::History(place)), _) => history::history(&place, deploy.output),
     }
 }

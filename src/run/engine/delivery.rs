@@ -5,6 +5,7 @@
 mod gate;
 mod release;
 mod setup;
+mod version;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::rollout::{Answer, Driver, Standing};
 use crate::run::RunFolder;
 use crate::run::control::{DeployWish, Reply};
 use crate::store::{now, replace};
+
+pub(crate) use version::{VersionTag, make_version_tag};
 
 use super::socket::Replies;
 use super::{Engine, EngineError, EngineSetup, Input};

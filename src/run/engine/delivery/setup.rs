@@ -10,7 +10,7 @@ use crate::deploy::local::LocalTarget;
 use crate::event::{Arm, DeployOutcome, Digest, EnvironmentName, Refusal, RefusalKind, RolloutId, RunEvent, RunState, Yes, YesKind};
 use crate::ledger::LedgerPlaces;
 use crate::pipeline::Plan;
-use crate::policy::{Ancestry, Placed, Settings, resolve_environment};
+use crate::policy::{Ancestry, Placed, Protection, Settings, resolve_environment};
 use crate::repo::{NamedRelease, Repository};
 use crate::rollout::ports::SlotPolicy;
 use crate::rollout::wired::{Asker, ForceError, InForce, ground, in_force};
@@ -20,6 +20,7 @@ use crate::run::control::Reply;
 use crate::store::now;
 
 use super::super::{EngineSetup, Input, chain};
+use super::version::{VersionTag, make_version_tag};
 use super::{Delivery, DeliveryEvent, DeployOrder, release};
 
 /// What a wish is carried out with: a view of the run as it was when the job asked.
@@ -66,8 +67,25 @@ impl Work {
             Arm::Canary => driver.canary(wish.traffic.map_or(Walk::Steps, Walk::One)).await,
             Arm::Whole => driver.promote(self.authority(order, &bytes, &force)).await,
         };
-        let lines = ground::result_lines(target.as_ref(), &placed, &bytes.record.release, &answer).await;
+        let mut lines = ground::result_lines(target.as_ref(), &placed, &bytes.record.release, &answer).await;
+        if answer.outcome == DeployOutcome::Done && placed.arm == Arm::Whole && placed.protection() != Protection::Open {
+            lines.extend(self.tag_version(&placed, &force, &bytes).await);
+        }
         Ok((answer, lines))
+    }
+
+    /// The next version's tag, when policy wants one.
+    async fn tag_version(&self, into: &Placed, force: &InForce, bytes: &Bytes) -> Option<String> {
+        let created = self.state.created.as_ref()?;
+        let about = VersionTag {
+            bump: force.policy.version.bump,
+            release: bytes.record.release.clone(),
+            app: created.app.clone(),
+            environment: into.environment.clone(),
+            actor: self.setup.actor.clone(),
+        };
+        let (repository, places) = (created.repository.clone(), self.setup.places.clone());
+        tokio::task::spawn_blocking(move || make_version_tag(&repository, &places, &about)).await.ok().flatten()
     }
 
     /// The commit's settings; the file was checked when the run was made.

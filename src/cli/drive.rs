@@ -1,0 +1,306 @@
+//! `hms drive`: one rollback, in a process of its own that no terminal and no other process can hold up (`docs/decisions.md` 1.2).
+//!
+//! Whoever wants one starts it with [`start_rollback`], follows its lines for as long as it likes, and may die meanwhile. The request comes
+//! as JSON on its standard input, its lines go as JSON to its standard output.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::setsid;
+use serde::{Deserialize, Serialize};
+
+use crate::deploy::Target;
+use crate::event::{Actor, AppName, Arm, Digest, EnvironmentName, ReleaseRef, RolloutId, RunId, TargetIdentity, Weight};
+use crate::ledger::LedgerPlaces;
+use crate::rollout::wired::{LedgerRecorder, ground};
+use crate::rollout::{Aim, RollbackEnd, RollbackRequest, RollbackSetup, roll_back};
+use crate::store::{self, Peer, inside_run, make_private_folder, now};
+
+use super::environment::{Environment, actor};
+use super::failure::{Exit, Failure};
+use super::place::{Place, Refused, outside_run};
+
+/// A rollback as it is asked of the process that does it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DriveRequest {
+    /// The rollback's id: its journal can be followed by it.
+    pub(crate) rollout: RolloutId,
+    pub(crate) app: AppName,
+    /// As a person names it: `canary` is the canary arm of the environment that policy says.
+    pub(crate) environment: EnvironmentName,
+    /// Given, `environment` is taken as the one that has the traffic, and this as the part that is meant.
+    #[serde(default)]
+    pub(crate) arm: Option<Arm>,
+    /// What the asker saw there.
+    #[serde(default)]
+    pub(crate) from: Option<Digest>,
+    /// A tag, a digest, or the beginning of a revision.
+    #[serde(default)]
+    pub(crate) to: Option<String>,
+    /// How long it may be taken back before it fires.
+    #[serde(default)]
+    pub(crate) delay_ms: u64,
+    pub(crate) actor: Actor,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) run: Option<RunId>,
+}
+
+/// A line of its standard output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "drive", rename_all = "snake_case")]
+pub(crate) enum DriveLine {
+    /// Something on the way, for people; UNRECORDED among it.
+    Told { text: String },
+    /// Always last.
+    Ended { end: Box<DriveEnd> },
+}
+
+/// How it ended, and what is so now.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct DriveEnd {
+    pub(crate) result: DriveResult,
+    /// The environment that has the traffic.
+    pub(crate) environment: Option<EnvironmentName>,
+    pub(crate) rollout: Option<RolloutId>,
+    pub(crate) from: Option<ReleaseRef>,
+    /// What has the traffic now.
+    pub(crate) to: Option<ReleaseRef>,
+    pub(crate) further_back: Option<ReleaseRef>,
+    pub(crate) target: Option<TargetIdentity>,
+    pub(crate) address: Option<String>,
+    /// The canary's weight that was asked for; none when nothing was.
+    pub(crate) requested: Option<Weight>,
+    pub(crate) applied: Option<Weight>,
+    /// Requests since, to canary and stable.
+    pub(crate) served: Option<(u64, u64)>,
+    pub(crate) unrecorded: bool,
+    pub(crate) by: Option<Actor>,
+    pub(crate) superseded_by: Option<RolloutId>,
+    pub(crate) reason: Option<String>,
+    pub(crate) hint: Option<String>,
+    pub(crate) last_lines: Vec<String>,
+}
+
+/// How it ended, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DriveResult {
+    Reverted,
+    AlreadyReverted,
+    NothingToRevert,
+    /// What the asker saw is not what is there.
+    Moved,
+    Cancelled,
+    /// There is nowhere to go.
+    NoTarget,
+    Refused,
+    /// It was begun and could not be finished.
+    Failed,
+    Superseded,
+    /// It could not be begun.
+    #[default]
+    NotCarriedOut,
+}
+
+impl DriveResult {
+    pub(crate) fn exit(self) -> u8 {
+        match self {
+            Self::Reverted | Self::AlreadyReverted | Self::NothingToRevert | Self::Moved | Self::Cancelled => 0,
+            Self::Failed | Self::Superseded => Exit::Failed.code(),
+            Self::NoTarget | Self::NotCarriedOut => Exit::NotCarriedOut.code(),
+            Self::Refused => Exit::Refused.code(),
+        }
+    }
+}
+
+/// A rollback under way in its own process. Dropped, it goes on.
+#[derive(Debug)]
+pub(crate) struct Drive {
+    child: Child,
+}
+
+/// What the process keeps of its starter's environment: where things lie and what they are called, no more.
+const KEPT: [&str; 15] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CONFIG_HOME",
+    "HMS_CONFIG",
+    "KUBECONFIG",
+];
+
+/// Starts a rollback. It goes on whatever becomes of the caller.
+pub(crate) fn start_rollback(environment: &Environment, request: &DriveRequest) -> Result<Drive, Failure> {
+    let mut command = Command::new(&environment.program);
+    command.arg("drive").env_clear().current_dir("/");
+    command.envs(KEPT.iter().filter_map(|name| std::env::var_os(name).map(|value| (*name, value))));
+    command.env("HMS_STATE_HOME", &environment.places.state).env("HMS_DATA_HOME", &environment.places.data);
+    #[cfg(debug_assertions)]
+    if let Some(point) = std::env::var_os("HMS_CRASH_AT") {
+        command.env("HMS_CRASH_AT", point);
+    }
+    // What it cannot say in its lines, a panic for instance. A full disk takes the log away, not the rollback.
+    let folder = environment.places.state.join("rollouts").join(request.app.as_str());
+    let log = make_private_folder(&folder)
+        .ok()
+        .and_then(|()| OpenOptions::new().append(true).create(true).mode(0o600).open(folder.join("drive.log")).ok());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.map_or_else(Stdio::null, Stdio::from));
+    let mut child = command.spawn()?;
+    let told = serde_json::to_vec(request).map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(&told)?;
+    }
+    Ok(Drive { child })
+}
+
+impl Drive {
+    /// Waits for its end, with each line on the way given to `told`.
+    pub(crate) fn follow(mut self, told: &mut dyn FnMut(&str)) -> Result<DriveEnd, Failure> {
+        let lines = self.child.stdout.take().map(|stdout| BufReader::new(stdout).lines()).into_iter().flatten();
+        let mut end = None;
+        for line in lines {
+            match serde_json::from_str(&line?) {
+                Ok(DriveLine::Told { text }) => told(&text),
+                Ok(DriveLine::Ended { end: last }) => end = Some(*last),
+                Err(error) => return Err(Failure::of(Exit::NotCarriedOut, &error)),
+            }
+        }
+        let status = self.child.wait()?;
+        end.ok_or_else(|| {
+            Failure::new(Exit::NotCarriedOut, format!("the rollback's process ended without a word ({status})"))
+                .hint("say it again: a rollback that was begun is taken up where it stands")
+        })
+    }
+}
+
+/// `hms drive`, whole.
+pub(crate) fn drive_main() -> u8 {
+    // Refused only to the leader of a group, which nobody starts this as.
+    let _ = setsid();
+    let end = match drive() {
+        Ok(end) => end,
+        Err(failure) => {
+            failure.report(&mut std::io::stderr());
+            let result = if failure.exit == Exit::Refused { DriveResult::Refused } else { DriveResult::NotCarriedOut };
+            let (reason, hint) = failure.told();
+            DriveEnd { result, reason: Some(reason), hint, ..DriveEnd::default() }
+        }
+    };
+    let exit = end.result.exit();
+    say(&DriveLine::Ended { end: Box::new(end) });
+    exit
+}
+
+/// A reader that is gone changes nothing.
+fn say(line: &DriveLine) {
+    if let Ok(mut text) = serde_json::to_vec(line) {
+        text.push(b'\n');
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(&text).and_then(|()| out.flush());
+    }
+}
+
+fn drive() -> Result<DriveEnd, Failure> {
+    let mut told = Vec::new();
+    std::io::stdin().read_to_end(&mut told)?;
+    let request: DriveRequest = serde_json::from_slice(&told).map_err(|error| Failure::of(Exit::Usage, &error))?;
+    let environment = Environment::find_whatever_the_operator_wrote(&mut |text| say(&DriveLine::Told { text }))?;
+    let about = Refused { verb: "hms rollback", app: Some(&request.app), environment: Some(&request.environment), digest: None };
+    outside_run(&environment, &about)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let end = runtime.block_on(carry_out(&environment, request));
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    end
+}
+
+async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<DriveEnd, Failure> {
+    let place = Place::find(environment, &request.app).await?;
+    let (name, arm) = if let Some(arm) = request.arm {
+        (request.environment.clone(), arm)
+    } else {
+        let placed = place.resolve(&request.environment);
+        (placed.environment, placed.arm)
+    };
+    let policy_hash = place.policy_hash();
+    let target = Arc::new(place.target);
+    let state = environment.places.state.clone();
+    let setup = RollbackSetup {
+        target: Arc::clone(&target),
+        recorder: Arc::new(LedgerRecorder::new(LedgerPlaces::of(&environment.places))),
+        state: environment.places.state.clone(),
+        runtime: environment.places.runtime.clone(),
+        host: actor("hms drive").host,
+        tell: Arc::new(|text: &str| say(&DriveLine::Told { text: text.to_owned() })),
+        clock: Arc::new(now),
+        inside: Arc::new(move |peer: &Peer| {
+            peer.process.as_ref().is_none_or(|process| inside_run(process.pid, &state) != store::Inside::No)
+        }),
+        start_timeout: ground::START_TIMEOUT,
+    };
+    let rollback = RollbackRequest {
+        rollout: request.rollout.clone(),
+        app: request.app,
+        environment: name.clone(),
+        from: request.from,
+        to: request.to.map(aim),
+        arm,
+        delay: Duration::from_millis(request.delay_ms),
+        actor: request.actor,
+        reason: request.reason,
+        policy_hash,
+        run: request.run,
+    };
+    let end = roll_back(&setup, &rollback).await?;
+    let mut end = ended(end);
+    end.environment = Some(name.clone());
+    end.target = target.identity().await.ok();
+    end.address = target.observe(&name).await.ok().and_then(|seen| seen.address);
+    Ok(end)
+}
+
+fn aim(to: String) -> Aim {
+    to.parse().map_or(Aim::Name(to), Aim::Digest)
+}
+
+fn ended(end: RollbackEnd) -> DriveEnd {
+    let empty = DriveEnd::default();
+    match end {
+        RollbackEnd::AlreadyReverted { to, further_back } => {
+            DriveEnd { result: DriveResult::AlreadyReverted, to: Some(to), further_back, ..empty }
+        }
+        RollbackEnd::NothingToRevert { stable } => DriveEnd { result: DriveResult::NothingToRevert, to: stable, ..empty },
+        RollbackEnd::Moved { now } => DriveEnd { result: DriveResult::Moved, to: now, ..empty },
+        RollbackEnd::NoTarget { why } => DriveEnd { result: DriveResult::NoTarget, reason: Some(why), ..empty },
+        RollbackEnd::Cancelled { by } => DriveEnd { result: DriveResult::Cancelled, by: Some(by), ..empty },
+        RollbackEnd::Reverted { rollout, from, to, applied, served, unrecorded } => DriveEnd {
+            result: DriveResult::Reverted,
+            rollout: Some(rollout),
+            from,
+            to,
+            requested: Some(Weight::ZERO),
+            applied: Some(applied),
+            served,
+            unrecorded,
+            ..empty
+        },
+        RollbackEnd::Failed { reason, last_lines, further_back } => {
+            DriveEnd { result: DriveResult::Failed, reason: Some(reason), last_lines, further_back, ..empty }
+        }
+        RollbackEnd::Superseded { by } => DriveEnd { result: DriveResult::Superseded, superseded_by: by, ..empty },
+    }
+}

@@ -1,0 +1,136 @@
+//! Where a verb that needs no run acts: the app, its target, what a name means there. And that no job acts through it.
+
+use std::io::sink;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::deploy::local::LocalTarget;
+use crate::deploy::{Target, TargetError};
+use crate::event::{AppName, AppRecord, Digest, EnvironmentName, Refusal, RefusalKind, ReleaseRef};
+use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
+use crate::pipeline::ReadOptions;
+use crate::policy::{Placed, Policy, resolve_environment};
+use crate::store::{self, inside_run, now, this_process};
+
+use super::environment::{Environment, actor};
+use super::failure::{Exit, Failure};
+use super::pipeline_file::{PipelineFile, read_file};
+use super::run_new::Clone;
+
+/// How long a refusal waits for the ledger's lock.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The app that is meant: the one named, else the one of the repository around `at`.
+pub(crate) fn app_of(given: Option<&AppName>, at: Option<&Path>) -> Result<AppName, Failure> {
+    if let Some(app) = given {
+        return Ok(app.clone());
+    }
+    match Clone::find(at) {
+        Ok(clone) => Ok(app_of_clone(&clone)),
+        Err(_) => Err(Failure::new(Exit::Usage, "no repository is here, so the app must be named").hint("--app NAME")),
+    }
+}
+
+/// The app of a clone: what `.hms` of its HEAD says, else the folder's name. A file that cannot be read names no app.
+pub(crate) fn app_of_clone(clone: &Clone) -> AppName {
+    file_at_head(clone).map_or_else(|| clone.repository.app_name_default(), |file| clone.app(&file))
+}
+
+/// The pipeline file of a clone's HEAD, when there is one and it is right.
+pub(crate) fn file_at_head(clone: &Clone) -> Option<PipelineFile> {
+    let revision = clone.repository.head().ok()??;
+    let bytes = clone.repository.read_file_at(&revision, Path::new(".hms-ci.yml")).ok()??;
+    read_file(".hms-ci.yml", &bytes, ReadOptions::default(), &mut sink()).ok()
+}
+
+/// The target of an app, under what is in force there as far as it can be read.
+pub(crate) struct Place {
+    pub(crate) target: LocalTarget,
+    pub(crate) record: AppRecord,
+    /// For names and addresses alone: the default where none is in force, or none that can be read.
+    policy: Policy,
+}
+
+impl Place {
+    /// Asks the target. A policy that cannot be read is no reason not to go on: nothing is decided by this one.
+    pub(crate) async fn find(environment: &Environment, app: &AppName) -> Result<Self, TargetError> {
+        let target = LocalTarget::open(&environment.places, app, &environment.program);
+        let record = target.app_record().await?;
+        let stored = record.policy.as_ref().and_then(|accepted| Policy::from_text(&accepted.text).ok());
+        let policy = stored.map_or_else(Policy::default, |stored| stored.policy);
+        let target = target.listening_at(policy.local.listen);
+        Ok(Self { target, record, policy })
+    }
+
+    /// What an environment's name means here.
+    pub(crate) fn resolve(&self, name: &EnvironmentName) -> Placed {
+        resolve_environment(&self.policy, name)
+    }
+
+    /// The hash of the policy in force; the default's where none is.
+    pub(crate) fn policy_hash(&self) -> Digest {
+        self.record.policy.as_ref().map_or_else(|| Policy::default().hash(), |accepted| accepted.hash.clone())
+    }
+}
+
+/// A refusal with what it was about, for the ledger.
+pub(crate) struct Refused<'a> {
+    pub(crate) verb: &'a str,
+    pub(crate) app: Option<&'a AppName>,
+    pub(crate) environment: Option<&'a EnvironmentName>,
+    pub(crate) digest: Option<&'a Digest>,
+}
+
+/// Refuses what a job asks for that only a person may do (`docs/decisions.md` 1.5). Doubt is never a person.
+pub(crate) fn outside_run(environment: &Environment, about: &Refused<'_>) -> Result<(), Failure> {
+    let why = match inside_run(this_process().pid, &environment.places.state) {
+        store::Inside::No => return Ok(()),
+        store::Inside::Yes => "this process is inside a run",
+        store::Inside::Unknown => "it cannot be told whether this process is inside a run",
+    };
+    let refusal = Refusal::new(RefusalKind::InsideRun, format!("{} is an act of a person, and {why}", about.verb))
+        .hint("do it from a shell of your own");
+    Err(refuse(environment, about, refusal))
+}
+
+/// Puts a refusal into the ledger, and gives it as the command's failure.
+pub(crate) fn refuse(environment: &Environment, about: &Refused<'_>, refusal: Refusal) -> Failure {
+    let mut entry = Entry::new("refuse", Phase::Note, actor(about.verb));
+    entry.app = about.app.cloned();
+    entry.environment = about.environment.cloned();
+    entry.digest = about.digest.cloned();
+    entry.reason = Some(format!("{}: {}", about.verb, refusal.message));
+    entry.outcome = serde_json::to_value(refusal.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+    let written = enter(environment, entry, REFUSAL_PATIENCE);
+    let failure = Failure::from(refusal);
+    match written {
+        Ok(_) => failure,
+        Err(error) => failure.because(format!("the refusal itself is not in the ledger: {error}")),
+    }
+}
+
+/// Appends one entry to this user's ledger.
+pub(crate) fn enter(environment: &Environment, entry: Entry, patience: Duration) -> Result<u64, LedgerError> {
+    let actor = entry.actor.clone();
+    Ledger::open(&LedgerPlaces::of(&environment.places), &actor, patience, OnFault::Refuse, now())?.append(entry, now())
+}
+
+/// A release as people read it: its tag, its short revision, the beginning of its digest.
+pub(crate) fn shown(release: &ReleaseRef) -> String {
+    let revision = release.revision.as_ref().map_or("–", |revision| revision.short());
+    let digest = release.digest.short();
+    if release.tag == revision { format!("{revision}  sha256:{digest}") } else { format!("{}  {revision}  sha256:{digest}", release.tag) }
+}
+
+/// The short SHA of a release's commit; its tag when it has none.
+pub(crate) fn short(release: &ReleaseRef) -> &str {
+    release.revision.as_ref().map_or(release.tag.as_str(), |revision| revision.short())
+}
+
+/// A share of requests that went to the canary, 0 to 1, and of how many.
+pub(crate) fn measured(served: Option<(u64, u64)>) -> Option<(f64, u64)> {
+    let (canary, stable) = served?;
+    let all = canary.checked_add(stable).filter(|all| *all > 0)?;
+    let small = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    Some((small(canary) / small(all), all))
+}
