@@ -96,6 +96,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Cancel { run, wait } => control::say(&Environment::find()?, &clone()?, &run, |_, _| Command::Cancel, &wait, output),
         Verb::Rollback(arguments) => rollback::rollback(&arguments, at.as_deref(), output, "hms rollback"),
         Verb::Status { run: None, app: Some(app) } => deploy::standing::status(None, Some(&app), at.as_deref(), output),
+        Verb::Local(verb) => super::local::local(&Environment::find()?, &clone, verb, output),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Hms::command(), "hms", &mut script);
@@ -108,7 +109,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         | Verb::Policy(_)
         | Verb::Validate { .. }
         | Verb::Ledger(_)
-        | Verb::Local(_)
+       
         | Verb::Doctor
         | Verb::Demo { .. } => Err(Failure::new(Exit::Usage, "this verb is not in this build yet")),
     }

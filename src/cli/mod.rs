@@ -14,6 +14,7 @@ mod engine_door;
 mod environment;
 mod failure;
 mod follow;
+mod local;
 mod pipeline_file;
 mod place;
 mod rollback;
