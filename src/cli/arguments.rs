@@ -194,6 +194,9 @@ pub enum Verb {
         /// Tell it without a screen, and end.
         #[arg(long)]
         headless: bool,
+        /// Leave its folder for a look afterwards; nothing in it runs any more.
+        #[arg(long)]
+        keep: bool,
     },
     /// Write a shell's completions to standard output.
     #[command(after_help = "Example:\n  hms completions bash > /etc/bash_completion.d/hms")]

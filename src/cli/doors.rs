@@ -97,6 +97,10 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Rollback(arguments) => rollback::rollback(&arguments, at.as_deref(), output, "hms rollback"),
         Verb::Status { run: None, app: Some(app) } => deploy::standing::status(None, Some(&app), at.as_deref(), output),
         Verb::Local(verb) => super::local::local(&Environment::find()?, &clone, verb, output),
+        Verb::Demo { headless, keep } => {
+            let afterwards = if keep { super::demo::Afterwards::Keep } else { super::demo::Afterwards::Remove };
+            super::demo::demo(headless, afterwards)
+        }
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Hms::command(), "hms", &mut script);

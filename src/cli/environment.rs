@@ -60,7 +60,7 @@ impl Environment {
 }
 
 /// The `hms` program. Its path is resolved once; a job's PATH cannot put another in its place.
-fn program() -> Result<PathBuf, Failure> {
+pub(crate) fn program() -> Result<PathBuf, Failure> {
     let own = std::env::current_exe().map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
     if own.file_name().is_some_and(|name| name == "hms") {
         return Ok(own);
@@ -102,7 +102,7 @@ fn login(uid: u32) -> String {
 }
 
 /// The operator's files, the later over the earlier; each must be root's or this user's and nobody else's to write.
-fn operator() -> Result<Operator, Failure> {
+pub(crate) fn operator() -> Result<Operator, Failure> {
     let config = variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")));
     let paths = [
         Some(PathBuf::from("/etc/hms/config.yml")),

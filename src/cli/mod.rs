@@ -6,6 +6,7 @@ mod approve_outside;
 pub mod arguments;
 mod console;
 mod control;
+mod demo;
 mod deploy;
 mod doors;
 mod drive;

@@ -1,0 +1,68 @@
+//! `hms demo`: the whole story in a throw-away folder, told by the real programs.
+//!
+//! Nothing here decides anything about a release: it makes a repository ([`repository`]), sends traffic ([`traffic`]), runs `hms` as
+//! a person would ([`program`]), and compares what came out with what was told ([`story`]). All that it writes lies in one folder
+//! ([`world`]), which goes when it ends, with every process that was started in it.
+
+mod program;
+mod repository;
+mod story;
+mod traffic;
+mod world;
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::environment::{is_interactive, operator, program as hms_program};
+use super::failure::{Exit, Failure};
+use program::{Person, Program};
+use world::{Ending, World};
+
+/// The app that the demo's `.hms` names.
+const APP: &str = "hms-demo";
+/// How long the story may take without a screen.
+const HEADLESS_BOUND: Duration = Duration::from_mins(5);
+/// How long traffic goes on while a person looks.
+const LOOKING_BOUND: Duration = Duration::from_mins(30);
+
+/// What becomes of the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    /// It is removed.
+    Remove,
+    /// It stays, and is named.
+    Keep,
+}
+
+/// Tells the story and gives the exit code. Without a terminal it is told without a screen.
+pub(crate) fn demo(headless: bool, afterwards: Afterwards) -> Result<u8, Failure> {
+    if operator()?.state.is_some() {
+        let message = "the operator's file says where hms keeps its state, so the demo cannot keep to a folder of its own";
+        return Err(Failure::new(Exit::NotCarriedOut, message));
+    }
+    let person = Person::listen()?;
+    let world = World::make(hms_program()?)?;
+    let headless = headless || !is_interactive();
+    let told = tell(&world, &person, headless);
+    let interrupted = person.signal();
+    // On the screen a person may leave whenever they like, whatever goes on.
+    let ending = if told.is_ok() && interrupted.is_none() && headless { Ending::Awaited } else { Ending::Forced };
+    let cleaned = world.close(ending, afterwards);
+    if let Some(signal) = interrupted {
+        let line = cleaned?;
+        let _ = writeln!(std::io::stderr(), "hms: interrupted; {line}");
+        return Ok(u8::try_from(128 + signal).unwrap_or(130));
+    }
+    let code = told?;
+    writeln!(std::io::stdout(), "{}", cleaned?)?;
+    if headless && code == 0 {
+        writeln!(std::io::stdout(), "✔ the demo came out as it was told")?;
+    }
+    Ok(code)
+}
+
+fn tell(world: &World, person: &Person, headless: bool) -> Result<u8, Failure> {
+    let bound = if headless { HEADLESS_BOUND } else { LOOKING_BOUND };
+    let program = Program::new(world, person, bound);
+    if headless { story::headless(world, &program).map(|()| 0) } else { story::on_screen(world, &program) }
+}

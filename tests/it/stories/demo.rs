@@ -1,0 +1,98 @@
+//! `hms demo --headless`, for real: it tells its story, leaves no process, and writes nothing outside its own folder.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The demo's own bound is longer; a test that takes so long has failed.
+const BOUND: Duration = Duration::from_mins(3);
+
+/// What must be said on standard output, in this order.
+const STORY: [&str; 15] = [
+    "shortened in its .hms, and nothing else: bake 3s",
+    "1. A first release",
+    "$ hms run --headless",
+    "▶ CANARY ✔ 100% traffic healthy",
+    "$ hms approve 1 prod --wait",
+    "▶ PROD   ✔",
+    "2. A good release",
+    "▶ CANARY ✔ 1% traffic healthy",
+    "PASS at 1 %, measured at the proxy",
+    "$ hms approve 2 prod --wait",
+    "3. A bad release",
+    "▶ CANARY ✘",
+    "prod was not touched",
+    "✔ ledger verified",
+    "✔ the demo came out as it was told",
+];
+
+#[test]
+fn the_demo_tells_its_story_and_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let parent = tempfile::Builder::new().prefix("d").tempdir_in("/tmp").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hms"))
+        .args(["demo", "--headless"])
+        .env("HOME", home.path())
+        .env("TMPDIR", parent.path())
+        .env_remove("XDG_STATE_HOME")
+        .env_remove("XDG_DATA_HOME")
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("HMS_STATE_HOME")
+        .env_remove("HMS_DATA_HOME")
+        .env_remove("HMS_CONFIG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipes = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let notices = std::thread::spawn(move || {
+        let mut text = String::new();
+        pipes.1.read_to_string(&mut text).map(|_| text)
+    });
+    let results = std::thread::spawn(move || {
+        let mut text = String::new();
+        pipes.0.read_to_string(&mut text).map(|_| text)
+    });
+    let end = Instant::now() + BOUND;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if Instant::now() > end {
+            // It is asked to end, so that it cleans up after itself.
+            let name = hms::store::name_of(child.id()).unwrap();
+            hms::store::send_signal(&name, hms::store::Signal::Term).unwrap();
+            child.wait().unwrap();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let (said, beside) = (results.join().unwrap().unwrap(), notices.join().unwrap().unwrap());
+    let whole = format!("{said}\n---\n{beside}");
+    assert_eq!(status.map(|status| status.code()), Some(Some(0)), "{whole}");
+    let mut rest = said.as_str();
+    for line in STORY {
+        let at = rest.find(line).unwrap_or_else(|| panic!("`{line}` is not said, or not in its place:\n{whole}"));
+        rest = &rest[at + line.len()..];
+    }
+    assert_eq!(entries(home.path()), Vec::<String>::new(), "HOME was written to");
+    assert_eq!(entries(parent.path()), Vec::<String>::new(), "its folder is not gone");
+    assert_eq!(processes_of(parent.path()), Vec::<u32>::new(), "something still runs");
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Every process whose environment names the folder in which the demo's own folder was.
+fn processes_of(folder: &Path) -> Vec<u32> {
+    let path = folder.to_str().unwrap().as_bytes();
+    let names = |pid: &u32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.windows(path.len()).any(|part| part == path)
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    pids.filter(names).collect()
+}
