@@ -113,8 +113,6 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         | Verb::Policy(_)
         | Verb::Validate { .. }
         | Verb::Ledger(_)
-       
-        | Verb::Doctor
-        | Verb::Demo { .. } => Err(Failure::new(Exit::Usage, "this verb is not in this build yet")),
+        | Verb::Doctor => Err(Failure::new(Exit::Usage, "this verb is not in this build yet")),
     }
 }
