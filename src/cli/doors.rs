@@ -14,6 +14,7 @@ use super::environment::{Environment, is_interactive};
 use super::failure::{Exit, Failure};
 use super::run_new::Clone;
 use super::{console, control, deploy, engine_door, rollback, run_verb, status};
+use super::{doctor, ledger_verb, policy_verb, validate};
 
 /// Runs `hms` and gives its exit code.
 #[must_use]
@@ -101,18 +102,20 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
             let afterwards = if keep { super::demo::Afterwards::Keep } else { super::demo::Afterwards::Remove };
             super::demo::demo(headless, afterwards)
         }
+        Verb::Policy(verb) => policy_verb::policy(&Environment::find()?, at.as_deref(), verb, output),
+        Verb::Validate { file, reference, gitlab_strict } => {
+            validate::validate(&validate::Question { at: at.as_deref(), file, reference, gitlab_strict }, output)
+        }
+        Verb::Ledger(verb) => ledger_verb::ledger(&Environment::find()?, verb, output),
+        Verb::Doctor => doctor::doctor(at.as_deref(), output),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Hms::command(), "hms", &mut script);
             std::io::stdout().write_all(&script)?;
             Ok(0)
         }
-        Verb::Status { .. }
-        | Verb::Approve { .. }
-        | Verb::Override { .. }
-        | Verb::Policy(_)
-        | Verb::Validate { .. }
-        | Verb::Ledger(_)
-        | Verb::Doctor => Err(Failure::new(Exit::Usage, "this verb is not in this build yet")),
+        Verb::Status { .. } | Verb::Approve { .. } | Verb::Override { .. } => {
+            Err(Failure::new(Exit::Usage, "this verb is not in this build yet"))
+        }
     }
 }

@@ -103,19 +103,24 @@ fn login(uid: u32) -> String {
 
 /// The operator's files, the later over the earlier; each must be root's or this user's and nobody else's to write.
 pub(crate) fn operator() -> Result<Operator, Failure> {
+    let mut all = Operator::default();
+    for path in operator_paths() {
+        if let Some(operator) = operator_file(&path)? {
+            all = all.and(operator);
+        }
+    }
+    Ok(all)
+}
+
+/// Where an operator's file may lie, the earlier first.
+pub(crate) fn operator_paths() -> Vec<PathBuf> {
     let config = variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| variable("HOME").map(|home| Path::new(&home).join(".config")));
     let paths = [
         Some(PathBuf::from("/etc/hms/config.yml")),
         config.map(|config| config.join("hms/config.yml")),
         variable("HMS_CONFIG").map(PathBuf::from),
     ];
-    let mut all = Operator::default();
-    for path in paths.into_iter().flatten() {
-        if let Some(operator) = operator_file(&path)? {
-            all = all.and(operator);
-        }
-    }
-    Ok(all)
+    paths.into_iter().flatten().collect()
 }
 
 fn operator_file(path: &Path) -> Result<Option<Operator>, Failure> {

@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     NotCarriedOut,
     /// A rule said no.
     Refused,
+    /// Whoever read standard output went away. Nothing is said about it: a `| head` is no failure.
+    Unread,
 }
 
 impl Exit {
@@ -26,6 +28,8 @@ impl Exit {
             Self::Usage => 2,
             Self::NotCarriedOut => 3,
             Self::Refused => 13,
+            // As a shell tells of a program that SIGPIPE ended.
+            Self::Unread => 141,
         }
     }
 }
@@ -92,6 +96,9 @@ impl Failure {
 
     /// Writes it, each cause on a line of its own; nothing in it reaches the terminal but text.
     pub(crate) fn report(&self, to: &mut dyn Write) {
+        if self.exit == Exit::Unread {
+            return;
+        }
         let _ = writeln!(to, "Error: {}", plain(&self.message));
         for cause in &self.causes {
             let _ = writeln!(to, "Caused by: {}", plain(cause));
@@ -127,8 +134,14 @@ not_carried_out!(
     crate::ledger::LedgerError,
     crate::rollout::DriveError,
     crate::run::RegisterError,
-    std::io::Error,
 );
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        let exit = if error.kind() == std::io::ErrorKind::BrokenPipe { Exit::Unread } else { Exit::NotCarriedOut };
+        Self::of(exit, &error)
+    }
+}
 
 impl From<crate::repo::Error> for Failure {
     fn from(error: crate::repo::Error) -> Self {

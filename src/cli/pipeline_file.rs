@@ -19,6 +19,17 @@ pub(crate) struct PipelineFile {
 
 /// Reads a file; on errors all of them are written to `notices`.
 pub(crate) fn read_file(name: &str, bytes: &[u8], options: ReadOptions, notices: &mut dyn Write) -> Result<PipelineFile, Failure> {
+    examine(bytes, options).map_err(|problems| {
+        for problem in &problems {
+            tell(name, problem, notices);
+        }
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+        Failure::new(Exit::Usage, format!("{name} cannot be run: {errors} {}", if errors == 1 { "error" } else { "errors" }))
+    })
+}
+
+/// Reads a file; when it cannot be run, everything there is to say of it.
+pub(crate) fn examine(bytes: &[u8], options: ReadOptions) -> Result<PipelineFile, Vec<Problem>> {
     let reading = read(bytes, &options);
     let mut problems = reading.problems;
     let settings = match reading.pipeline.as_ref().and_then(Pipeline::settings) {
@@ -37,14 +48,12 @@ pub(crate) fn read_file(name: &str, bytes: &[u8], options: ReadOptions, notices:
             }
         },
     };
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    if let (Some(pipeline), Some(settings), 0) = (reading.pipeline, settings, errors) {
-        return Ok(PipelineFile { pipeline, settings, problems });
+    match (reading.pipeline, settings) {
+        (Some(pipeline), Some(settings)) if problems.iter().all(|problem| problem.severity != Severity::Error) => {
+            Ok(PipelineFile { pipeline, settings, problems })
+        }
+        _ => Err(problems),
     }
-    for problem in &problems {
-        tell(name, problem, notices);
-    }
-    Err(Failure::new(Exit::Usage, format!("{name} cannot be run: {errors} {}", if errors == 1 { "error" } else { "errors" })))
 }
 
 /// `FILE:LINE:COLUMN: error: what is wrong`, and what was meant.

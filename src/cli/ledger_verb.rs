@@ -1,0 +1,248 @@
+//! `hms ledger`: what was done, whether every byte of it is as it was written, and a new beginning where a ledger is gone.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::Write;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::event::{Actor, AppName, EnvironmentName, LedgerHead, Refusal, RefusalKind};
+use crate::ledger::{Entry, Ledger, LedgerPlaces, OnFault, Phase, entries, unresolved, verify};
+use crate::store::{DiskError, Inside, Places, inside_run, now, read_if_there};
+use crate::text::{plain, share};
+
+use super::arguments::{LedgerVerb, Output};
+use super::environment::{Environment, actor};
+use super::failure::Failure;
+
+/// Carries out a verb of the ledger.
+pub(crate) fn ledger(environment: &Environment, verb: LedgerVerb, output: Output) -> Result<u8, Failure> {
+    match verb {
+        LedgerVerb::Log { env, app } => log(&environment.places, env.as_ref(), app.as_ref(), output),
+        LedgerVerb::Verify => check(&environment.places, output),
+        LedgerVerb::New { reason } => begin_anew(environment, &reason, output),
+    }
+}
+
+fn log(places: &Places, environment: Option<&EnvironmentName>, app: Option<&AppName>, output: Output) -> Result<u8, Failure> {
+    let places = LedgerPlaces::of(places);
+    let all = entries(&places)?;
+    let open: HashSet<u64> = unresolved(&all).into_iter().map(|entry| entry.seq).collect();
+    let wanted = |entry: &&Entry| {
+        environment.is_none_or(|wanted| entry.environment.as_ref() == Some(wanted))
+            && app.is_none_or(|wanted| entry.app.as_ref() == Some(wanted))
+    };
+    let mut out = std::io::stdout().lock();
+    for entry in all.iter().filter(wanted) {
+        let unresolved = open.contains(&entry.seq);
+        match output {
+            Output::Text => writeln!(out, "{}", line(entry, unresolved))?,
+            Output::Json => writeln!(out, "{}", value(entry, unresolved)?)?,
+        }
+    }
+    let lines =
+        read_if_there(&places.entries())?.map_or(0, |bytes| bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count());
+    let mut notices = std::io::stderr().lock();
+    if lines == 0 {
+        let _ = writeln!(notices, "hms: no ledger was begun here: nothing was done yet");
+    } else if lines > all.len() {
+        let _ = writeln!(notices, "hms: {} of {lines} lines are no entries and are not shown: hms ledger verify", lines - all.len());
+    }
+    Ok(0)
+}
+
+/// An entry on one line: when, who, what, where, with what, and why.
+fn line(entry: &Entry, unresolved: bool) -> String {
+    let mut words = vec![entry.time.clone(), who(&entry.actor), what(entry)];
+    let place = match (&entry.app, &entry.environment) {
+        (Some(app), Some(environment)) => Some(format!("{app}/{environment}")),
+        (Some(app), None) => Some(app.to_string()),
+        (None, Some(environment)) => Some(environment.to_string()),
+        (None, None) => None,
+    };
+    words.extend(place);
+    words.extend(release(entry));
+    if let Some(weights) = &entry.weights {
+        let shown = [("requested", weights.requested), ("applied", weights.applied)];
+        words.extend(shown.into_iter().filter_map(|(name, weight)| Some(format!("{name} {}", weight?))));
+        words.extend(weights.measured.map(|measured| format!("measured {}", share(measured))));
+    }
+    words.extend(entry.evidence.as_ref().map(|evidence| evidence.verdict.clone()));
+    if entry.synthetic == Some(true) {
+        words.push("synthetic traffic".to_owned());
+    }
+    if !entry.yeses.is_empty() {
+        let people: Vec<String> = entry.yeses.iter().map(|yes| yes.actor.login.clone()).collect();
+        words.push(format!("yes from {}", people.join(", ")));
+    }
+    if entry.kind == "policy.accept" {
+        words.extend(entry.policy_hash.as_ref().map(|hash| format!("policy {}", hash.short())));
+    }
+    words.extend(entry.outcome.as_ref().map(|outcome| format!("→ {outcome}")));
+    if unresolved {
+        words.push("UNRESOLVED: whoever began it was stopped before its end".to_owned());
+    }
+    if let Some(follows) = &entry.follows {
+        words.push(format!("follows {} ({} entries, not here)", follows.id, follows.size));
+    }
+    words.extend(entry.reason.as_ref().map(|reason| format!("“{reason}”")));
+    plain(&words.join("  "))
+}
+
+fn who(actor: &Actor) -> String {
+    let from = actor.ssh_client.as_ref().map(|client| format!(" from {client}")).unwrap_or_default();
+    format!("{}@{}{from} ({})", actor.login, actor.host, actor.via)
+}
+
+fn what(entry: &Entry) -> String {
+    match (entry.phase, entry.intent_seq) {
+        (Phase::Intent, _) => format!("{} #{} intent", entry.kind, entry.seq),
+        (Phase::Outcome, Some(intent)) => format!("{} #{} outcome of #{intent}", entry.kind, entry.seq),
+        (Phase::Outcome, None) => format!("{} #{} outcome", entry.kind, entry.seq),
+        (Phase::Note, _) => format!("{} #{}", entry.kind, entry.seq),
+    }
+}
+
+fn release(entry: &Entry) -> Option<String> {
+    let short = entry.revision.as_ref().map(|revision| revision.short().to_owned());
+    let name = match (&entry.tag, short) {
+        (Some(tag), Some(short)) if *tag != short => Some(format!("{tag} ({short})")),
+        (Some(name), _) => Some(name.clone()),
+        (None, short) => short,
+    };
+    match (name, &entry.digest) {
+        (Some(name), Some(digest)) => Some(format!("{name} {}", digest.short())),
+        (name, digest) => name.or_else(|| digest.as_ref().map(|digest| digest.short().to_owned())),
+    }
+}
+
+/// The entry as it is, with whether its end is missing.
+fn value(entry: &Entry, unresolved: bool) -> Result<serde_json::Value, Failure> {
+    let mut value = serde_json::to_value(entry).map_err(std::io::Error::from)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("format".to_owned(), json!(1));
+        fields.insert("unresolved".to_owned(), json!(unresolved));
+    }
+    Ok(value)
+}
+
+fn check(places: &Places, output: Output) -> Result<u8, Failure> {
+    let (heads, unread) = heads_at_targets(places)?;
+    let mut found = verify(&LedgerPlaces::of(places), &heads)?;
+    found.notes.extend(unread);
+    let sound = found.findings.is_empty();
+    let mut out = std::io::stdout().lock();
+    if output == Output::Json {
+        let findings: Vec<_> = found.findings.iter().map(|finding| json!({"line": finding.line, "what": finding.what})).collect();
+        let answer = json!({
+            "format": 1, "sound": sound, "id": found.id, "size": found.size, "root": found.root, "findings": findings, "notes": found.notes,
+        });
+        writeln!(out, "{answer}")?;
+        return Ok(u8::from(!sound));
+    }
+    let file = LedgerPlaces::of(places).entries();
+    for finding in &found.findings {
+        let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
+        writeln!(out, "{}{line}: {}", plain(&file.to_string_lossy()), plain(&finding.what))?;
+    }
+    for note in &found.notes {
+        writeln!(out, "note: {}", plain(note))?;
+    }
+    let entries = if found.size == 1 { "entry" } else { "entries" };
+    match (sound, found.findings.len()) {
+        (true, _) => writeln!(out, "✔ the ledger is as it was written: {} {entries}, root {}", found.size, found.root)?,
+        (false, 1) => writeln!(out, "✘ the ledger is not as it was written: 1 finding")?,
+        (false, count) => writeln!(out, "✘ the ledger is not as it was written: {count} findings")?,
+    }
+    Ok(u8::from(!sound))
+}
+
+/// What of a local target's `store.json` concerns the ledger. The file is the target's; verification must start nothing, so it is read
+/// as it lies there.
+#[derive(Deserialize)]
+struct Kept {
+    #[serde(default)]
+    environments: BTreeMap<String, KeptEnvironment>,
+}
+
+#[derive(Deserialize)]
+struct KeptEnvironment {
+    #[serde(default)]
+    record: Option<KeptRecord>,
+}
+
+#[derive(Deserialize)]
+struct KeptRecord {
+    #[serde(default)]
+    ledger: Option<LedgerHead>,
+}
+
+/// The heads that this machine's targets hold, by name, and what could not be compared.
+#[expect(clippy::type_complexity, reason = "two lists that are read together once")]
+fn heads_at_targets(places: &Places) -> Result<(Vec<(String, LedgerHead)>, Vec<String>), Failure> {
+    let (mut heads, mut unread) = (Vec::new(), Vec::new());
+    for (app, folder) in local_apps(places)? {
+        let path = folder.join("store.json");
+        let Some(bytes) = read_if_there(&path)? else { continue };
+        match serde_json::from_slice::<Kept>(&bytes) {
+            Ok(kept) => heads.extend(
+                kept.environments
+                    .into_iter()
+                    .filter_map(|(environment, kept)| Some((format!("{app}/{environment} on this machine"), kept.record?.ledger?))),
+            ),
+            Err(error) => unread.push(format!("not compared with the record of {app}: {} cannot be understood: {error}", path.display())),
+        }
+    }
+    Ok((heads, unread))
+}
+
+/// The apps that have a local target, with its folder, by name.
+pub(crate) fn local_apps(places: &Places) -> Result<Vec<(String, std::path::PathBuf)>, DiskError> {
+    let folder = places.state.join("local");
+    let mut apps: Vec<_> = match std::fs::read_dir(&folder) {
+        Ok(found) => found.flatten().map(|found| (found.file_name().to_string_lossy().into_owned(), found.path())).collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(DiskError::of("read", &folder)(error)),
+    };
+    apps.retain(|(_, path): &(String, std::path::PathBuf)| Path::is_dir(path));
+    apps.sort();
+    Ok(apps)
+}
+
+fn begin_anew(environment: &Environment, reason: &str, output: Output) -> Result<u8, Failure> {
+    let who = actor("hms ledger new");
+    outside_runs(environment, &who, "ledger new")?;
+    let ledger = Ledger::begin_anew(&LedgerPlaces::of(&environment.places), &who, reason, now())?;
+    let head = ledger.head();
+    let mut out = std::io::stdout().lock();
+    match output {
+        Output::Text => {
+            for said in ledger.said() {
+                writeln!(out, "{}", plain(said))?;
+            }
+            writeln!(out, "✔ the ledger {} begins here, with {} entries", head.id, head.size)?;
+        }
+        Output::Json => writeln!(out, "{}", json!({"format": 1, "ledger": head}))?,
+    }
+    Ok(0)
+}
+
+/// Refuses what only a person may do from inside a run, and enters the refusal (`docs/decisions.md` 4.2).
+pub(crate) fn outside_runs(environment: &Environment, who: &Actor, verb: &str) -> Result<(), Failure> {
+    if inside_run(std::process::id(), &environment.places.state) == Inside::No {
+        return Ok(());
+    }
+    let refusal = Refusal::new(RefusalKind::InsideRun, format!("`hms {verb}` is a person's to say, and this comes from inside a job"))
+        .hint(format!("from a shell of your own: hms {verb}"));
+    let mut entry = Entry::new("refuse", Phase::Note, who.clone());
+    entry.reason = Some(format!("{verb}: {}", refusal.message));
+    entry.outcome = serde_json::to_value(refusal.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+    let places = LedgerPlaces::of(&environment.places);
+    let entered = Ledger::open(&places, who, std::time::Duration::from_secs(10), OnFault::Refuse, now())
+        .and_then(|mut ledger| ledger.append(entry, now()));
+    if let Err(error) = entered {
+        let _ = writeln!(std::io::stderr(), "hms: the refusal could not be entered in the ledger: {error}");
+    }
+    Err(refusal.into())
+}
