@@ -305,6 +305,8 @@ impl RunState {
     /// The job starts anew, and whatever was skipped is considered anew with it.
     fn retry(&mut self, name: &JobName) {
         self.ended = None;
+        // A run that was cancelled goes on.
+        self.cancel = None;
         self.with_job(name, |job| {
             job.status = JobStatus::Created;
             job.why = None;

@@ -44,6 +44,9 @@ impl Engine {
             Command::Override { job, reason, facts } => self.pass_hold(job, reason, facts, actor).await,
             Command::Retry { job } => self.retry(job.as_ref(), actor),
             Command::Decide { job, decision } => self.decide_for(job, *decision, actor),
+            Command::Cancel if self.state.ended.is_some() && !self.delivery.has_weight() => {
+                Ok(Ok("the run is over already; nothing is changed".to_owned()))
+            }
             Command::Cancel => self.cancel(actor).await.map(Ok),
         }
     }
@@ -97,6 +100,9 @@ impl Engine {
     }
 
     fn retry(&mut self, name: Option<&JobName>, actor: &Actor) -> Result<Result<String, Refusal>, EngineError> {
+        if self.state.cancel.is_some() && !self.live.is_empty() {
+            return Ok(Err(Refusal::new(RefusalKind::NotWaiting, "the run is being cancelled").hint("ask again when its jobs have ended")));
+        }
         let again = |status| matches!(status, JobStatus::Failed | JobStatus::Canceled);
         let jobs: Vec<JobName> = match name {
             Some(name) => match self.state.job(name) {

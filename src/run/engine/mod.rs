@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::event::{Actor, AttemptId, JobName, JobState, JobStatus, ProcessName, RunEvent, RunOutcome, RunState};
+use crate::event::{Actor, AttemptId, EngineState, JobName, JobState, JobStatus, ProcessName, RunEvent, RunOutcome, RunState};
 use crate::pipeline::{Plan, Step, next};
 use crate::policy::Floors;
 use crate::run::RunFolder;
@@ -30,10 +30,13 @@ use attempt::LiveAttempt;
 use delivery::{Delivery, DeliveryEvent};
 use durability::durability;
 use outcome::settled_outcome;
-use socket::Replies;
+use socket::{Listener, Replies};
 
 pub use start::{Briefing, Started, start_engine};
 pub use variables::pipeline_variables;
+
+/// How long an engine that was started for a run that rests waits for what its starter has to say.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 
 /// What reaches the engine.
 #[derive(Debug)]
@@ -107,8 +110,10 @@ pub struct Engine {
     sender: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
     leaving: bool,
+    /// Until when somebody is expected to say why this engine was started.
+    expecting: Option<tokio::time::Instant>,
     socket: PathBuf,
-    listener: tokio::task::JoinHandle<()>,
+    listener: Listener,
     lock: Lock,
 }
 
@@ -149,6 +154,7 @@ impl Engine {
         holder.socket = Some(socket.clone());
         lock.describe(&holder)?;
         let delivery = Delivery::new(&setup, sender.clone());
+        let expecting = (state.engine != EngineState::None).then(|| tokio::time::Instant::now() + FIRST_WORD);
         let mut engine = Self {
             journal: opened.journal,
             state,
@@ -159,6 +165,7 @@ impl Engine {
             sender,
             inputs,
             leaving: false,
+            expecting,
             socket,
             listener,
             lock,
@@ -185,6 +192,12 @@ impl Engine {
                 Rest::Busy | Rest::Watch if self.leaving => break,
                 Rest::Busy => {}
                 Rest::Watch => self.announce_end()?,
+                Rest::Park | Rest::End(_) if self.expecting.is_some() => {
+                    if let Some(input) = self.first_word().await {
+                        self.take(input).await?;
+                    }
+                    continue;
+                }
                 Rest::Park => {
                     if self.park().await? {
                         break;
@@ -201,7 +214,7 @@ impl Engine {
             let Some(input) = self.inputs.recv().await else { break };
             self.take(input).await?;
         }
-        self.listener.abort();
+        self.listener.close().await;
         leaving.abort();
         let outcome = self.state.outcome();
         drop(self.lock);
@@ -221,7 +234,20 @@ impl Engine {
         })
     }
 
+    /// An engine is started for a resting run because somebody has something to say: it does not go before that was said.
+    async fn first_word(&mut self) -> Option<Input> {
+        let deadline = self.expecting?;
+        let input = tokio::time::timeout_at(deadline, self.inputs.recv()).await.ok().flatten();
+        if input.is_none() {
+            self.expecting = None;
+        }
+        input
+    }
+
     async fn take(&mut self, input: Input) -> Result<(), EngineError> {
+        if matches!(input, Input::Command { .. }) {
+            self.expecting = None;
+        }
         match input {
             Input::Command { request, peer, replies } => self.command(request, &peer, replies).await,
             Input::Wish { attempt, request, replies } => self.wish(&attempt, request, replies).await,
@@ -321,7 +347,8 @@ impl Engine {
     }
 
     fn announce_end(&mut self) -> Result<(), EngineError> {
-        if self.state.ended.is_some() {
+        // Written again by an engine that was started after the end and changed nothing: the last word is that it ended.
+        if self.state.engine == EngineState::Ended {
             return Ok(());
         }
         let outcome = settled_outcome(&self.state);
@@ -338,9 +365,9 @@ impl Engine {
         tokio::select! {
             biased;
             Some(input) = self.inputs.recv() => {
-                self.listener.abort();
-                self.listener = socket::listen(&self.socket, self.sender.clone())?;
+                let before = std::mem::replace(&mut self.listener, socket::listen(&self.socket, self.sender.clone())?);
                 self.take(input).await?;
+                before.close().await;
                 return Ok(false);
             }
             () = &mut patience => {}
