@@ -16,6 +16,8 @@ use super::failure::Failure;
 
 /// How long an engine that is gone may take to be seen as gone.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long an engine that does not linger may take to let its canary go.
+const LETTING_GO: Duration = Duration::from_secs(30);
 
 /// A run with its rollouts, folded as they grow.
 pub(crate) struct Followed {
@@ -23,13 +25,21 @@ pub(crate) struct Followed {
     run: RunReader,
     rollouts: Vec<(RolloutId, RolloutReader)>,
     changes: Changes,
+    /// When it was first seen that nothing goes on by itself.
+    resting_since: std::cell::Cell<Option<Instant>>,
 }
 
 impl Followed {
     pub(crate) fn new(folder: &RunFolder, places: &Places) -> Result<Self, Failure> {
         let changes = Changes::new()?;
         changes.watch(folder.path())?;
-        Ok(Self { places: places.clone(), run: RunReader::new(folder), rollouts: Vec::new(), changes })
+        Ok(Self {
+            places: places.clone(),
+            run: RunReader::new(folder),
+            rollouts: Vec::new(),
+            changes,
+            resting_since: std::cell::Cell::default(),
+        })
     }
 
     /// Folds what came; the run's own new events, as JSON lines have them.
@@ -85,7 +95,13 @@ impl Followed {
         };
         if stuck(state) && matches!(state.outcome(), RunOutcome::Waiting | RunOutcome::Interrupted) && state.seq > 1 {
             let outcome = if failed(state) { RunOutcome::Failed } else { state.outcome() };
-            return Ok(Some(outcome));
+            // An engine that does not linger carries out what policy says of an unwatched canary first, and then is gone.
+            let since = self.resting_since.get().unwrap_or_else(Instant::now);
+            self.resting_since.set(Some(since));
+            let leaves = since.elapsed() < LETTING_GO
+                && state.created.as_ref().is_some_and(|created| created.no_linger)
+                && self.run.engine()? == EngineLife::Alive;
+            return Ok((!leaves).then_some(outcome));
         }
         match self.run.engine()? {
             EngineLife::Alive => Ok(None),
