@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::canary::series_for_graph;
-use crate::event::{JobStatus, RolloutId, RolloutState, RunOutcome, RunState, VersionCounters};
+use crate::event::{JobState, JobStatus, RolloutId, RolloutState, RunOutcome, RunState, VersionCounters};
 use crate::report::{Headless, Line, Stream};
 use crate::rollout::reader::RolloutReader;
 use crate::run::RunFolder;
@@ -16,6 +16,8 @@ use super::failure::Failure;
 
 /// How long an engine that is gone may take to be seen as gone.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long an engine may take to decide what becomes of an interrupted job.
+const DECIDING: Duration = Duration::from_secs(4);
 /// How long an engine that does not linger may take to let its canary go.
 const LETTING_GO: Duration = Duration::from_secs(30);
 
@@ -84,25 +86,25 @@ impl Followed {
         if let Some((outcome, _)) = state.ended {
             return Ok(Some(outcome));
         }
-        let moving = |status| {
-            matches!(
-                status,
-                JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::WaitingForResource | JobStatus::Created
-            )
+        let moving = |job: &JobState| match job.status {
+            JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::WaitingForResource => true,
+            JobStatus::Created => !waits_for_gate(state),
+            JobStatus::Manual => job.gate_open,
+            JobStatus::Success | JobStatus::Failed | JobStatus::Canceled | JobStatus::Skipped | JobStatus::Scheduled => false,
         };
-        let stuck = |state: &RunState| {
-            state.jobs.iter().all(|job| !moving(job.status) || (job.status == JobStatus::Created && waits_for_gate(state)))
-        };
+        let stuck = |state: &RunState| !state.jobs.iter().any(moving);
         if stuck(state) && matches!(state.outcome(), RunOutcome::Waiting | RunOutcome::Interrupted) && state.seq > 1 {
             let outcome = if failed(state) { RunOutcome::Failed } else { state.outcome() };
             // An engine that does not linger carries out what policy says of an unwatched canary first, and then is gone.
             let since = self.resting_since.get().unwrap_or_else(Instant::now);
             self.resting_since.set(Some(since));
-            let leaves = since.elapsed() < LETTING_GO
-                && state.created.as_ref().is_some_and(|created| created.no_linger)
-                && self.run.engine()? == EngineLife::Alive;
-            return Ok((!leaves).then_some(outcome));
+            // One that was started to decide about an interruption is given the time to say so.
+            let decides = state.outcome() == RunOutcome::Interrupted && since.elapsed() < DECIDING;
+            let leaves = since.elapsed() < LETTING_GO && state.created.as_ref().is_some_and(|created| created.no_linger);
+            let awaited = (leaves || decides) && self.run.engine()? == EngineLife::Alive;
+            return Ok((!awaited).then_some(outcome));
         }
+        self.resting_since.set(None);
         match self.run.engine()? {
             EngineLife::Alive => Ok(None),
             EngineLife::Parked | EngineLife::Ended => Ok(Some(state.outcome())),

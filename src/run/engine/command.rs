@@ -1,7 +1,7 @@
 //! What people and jobs ask of the engine, and what it answers. Every yes and every no of a control action is in the ledger.
 
 use crate::event::{
-    Actor, AttemptId, Command, DeployOutcome, Digest, Facts, InterruptedDecision, JobName, JobStatus, Refusal, RefusalKind, RunEvent,
+    Actor, AttemptId, Command, DeployOutcome, Digest, Facts, InterruptedDecision, JobName, JobStatus, Refusal, RefusalKind, RunEvent, When,
 };
 use crate::run::control::{ControlRequest, DeployWish, JobRequest, Reply, Wish};
 use crate::store::{Inside, Peer, Signal, inside_run, send_signal};
@@ -115,7 +115,17 @@ impl Engine {
         if jobs.is_empty() {
             return Ok(Err(Refusal::new(RefusalKind::NotWaiting, "no job of this run failed")));
         }
-        let message = format!("{} again: {}", if jobs.len() == 1 { "runs" } else { "run" }, join(&jobs));
+        let (gated, free): (Vec<JobName>, Vec<JobName>) =
+            jobs.iter().cloned().partition(|name| self.state.job(name).is_some_and(|job| job.plan.when == When::Manual));
+        let mut message = Vec::new();
+        if !free.is_empty() {
+            message.push(format!("{} again: {}", if free.len() == 1 { "runs" } else { "run" }, join(&free)));
+        }
+        if !gated.is_empty() {
+            // Its yeses were for the attempt that ended.
+            message.push(format!("{} at the gate again: {}", if gated.len() == 1 { "waits" } else { "wait" }, join(&gated)));
+        }
+        let message = message.join("; ");
         for job in jobs {
             self.record(RunEvent::JobRetried { job, actor: actor.clone() })?;
         }
