@@ -23,6 +23,7 @@ const LETTING_GO: Duration = Duration::from_secs(30);
 
 /// A run with its rollouts, folded as they grow.
 pub(crate) struct Followed {
+    folder: RunFolder,
     places: Places,
     run: RunReader,
     rollouts: Vec<(RolloutId, RolloutReader)>,
@@ -36,6 +37,7 @@ impl Followed {
         let changes = Changes::new()?;
         changes.watch(folder.path())?;
         Ok(Self {
+            folder: folder.clone(),
             places: places.clone(),
             run: RunReader::new(folder),
             rollouts: Vec::new(),
@@ -132,12 +134,28 @@ pub(crate) fn follow(
     out: &mut dyn Write,
     notices: &mut dyn Write,
 ) -> Result<u8, Failure> {
-    let mut followed = Followed::new(folder, places)?;
-    let mut printer = Headless::default();
+    let (mut followed, mut printer) = (Followed::new(folder, places)?, Headless::default());
+    follow_on(&mut followed, &mut printer, output, bound, stop, out, notices)
+}
+
+/// Goes on following where an earlier call stopped: what was printed is not printed again.
+pub(crate) fn follow_on(
+    followed: &mut Followed,
+    printer: &mut Headless,
+    output: Output,
+    bound: Option<Duration>,
+    stop: &dyn Fn() -> Option<u8>,
+    out: &mut dyn Write,
+    notices: &mut dyn Write,
+) -> Result<u8, Failure> {
     let started = Instant::now();
+    let mut late: Vec<serde_json::Value> = Vec::new();
     let mut dead_since: Option<Instant> = None;
     loop {
-        let events = followed.poll()?;
+        let events = match std::mem::take(&mut late) {
+            late if late.is_empty() => followed.poll()?,
+            late => late,
+        };
         if output == Output::Json {
             for event in events {
                 let _ = writeln!(out, "{event}");
@@ -155,8 +173,12 @@ pub(crate) fn follow(
             Some(RunOutcome::Interrupted)
                 if followed.engine()? == EngineLife::Dead && dead_since.get_or_insert_with(Instant::now).elapsed() < LOOK => {}
             Some(outcome) => {
-                followed.poll()?;
-                let engine = engine_of(folder)?.map(|holder| holder.process.pid);
+                // What was written before the engine let go, and after it was read, can say otherwise.
+                late = followed.poll()?;
+                if !late.is_empty() {
+                    continue;
+                }
+                let engine = engine_of(&followed.folder)?.map(|holder| holder.process.pid);
                 let watching = followed.rollouts().iter().any(|(_, rollout)| rollout.has_weight() && !rollout.left);
                 if output == Output::Text {
                     print(&Headless::farewell(followed.state(), outcome, engine, watching), out, notices);
@@ -188,7 +210,7 @@ fn p95_of(rollouts: &[(RolloutId, RolloutState)], id: &RolloutId) -> Option<f64>
     let (_, rollout) = rollouts.iter().find(|(known, _)| known == id)?;
     let version = canary_version(rollout)?;
     let whole: Vec<crate::event::Sample> = whole_of(rollout);
-    series_for_graph(&whole, &version, Duration::from_secs(1)).last()?.p95.map(|quantile| quantile.seconds)
+    series_for_graph(&whole, &version, Duration::MAX).last()?.p95.map(|quantile| quantile.seconds)
 }
 
 /// The first and the last sample alone: one interval over the whole watch.
