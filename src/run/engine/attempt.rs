@@ -5,7 +5,10 @@ use std::os::fd::OwnedFd;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
-use crate::event::{AttemptId, AttemptResult, Digest, FailureReason, InterruptedDecision, JobName, JobStatus, ProcessName, RunEvent};
+use crate::event::{
+    AttemptId, AttemptResult, DeployOutcome, Digest, FailureReason, InterruptedDecision, JobName, JobStatus, ProcessName, RunEvent,
+    RunState,
+};
 use crate::executor::{ExitRecord, KeeperState, children_of_this_process, keeper_state, sweep};
 use crate::store::{Signal, environment_has, executable, pidfd, send_signal};
 
@@ -145,10 +148,12 @@ impl Engine {
         let (job, attempt) = (job.clone(), attempt.clone());
         let deploy = self.state.job(&job).and_then(|job| job.deploy.clone()).filter(|deploy| deploy.attempt == attempt);
         *reason = failure_reason(*result, *reason, deploy.as_ref().map(|deploy| deploy.outcome));
-        if let Some(deploy) = deploy {
-            message.get_or_insert(deploy.message);
-        }
         let success = *result == AttemptResult::Success;
+        // What hms knows of the end says more than which line of the script it was.
+        let known = deploy.filter(|deploy| deploy.outcome != DeployOutcome::Done).map(|deploy| deploy.message);
+        if let Some(known) = known.or_else(|| unchecked(&self.state, &attempt)).filter(|_| !success) {
+            *message = Some(known);
+        }
         self.record(event)?;
         self.live.remove(&attempt);
         if let Some(number) = self.number_of(&attempt) {
@@ -217,6 +222,12 @@ impl Engine {
     pub(super) fn number_of(&self, attempt: &AttemptId) -> Option<u32> {
         self.state.jobs.iter().flat_map(|job| &job.attempts).find(|found| &found.id == attempt).map(|found| found.number)
     }
+}
+
+/// What a scan that failed did not look up.
+fn unchecked(state: &RunState, attempt: &AttemptId) -> Option<String> {
+    let (_, scan) = state.scans.iter().rev().find(|(scanned, _)| scanned == attempt)?;
+    (scan.packages > 0 && !scan.advisories_checked).then(|| format!("{} packages NOT CHECKED", scan.packages))
 }
 
 fn ended_with(job: &JobName, attempt: &AttemptId, record: &ExitRecord) -> RunEvent {

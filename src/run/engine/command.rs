@@ -1,7 +1,8 @@
 //! What people and jobs ask of the engine, and what it answers. Every yes and every no of a control action is in the ledger.
 
 use crate::event::{
-    Actor, AttemptId, Command, DeployOutcome, Digest, Facts, InterruptedDecision, JobName, JobStatus, Refusal, RefusalKind, RunEvent, When,
+    Actor, AttemptId, Command, DeployOutcome, Digest, Facts, FailureReason, InterruptedDecision, JobName, JobStatus, Refusal, RefusalKind,
+    RunEvent, When,
 };
 use crate::run::control::{ControlRequest, DeployWish, JobRequest, Reply, Wish};
 use crate::store::{Inside, Peer, Signal, inside_run, send_signal};
@@ -13,7 +14,8 @@ use super::{Engine, EngineError};
 impl Engine {
     /// Answers a person.
     pub(super) async fn command(&mut self, request: ControlRequest, peer: &Peer, replies: Replies) -> Result<(), EngineError> {
-        let actor = Actor { uid: peer.uid, ..request.actor };
+        // Who asks is what the kernel says: it is the engine's own uid on the engine's own host (`docs/decisions.md` 4.2).
+        let actor = Actor { uid: peer.uid, login: self.setup.actor.login.clone(), host: self.setup.actor.host.clone(), ..request.actor };
         let reply = if self.seen.insert(request.id) {
             let inside = peer.process.as_ref().map_or(Inside::Unknown, |process| inside_run(process.pid, &self.setup.places.state));
             match self.decide(&request.command, &actor, inside).await? {
@@ -61,7 +63,8 @@ impl Engine {
         let Some(job) = self.state.job(name) else { return Ok(Err(no_job(name))) };
         if job.status != JobStatus::Manual || job.gate_open {
             let status = serde_json::to_value(job.status).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
-            return Ok(Err(Refusal::new(RefusalKind::NotWaiting, format!("{name} does not wait for anybody: it is {status}"))));
+            let why = job.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            return Ok(Err(Refusal::new(RefusalKind::NotWaiting, format!("{name} does not wait for anybody: it is {status}{why}"))));
         }
         let yes = match self.delivery.approve(&self.state, name, facts, reason, actor).await {
             Ok(yes) => yes,
@@ -96,7 +99,13 @@ impl Engine {
             Err(refusal) => return Ok(Err(refusal)),
         };
         self.record(RunEvent::HoldOverridden { job: name.clone(), actor: actor.clone(), reason: reason.to_owned(), release })?;
-        Ok(Ok(format!("the HOLD of {name} is passed")))
+        let held = self.state.job(name).filter(|job| job.status == JobStatus::Failed).and_then(|job| job.attempts.last()?.failure_reason);
+        if held != Some(FailureReason::CanaryHeld) {
+            return Ok(Ok(format!("the HOLD of {name} is passed")));
+        }
+        // Its script ended with the HOLD: it runs again, is told of the override at once, and ends as it would have.
+        self.record(RunEvent::JobRetried { job: name.clone(), actor: actor.clone() })?;
+        Ok(Ok(format!("the HOLD of {name} is passed; it runs again to its end")))
     }
 
     fn retry(&mut self, name: Option<&JobName>, actor: &Actor) -> Result<Result<String, Refusal>, EngineError> {
@@ -165,8 +174,7 @@ impl Engine {
             Wish::Scan { report, summary } => {
                 self.record(RunEvent::ScanReported { attempt: attempt.clone(), summary: summary.clone() })?;
                 let number = self.number_of(attempt).unwrap_or(1);
-                let advisories = self.delivery.scanned(&self.setup.folder, &job, number, &report);
-                let _ = replies.send(Reply::Taken { advisories }).await;
+                self.delivery.scanned(&self.state, &job, number, &report, &summary, replies);
                 Ok(())
             }
             Wish::Rollback { environment } => {

@@ -94,8 +94,6 @@ pub struct EngineSetup {
     pub places_for_jobs: usize,
     /// The operator's floors.
     pub floors: Floors,
-    /// What a scan is told of advisories: `required` or `optional`.
-    pub advisories: String,
 }
 
 /// The engine of one run.
@@ -186,6 +184,7 @@ impl Engine {
         self.record(RunEvent::EngineStarted { engine: this_process(), program: env!("CARGO_PKG_VERSION").to_owned() })?;
         self.reattach()?;
         self.delivery.resume(&self.state).await;
+        self.close_lost_gates()?;
         loop {
             self.settle()?;
             match self.rest() {
@@ -205,6 +204,10 @@ impl Engine {
                     continue;
                 }
                 Rest::End(_) => {
+                    if self.delivery.has_weight() {
+                        self.let_go().await?;
+                        continue;
+                    }
                     self.announce_end()?;
                     let Some(input) = self.drain() else { break };
                     self.take(input).await?;
@@ -348,17 +351,26 @@ impl Engine {
 
     fn announce_end(&mut self) -> Result<(), EngineError> {
         // Written again by an engine that was started after the end and changed nothing: the last word is that it ended.
-        if self.state.engine == EngineState::Ended {
+        if self.state.engine == EngineState::Ended && self.state.ended.is_some() {
             return Ok(());
         }
         let outcome = settled_outcome(&self.state);
         self.record(RunEvent::RunEnded { outcome, exit_code: outcome.exit_code() })
     }
 
+    /// Nobody will watch the canaries from here on: what policy says of that is done, and the run takes the consequences.
+    async fn let_go(&mut self) -> Result<(), EngineError> {
+        self.delivery.leave().await;
+        self.close_lost_gates()
+    }
+
     /// Parks, unless something was asked meanwhile: the socket goes first, then what was already asked is looked at, and only then
     /// is `Parked` written (`docs/decisions.md` 1.6).
     async fn park(&mut self) -> Result<bool, EngineError> {
-        self.delivery.leave().await;
+        if self.delivery.has_weight() {
+            self.let_go().await?;
+            return Ok(false);
+        }
         let _ = std::fs::remove_file(&self.socket);
         let patience = tokio::time::sleep(Duration::from_millis(20));
         tokio::pin!(patience);
@@ -373,7 +385,7 @@ impl Engine {
             () = &mut patience => {}
         }
         let waiting = self.state.jobs.iter().filter(|job| job.status == JobStatus::Manual).map(|job| job.plan.name.clone()).collect();
-        self.record(RunEvent::Parked { waiting, unwatched: self.delivery.has_weight() })?;
+        self.record(RunEvent::Parked { waiting, unwatched: self.delivery.left_unwatched() })?;
         Ok(true)
     }
 
