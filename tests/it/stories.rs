@@ -1,1 +1,3 @@
 //! Tests of stories.
+
+mod gates;
