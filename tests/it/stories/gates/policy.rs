@@ -61,3 +61,30 @@ fn a_commit_does_not_let_its_own_packages_pass() {
     assert!(said.out.contains("1 packages NOT CHECKED"), "{said:#?}");
     assert_eq!(world.job("2", "scan")["exit_code"], 3);
 }
+
+#[test]
+fn an_accepted_policy_is_in_force_and_voids_what_rested_on_the_old_one() {
+    let world = World::new(&pipeline(&[("approvals: 0", "approvals: 1")]));
+    let _users = world.users();
+    world.hms_ends(10, &["run", "--headless"]);
+    world.write(".hms-ci.yml", &pipeline(&[]));
+    world.commit("one person is enough");
+    let shown = world.hms(&["policy", "show", "--output", "json"]);
+    if shown.err.contains("not yet") {
+        eprintln!("skipped: this hms has no `hms policy`");
+        return;
+    }
+    let shown: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+    let hash = shown["commit"]["hash"].as_str().unwrap();
+    world.hms_ends(0, &["policy", "accept", "--reason", "agreed", "--hash", hash]);
+    assert_eq!(world.store()["app_record"]["policy"]["hash"], hash);
+    // What was judged under the old one opens no gate.
+    world.hms_ends(13, &["approve", "1", "prod"]);
+    world.hms_ends(130, &["cancel", "1", "--wait"]);
+    world.hms_ends(10, &["run", "--headless"]);
+    assert!(!world.notices("2").contains("no effect until"), "{}", world.notices("2"));
+    world.hms_ends(0, &["approve", "2", "prod", "--wait"]);
+    let accepted = world.entries("policy.accept");
+    assert_eq!(accepted.len(), 2, "{accepted:#?}");
+    assert_eq!((&accepted[1]["policy_hash"], &accepted[1]["reason"]), (&hash.into(), &"agreed".into()));
+}
