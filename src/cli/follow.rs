@@ -1,10 +1,12 @@
 //! Following a run without a screen: lines or JSON as it goes, then the exit code. It only reads.
 
+use std::cell::{Cell, OnceCell};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::canary::series_for_graph;
 use crate::event::{JobState, JobStatus, RolloutId, RolloutState, RunOutcome, RunState, VersionCounters};
+use crate::pipeline::{Plan, next};
 use crate::report::{Headless, Line, Stream};
 use crate::rollout::reader::RolloutReader;
 use crate::run::RunFolder;
@@ -28,8 +30,10 @@ pub(crate) struct Followed {
     run: RunReader,
     rollouts: Vec<(RolloutId, RolloutReader)>,
     changes: Changes,
+    /// The run's plan; none when it cannot be read.
+    plan: OnceCell<Option<Plan>>,
     /// When it was first seen that nothing goes on by itself.
-    resting_since: std::cell::Cell<Option<Instant>>,
+    resting_since: Cell<Option<Instant>>,
 }
 
 impl Followed {
@@ -42,7 +46,8 @@ impl Followed {
             run: RunReader::new(folder),
             rollouts: Vec::new(),
             changes,
-            resting_since: std::cell::Cell::default(),
+            plan: OnceCell::new(),
+            resting_since: Cell::default(),
         })
     }
 
@@ -82,6 +87,19 @@ impl Followed {
         let _ = self.changes.wait(Some(patience));
     }
 
+    /// Whether the living engine is about to start something: between two of its events a gate can be reached and a job beside it not
+    /// queued yet.
+    fn steps_are_due(&self, state: &RunState) -> bool {
+        let Some(plan) = self.plan.get_or_init(|| serde_json::from_slice(&std::fs::read(self.folder.plan()).ok()?).ok()) else {
+            return false;
+        };
+        let scheduled = |job: &JobState| {
+            if job.interrupted().is_some() { (JobStatus::Running, false) } else { (job.status, job.gate_open) }
+        };
+        let due = !next(plan, &|name| state.job(name).map_or((JobStatus::Created, false), scheduled)).is_empty();
+        due && state.cancel.is_none() && self.run.engine().is_ok_and(|life| life == EngineLife::Alive)
+    }
+
     /// Whether nothing more comes by itself: over, at a gate, or without an engine that could go on.
     fn rests(&self) -> Result<Option<RunOutcome>, Failure> {
         let state = self.run.state();
@@ -95,13 +113,15 @@ impl Followed {
             JobStatus::Success | JobStatus::Failed | JobStatus::Canceled | JobStatus::Skipped | JobStatus::Scheduled => false,
         };
         let stuck = |state: &RunState| !state.jobs.iter().any(moving);
+        let stuck = |state: &RunState| stuck(state) && !self.steps_are_due(state);
         if stuck(state) && matches!(state.outcome(), RunOutcome::Waiting | RunOutcome::Interrupted) && state.seq > 1 {
             let outcome = if failed(state) { RunOutcome::Failed } else { state.outcome() };
             // An engine that does not linger carries out what policy says of an unwatched canary first, and then is gone.
             let since = self.resting_since.get().unwrap_or_else(Instant::now);
             self.resting_since.set(Some(since));
-            // One that was started to decide about an interruption is given the time to say so.
-            let decides = state.outcome() == RunOutcome::Interrupted && since.elapsed() < DECIDING;
+            // One that was started to decide about an interruption is given the time to say so, and one whose run failed in spite of a
+            // gate to say how.
+            let decides = (state.outcome() == RunOutcome::Interrupted || failed(state)) && since.elapsed() < DECIDING;
             let leaves = since.elapsed() < LETTING_GO && state.created.as_ref().is_some_and(|created| created.no_linger);
             let awaited = (leaves || decides) && self.run.engine()? == EngineLife::Alive;
             return Ok((!awaited).then_some(outcome));

@@ -113,3 +113,13 @@ fn an_engine_that_is_told_to_go_leaves_its_jobs() {
     assert_eq!(said.code, Some(10), "{said:#?}");
     assert_eq!(world.job("1", "canary")["attempts"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn a_job_beside_a_gate_is_waited_for() {
+    // Between two events of the engine the gate is reached and the job beside it is not queued yet.
+    let world = World::new("gate:\n  when: manual\n  allow_failure: false\n  script: 'true'\nbeside:\n  script: 'true'\n");
+    for number in 1..=5 {
+        let said = world.hms_ends(10, &["run", "--headless"]);
+        assert!(said.out.contains("▶ BESIDE ✔"), "run {number}: {said:#?}");
+    }
+}
