@@ -30,14 +30,6 @@ fn drive(folder: &Path) -> Result<(), Failure> {
     std::io::stdin().read_to_end(&mut told)?;
     let briefing: Briefing = serde_json::from_slice(&told).map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
     let environment = Environment::find()?;
-    let settings = std::fs::read(folder.join("pipeline.yml")).ok().and_then(|bytes| {
-        let reading = crate::pipeline::read(&bytes, &crate::pipeline::ReadOptions::default());
-        crate::policy::Settings::read(reading.pipeline?.settings()?).ok()
-    });
-    let advisories = match settings.unwrap_or_default().policy.scan.advisories {
-        crate::policy::Advisories::Required => "required",
-        crate::policy::Advisories::Optional => "optional",
-    };
     let places_for_jobs = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get).max(2);
     let setup = EngineSetup {
         folder: RunFolder::at(folder),
@@ -47,7 +39,6 @@ fn drive(folder: &Path) -> Result<(), Failure> {
         actor: actor("hms engine"),
         places_for_jobs,
         floors: environment.operator.floors.clone(),
-        advisories: advisories.to_owned(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(async { Box::pin(Engine::open(setup)?.drive()).await });

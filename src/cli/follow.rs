@@ -1,10 +1,12 @@
 //! Following a run without a screen: lines or JSON as it goes, then the exit code. It only reads.
 
+use std::cell::{Cell, OnceCell};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::canary::series_for_graph;
-use crate::event::{JobStatus, RolloutId, RolloutState, RunOutcome, RunState, VersionCounters};
+use crate::event::{JobState, JobStatus, RolloutId, RolloutState, RunOutcome, RunState, VersionCounters};
+use crate::pipeline::{Plan, next};
 use crate::report::{Headless, Line, Stream};
 use crate::rollout::reader::RolloutReader;
 use crate::run::RunFolder;
@@ -16,20 +18,37 @@ use super::failure::Failure;
 
 /// How long an engine that is gone may take to be seen as gone.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long an engine may take to decide what becomes of an interrupted job.
+const DECIDING: Duration = Duration::from_secs(4);
+/// How long an engine that does not linger may take to let its canary go.
+const LETTING_GO: Duration = Duration::from_secs(30);
 
 /// A run with its rollouts, folded as they grow.
 pub(crate) struct Followed {
+    folder: RunFolder,
     places: Places,
     run: RunReader,
     rollouts: Vec<(RolloutId, RolloutReader)>,
     changes: Changes,
+    /// The run's plan; none when it cannot be read.
+    plan: OnceCell<Option<Plan>>,
+    /// When it was first seen that nothing goes on by itself.
+    resting_since: Cell<Option<Instant>>,
 }
 
 impl Followed {
     pub(crate) fn new(folder: &RunFolder, places: &Places) -> Result<Self, Failure> {
         let changes = Changes::new()?;
         changes.watch(folder.path())?;
-        Ok(Self { places: places.clone(), run: RunReader::new(folder), rollouts: Vec::new(), changes })
+        Ok(Self {
+            folder: folder.clone(),
+            places: places.clone(),
+            run: RunReader::new(folder),
+            rollouts: Vec::new(),
+            changes,
+            plan: OnceCell::new(),
+            resting_since: Cell::default(),
+        })
     }
 
     /// Folds what came; the run's own new events, as JSON lines have them.
@@ -68,25 +87,46 @@ impl Followed {
         let _ = self.changes.wait(Some(patience));
     }
 
+    /// Whether the living engine is about to start something: between two of its events a gate can be reached and a job beside it not
+    /// queued yet.
+    fn steps_are_due(&self, state: &RunState) -> bool {
+        let Some(plan) = self.plan.get_or_init(|| serde_json::from_slice(&std::fs::read(self.folder.plan()).ok()?).ok()) else {
+            return false;
+        };
+        let scheduled = |job: &JobState| {
+            if job.interrupted().is_some() { (JobStatus::Running, false) } else { (job.status, job.gate_open) }
+        };
+        let due = !next(plan, &|name| state.job(name).map_or((JobStatus::Created, false), scheduled)).is_empty();
+        due && state.cancel.is_none() && self.run.engine().is_ok_and(|life| life == EngineLife::Alive)
+    }
+
     /// Whether nothing more comes by itself: over, at a gate, or without an engine that could go on.
     fn rests(&self) -> Result<Option<RunOutcome>, Failure> {
         let state = self.run.state();
         if let Some((outcome, _)) = state.ended {
             return Ok(Some(outcome));
         }
-        let moving = |status| {
-            matches!(
-                status,
-                JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::WaitingForResource | JobStatus::Created
-            )
+        let moving = |job: &JobState| match job.status {
+            JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::WaitingForResource => true,
+            JobStatus::Created => !waits_for_gate(state),
+            JobStatus::Manual => job.gate_open,
+            JobStatus::Success | JobStatus::Failed | JobStatus::Canceled | JobStatus::Skipped | JobStatus::Scheduled => false,
         };
-        let stuck = |state: &RunState| {
-            state.jobs.iter().all(|job| !moving(job.status) || (job.status == JobStatus::Created && waits_for_gate(state)))
-        };
+        let stuck = |state: &RunState| !state.jobs.iter().any(moving);
+        let stuck = |state: &RunState| stuck(state) && !self.steps_are_due(state);
         if stuck(state) && matches!(state.outcome(), RunOutcome::Waiting | RunOutcome::Interrupted) && state.seq > 1 {
             let outcome = if failed(state) { RunOutcome::Failed } else { state.outcome() };
-            return Ok(Some(outcome));
+            // An engine that does not linger carries out what policy says of an unwatched canary first, and then is gone.
+            let since = self.resting_since.get().unwrap_or_else(Instant::now);
+            self.resting_since.set(Some(since));
+            // One that was started to decide about an interruption is given the time to say so, and one whose run failed in spite of a
+            // gate to say how.
+            let decides = (state.outcome() == RunOutcome::Interrupted || failed(state)) && since.elapsed() < DECIDING;
+            let leaves = since.elapsed() < LETTING_GO && state.created.as_ref().is_some_and(|created| created.no_linger);
+            let awaited = (leaves || decides) && self.run.engine()? == EngineLife::Alive;
+            return Ok((!awaited).then_some(outcome));
         }
+        self.resting_since.set(None);
         match self.run.engine()? {
             EngineLife::Alive => Ok(None),
             EngineLife::Parked | EngineLife::Ended => Ok(Some(state.outcome())),
@@ -114,12 +154,28 @@ pub(crate) fn follow(
     out: &mut dyn Write,
     notices: &mut dyn Write,
 ) -> Result<u8, Failure> {
-    let mut followed = Followed::new(folder, places)?;
-    let mut printer = Headless::default();
+    let (mut followed, mut printer) = (Followed::new(folder, places)?, Headless::default());
+    follow_on(&mut followed, &mut printer, output, bound, stop, out, notices)
+}
+
+/// Goes on following where an earlier call stopped: what was printed is not printed again.
+pub(crate) fn follow_on(
+    followed: &mut Followed,
+    printer: &mut Headless,
+    output: Output,
+    bound: Option<Duration>,
+    stop: &dyn Fn() -> Option<u8>,
+    out: &mut dyn Write,
+    notices: &mut dyn Write,
+) -> Result<u8, Failure> {
     let started = Instant::now();
+    let mut late: Vec<serde_json::Value> = Vec::new();
     let mut dead_since: Option<Instant> = None;
     loop {
-        let events = followed.poll()?;
+        let events = match std::mem::take(&mut late) {
+            late if late.is_empty() => followed.poll()?,
+            late => late,
+        };
         if output == Output::Json {
             for event in events {
                 let _ = writeln!(out, "{event}");
@@ -137,8 +193,12 @@ pub(crate) fn follow(
             Some(RunOutcome::Interrupted)
                 if followed.engine()? == EngineLife::Dead && dead_since.get_or_insert_with(Instant::now).elapsed() < LOOK => {}
             Some(outcome) => {
-                followed.poll()?;
-                let engine = engine_of(folder)?.map(|holder| holder.process.pid);
+                // What was written before the engine let go, and after it was read, can say otherwise.
+                late = followed.poll()?;
+                if !late.is_empty() {
+                    continue;
+                }
+                let engine = engine_of(&followed.folder)?.map(|holder| holder.process.pid);
                 let watching = followed.rollouts().iter().any(|(_, rollout)| rollout.has_weight() && !rollout.left);
                 if output == Output::Text {
                     print(&Headless::farewell(followed.state(), outcome, engine, watching), out, notices);
@@ -170,7 +230,7 @@ fn p95_of(rollouts: &[(RolloutId, RolloutState)], id: &RolloutId) -> Option<f64>
     let (_, rollout) = rollouts.iter().find(|(known, _)| known == id)?;
     let version = canary_version(rollout)?;
     let whole: Vec<crate::event::Sample> = whole_of(rollout);
-    series_for_graph(&whole, &version, Duration::from_secs(1)).last()?.p95.map(|quantile| quantile.seconds)
+    series_for_graph(&whole, &version, Duration::MAX).last()?.p95.map(|quantile| quantile.seconds)
 }
 
 /// The first and the last sample alone: one interval over the whole watch.

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::event::{AppName, RunCreated, RunId};
+use crate::deploy::Target;
+use crate::deploy::local::LocalTarget;
+use crate::event::{AppName, AppRecord, RunCreated, RunId};
 use crate::pipeline::{PlanInputs, ReadOptions, Severity, plan};
+use crate::policy::Policy;
 use crate::repo::{Repository, Resolved};
 use crate::run::engine::{Briefing, Started, pipeline_variables, start_engine};
 use crate::run::{NewRun, Registered, RepositoryFolder, register};
@@ -33,6 +36,42 @@ impl Clone {
     pub(crate) fn app(&self, file: &PipelineFile) -> AppName {
         file.settings.app().cloned().unwrap_or_else(|| self.repository.app_name_default())
     }
+}
+
+/// The app that a commit is released as. Another name is policy like all else (`docs/decisions.md` 6.1): while this repository has
+/// an app at this machine's target, a commit that names another one runs as that, and the difference is shown. A pipeline file that
+/// a person names may be another app's.
+fn app_in_force(environment: &Environment, clone: &Clone, file: &PipelineFile, path: &str) -> AppName {
+    let named = clone.app(file);
+    let Ok(Some(first)) = clone.repository.first_commit() else { return named };
+    if path != ".hms-ci.yml" {
+        return named;
+    }
+    let folders = std::fs::read_dir(environment.places.state.join("local")).into_iter().flatten().flatten();
+    let apps = folders.filter_map(|folder| folder.file_name().to_str()?.parse::<AppName>().ok());
+    let records = apps.filter_map(|app| app_record(environment, &app));
+    let ours: Vec<AppRecord> = records.filter(|record| record.policy.is_some() && record.repository.as_ref() == Some(&first)).collect();
+    let accepts = |record: &AppRecord| {
+        let stored = record.policy.as_ref().and_then(|accepted| Policy::from_text(&accepted.text).ok());
+        record.app == named || stored.is_some_and(|stored| stored.policy.app.as_ref() == Some(&named))
+    };
+    if ours.iter().any(accepts) {
+        return named;
+    }
+    let newest = ours.into_iter().max_by_key(|record| record.policy.as_ref().map(|accepted| accepted.accepted_at));
+    newest.map_or(named, |record| record.app)
+}
+
+fn app_record(environment: &Environment, app: &AppName) -> Option<AppRecord> {
+    let target = LocalTarget::open(&environment.places, app, &environment.program);
+    // On a thread of its own: the caller may be inside a runtime.
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            runtime.block_on(target.app_record()).ok()
+        });
+        asked.join().ok().flatten()
+    })
 }
 
 /// What a run is started for.
@@ -68,7 +107,7 @@ pub(crate) fn make_run(
     let mut created = RunCreated {
         run: RunId::from_ulid(ulid::Ulid::generate()),
         number: 0,
-        app: clone.app(&file),
+        app: app_in_force(environment, clone, &file, &arguments.file),
         revision: resolved.revision.clone(),
         ref_name: resolved.ref_name.clone(),
         tag: clone.repository.tag_of(&resolved.revision)?.tag,

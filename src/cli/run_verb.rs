@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::event::Command;
+use crate::report::Headless;
 use crate::run::RunFolder;
 use crate::run::reader::find;
 
@@ -14,7 +15,7 @@ use super::arguments::{Output, RunArguments};
 use super::control::send;
 use super::environment::Environment;
 use super::failure::Failure;
-use super::follow::follow;
+use super::follow::{Followed, follow_on};
 use super::run_new::{Cause, Clone, make_run, no_linger, wake};
 
 /// Runs without a screen and gives the exit code.
@@ -32,9 +33,10 @@ pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &Run
         return Ok(0);
     }
     let stop = || signals.asked_to_leave().then_some(0);
-    let code = follow(
-        &folder,
-        &environment.places,
+    let (mut followed, mut printer) = (Followed::new(&folder, &environment.places)?, Headless::default());
+    let code = follow_on(
+        &mut followed,
+        &mut printer,
         output,
         None,
         &|| if signals.canceled().is_some() { Some(0) } else { stop() },
@@ -46,7 +48,7 @@ pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &Run
         Some(signal) => {
             let _ = writeln!(notices, "hms: cancelling the run: its canary first, then its jobs");
             send(environment, &folder, Command::Cancel)?;
-            follow(&folder, &environment.places, output, None, &stop, &mut out, &mut notices)?;
+            follow_on(&mut followed, &mut printer, output, None, &stop, &mut out, &mut notices)?;
             Ok(if signal == SIGTERM { 143 } else { 130 })
         }
     }

@@ -179,7 +179,9 @@ fn deployed(job: &JobState, rollout: &RolloutState, p95: Option<f64>, took: &str
     if rollout.phase == RolloutPhase::Promoted && job.plan.environments.iter().all(|environment| environment.as_str() != "canary") {
         return format!("✔ {tag} has all traffic  {took}");
     }
-    let Some(verdict) = &rollout.verdict else { return format!("✔ {took}") };
+    let Some(verdict) = &rollout.verdict else {
+        return if job.warned() { format!("✔ passed by an override  {took}") } else { format!("✔ {took}") };
+    };
     let weight = match &rollout.watch {
         Some(RolloutEvent::WatchStarted { weight, .. }) => *weight,
         Some(_) | None => rollout.applied.unwrap_or(Weight::ZERO),

@@ -57,6 +57,10 @@ impl<T: Target + 'static> Worker<T> {
 
     /// The canary is watched already: the same weight goes on with the same evidence, another one is the next step.
     async fn go_on(&mut self) -> Result<Option<Answer>, (Step, StepError)> {
+        if let Some((actor, reason)) = &self.steps.book.state().overridden {
+            let message = format!("HOLD passed by {}: {reason}", actor.login);
+            return Ok(Some(Answer::new(DeployOutcome::Overridden, message)));
+        }
         let requested = self.steps.book.state().requested.unwrap_or(Weight::ZERO);
         let first = self.watch.as_ref().is_some_and(|watch| watch.facts.absolute_only);
         if first {

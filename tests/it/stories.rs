@@ -1,3 +1,4 @@
 //! Tests of stories.
 
 mod demo;
+mod gates;

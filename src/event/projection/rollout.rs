@@ -188,7 +188,11 @@ impl RolloutState {
             RolloutEvent::RolledBack { to, reason } => {
                 self.phase = RolloutPhase::RolledBack { to: to.clone(), reason: reason.clone() };
             }
-            RolloutEvent::Superseded { by } => self.phase = RolloutPhase::Superseded(by.clone()),
+            RolloutEvent::Superseded { by } => {
+                self.phase = RolloutPhase::Superseded(by.clone());
+                // Whoever takes the environment takes this one's weight away first; what is applied from here on is the other's.
+                self.applied = self.applied.map(|_| Weight::ZERO);
+            }
             RolloutEvent::StepFailed { reason, last_lines, .. } => {
                 self.phase = RolloutPhase::Failed(reason.clone());
                 self.last_lines.clone_from(last_lines);

@@ -186,6 +186,7 @@ impl RunState {
         let interrupted = self.jobs.iter().any(|job| job.interrupted().is_some());
         let going = self.jobs.iter().any(|job| {
             matches!(job.status, JobStatus::Preparing | JobStatus::Pending | JobStatus::Running | JobStatus::WaitingForResource)
+                || (job.status == JobStatus::Manual && job.gate_open)
         });
         let gated = self.jobs.iter().any(|job| job.status == JobStatus::Manual && job.plan.blocking && !job.gate_open);
         match (going, interrupted, gated) {
@@ -253,6 +254,8 @@ impl RunState {
             RunEvent::AttemptReattached { attempt } => self.with_attempt(attempt, |job, _| job.status = JobStatus::Running),
             RunEvent::AttemptEnded { attempt, .. } => self.with_attempt(attempt, |job, index| job.end(index, &stamped.event, time)),
             RunEvent::InterruptionAnswered { job, decision, .. } => self.with_job(job, |job| match decision {
+                // Its gate was opened for this very work: whoever says rerun is not asked for the same yes again.
+                InterruptedDecision::Rerun if job.gate_open => job.status = JobStatus::Manual,
                 InterruptedDecision::Rerun => job.status = JobStatus::Created,
                 InterruptedDecision::Fail => {
                     if let Some(attempt) = job.attempts.last_mut() {
@@ -305,6 +308,8 @@ impl RunState {
     /// The job starts anew, and whatever was skipped is considered anew with it.
     fn retry(&mut self, name: &JobName) {
         self.ended = None;
+        // A run that was cancelled goes on.
+        self.cancel = None;
         self.with_job(name, |job| {
             job.status = JobStatus::Created;
             job.why = None;

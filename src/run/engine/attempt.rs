@@ -5,11 +5,15 @@ use std::os::fd::OwnedFd;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
-use crate::event::{AttemptId, AttemptResult, Digest, FailureReason, InterruptedDecision, JobName, JobStatus, ProcessName, RunEvent};
+use crate::event::{
+    AttemptId, AttemptResult, DeployOutcome, Digest, FailureReason, InterruptedDecision, JobName, JobStatus, ProcessName, RunEvent,
+    RunState,
+};
 use crate::executor::{ExitRecord, KeeperState, children_of_this_process, keeper_state, sweep};
-use crate::store::{Signal, environment_has, pidfd, send_signal};
+use crate::store::{Signal, environment_has, executable, pidfd, send_signal};
 
 use super::outcome::failure_reason;
+use super::socket::Listener;
 use super::{Engine, EngineError, Input, prepare, socket};
 
 /// An attempt that has, or is about to have, a keeper.
@@ -19,15 +23,15 @@ pub(super) struct LiveAttempt {
     pub(super) keeper: Option<ProcessName>,
     pub(super) canceled: bool,
     /// The attempt's socket; it ends with this value.
-    listener: Option<JoinHandle<()>>,
+    listener: Option<Listener>,
     /// Waits for the keeper's end.
     watcher: Option<JoinHandle<()>>,
 }
 
 impl Drop for LiveAttempt {
     fn drop(&mut self) {
-        for task in [self.listener.take(), self.watcher.take()].into_iter().flatten() {
-            task.abort();
+        if let Some(watcher) = self.watcher.take() {
+            watcher.abort();
         }
     }
 }
@@ -77,7 +81,7 @@ impl Engine {
     }
 
     fn is_guarded(&self, job: &JobName) -> bool {
-        self.plan.job(job).is_some_and(|job| job.when == crate::event::When::Manual || !job.environments.is_empty())
+        self.plan.job(job).is_some_and(crate::pipeline::Job::guarded)
     }
 
     /// The keeper lives: from here on its end is awaited, by whichever engine is there.
@@ -127,11 +131,10 @@ impl Engine {
         let Some(number) = self.number_of(attempt) else { return };
         let folder = self.setup.folder.attempt(job, number);
         let (sender, job, attempt) = (self.sender.clone(), job.clone(), attempt.clone());
-        let keepers: Vec<ProcessName> = self.live.values().filter_map(|live| live.keeper.clone()).collect();
         tokio::spawn(async move {
             let found = tokio::task::spawn_blocking(move || match keeper_state(&folder) {
                 Ok(KeeperState::Ended(record)) => ended_with(&job, &attempt, &record),
-                Ok(KeeperState::Alive(_) | KeeperState::Gone) | Err(_) => interrupted(&job, &attempt, &keepers),
+                Ok(KeeperState::Alive(_) | KeeperState::Gone) | Err(_) => interrupted(&job, &attempt),
             });
             if let Ok(event) = found.await {
                 let _ = sender.send(Input::Ended(Box::new(event))).await;
@@ -145,10 +148,12 @@ impl Engine {
         let (job, attempt) = (job.clone(), attempt.clone());
         let deploy = self.state.job(&job).and_then(|job| job.deploy.clone()).filter(|deploy| deploy.attempt == attempt);
         *reason = failure_reason(*result, *reason, deploy.as_ref().map(|deploy| deploy.outcome));
-        if let Some(deploy) = deploy {
-            message.get_or_insert(deploy.message);
-        }
         let success = *result == AttemptResult::Success;
+        // What hms knows of the end says more than which line of the script it was.
+        let known = deploy.filter(|deploy| deploy.outcome != DeployOutcome::Done).map(|deploy| deploy.message);
+        if let Some(known) = known.or_else(|| unchecked(&self.state, &attempt)).filter(|_| !success) {
+            *message = Some(known);
+        }
         self.record(event)?;
         self.live.remove(&attempt);
         if let Some(number) = self.number_of(&attempt) {
@@ -195,6 +200,10 @@ impl Engine {
             match found {
                 Ok(KeeperState::Alive(holder)) => {
                     self.record(RunEvent::AttemptReattached { attempt: attempt.clone() })?;
+                    if self.state.cancel.is_some() {
+                        // The engine that was told to cancel may have gone before it told this keeper.
+                        let _ = send_signal(&holder.process, Signal::Term);
+                    }
                     self.await_keeper(&job, &attempt, holder.process);
                 }
                 Ok(KeeperState::Ended(_) | KeeperState::Gone) | Err(_) => self.find_end(&job, &attempt),
@@ -215,6 +224,12 @@ impl Engine {
     }
 }
 
+/// What a scan that failed did not look up.
+fn unchecked(state: &RunState, attempt: &AttemptId) -> Option<String> {
+    let (_, scan) = state.scans.iter().rev().find(|(scanned, _)| scanned == attempt)?;
+    (scan.packages > 0 && !scan.advisories_checked).then(|| format!("{} packages NOT CHECKED", scan.packages))
+}
+
 fn ended_with(job: &JobName, attempt: &AttemptId, record: &ExitRecord) -> RunEvent {
     RunEvent::AttemptEnded {
         job: job.clone(),
@@ -229,18 +244,11 @@ fn ended_with(job: &JobName, attempt: &AttemptId, record: &ExitRecord) -> RunEve
     }
 }
 
-/// What an engine starts, or takes in as a subreaper, and what is no job's: supervisors, drivers, and the releases of the local target.
-fn outlives(process: &ProcessName) -> bool {
-    let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-    let verb = line.split(|byte| *byte == 0).nth(1).unwrap_or_default();
-    matches!(verb, b"supervise" | b"drive" | b"engine" | b"keeper") || environment_has(process.pid, "HMS_LOCAL_") == Some(true)
-}
-
 /// Neither keeper nor exit record: whatever is left is ended first, then the attempt is called interrupted.
-fn interrupted(job: &JobName, attempt: &AttemptId, keepers: &[ProcessName]) -> RunEvent {
-    // The engine is a subreaper: what a killed keeper left comes to it, and no living keeper explains it.
-    let orphans: Vec<ProcessName> =
-        children_of_this_process().into_iter().filter(|child| !keepers.contains(child) && !outlives(child)).collect();
+fn interrupted(job: &JobName, attempt: &AttemptId) -> RunEvent {
+    // The engine is a subreaper: what a killed keeper left comes to it. Its other children are hms's own: keepers of other
+    // attempts, also those that are just starting, and the supervisor with all that serves users.
+    let orphans: Vec<ProcessName> = children_of_this_process().into_iter().filter(|child| !is_own(child)).collect();
     let left = sweep(attempt, &orphans);
     let message = if left.is_empty() {
         "its keeper was killed; whatever it left running was ended".to_owned()
@@ -258,6 +266,16 @@ fn interrupted(job: &JobName, attempt: &AttemptId, keepers: &[ProcessName]) -> R
         tests: None,
         message: Some(message),
     }
+}
+
+/// Whether a child of the engine is one of hms's own processes: this program, with one of its hidden verbs, or a release of the local
+/// target. What a job starts under such a name bears the attempt's mark, and is found by that.
+fn is_own(child: &ProcessName) -> bool {
+    const VERBS: [&[u8]; 4] = [b"keeper", b"supervise", b"drive", b"engine"];
+    let verb = std::fs::read(format!("/proc/{}/cmdline", child.pid)).unwrap_or_default();
+    let verb = verb.split(|byte| *byte == 0).nth(1).unwrap_or_default();
+    let hms = VERBS.contains(&verb) && executable(child.pid).is_some_and(|program| Some(program) == executable(std::process::id()));
+    hms || environment_has(child.pid, "HMS_LOCAL_") == Some(true)
 }
 
 #[expect(deprecated, reason = "its successor is unsafe for the sake of types that do not keep their descriptor; an OwnedFd does")]

@@ -1,7 +1,8 @@
 //! What people and jobs ask of the engine, and what it answers. Every yes and every no of a control action is in the ledger.
 
 use crate::event::{
-    Actor, AttemptId, Command, DeployOutcome, Digest, Facts, InterruptedDecision, JobName, JobStatus, Refusal, RefusalKind, RunEvent,
+    Actor, AttemptId, Command, DeployOutcome, Digest, Facts, FailureReason, InterruptedDecision, JobName, JobStatus, Refusal, RefusalKind,
+    RunEvent, When,
 };
 use crate::run::control::{ControlRequest, DeployWish, JobRequest, Reply, Wish};
 use crate::store::{Inside, Peer, Signal, inside_run, send_signal};
@@ -13,7 +14,8 @@ use super::{Engine, EngineError};
 impl Engine {
     /// Answers a person.
     pub(super) async fn command(&mut self, request: ControlRequest, peer: &Peer, replies: Replies) -> Result<(), EngineError> {
-        let actor = Actor { uid: peer.uid, ..request.actor };
+        // Who asks is what the kernel says: it is the engine's own uid on the engine's own host (`docs/decisions.md` 4.2).
+        let actor = Actor { uid: peer.uid, login: self.setup.actor.login.clone(), host: self.setup.actor.host.clone(), ..request.actor };
         let reply = if self.seen.insert(request.id) {
             let inside = peer.process.as_ref().map_or(Inside::Unknown, |process| inside_run(process.pid, &self.setup.places.state));
             match self.decide(&request.command, &actor, inside).await? {
@@ -44,6 +46,9 @@ impl Engine {
             Command::Override { job, reason, facts } => self.pass_hold(job, reason, facts, actor).await,
             Command::Retry { job } => self.retry(job.as_ref(), actor),
             Command::Decide { job, decision } => self.decide_for(job, *decision, actor),
+            Command::Cancel if self.state.ended.is_some() && !self.delivery.has_weight() => {
+                Ok(Ok("the run is over already; nothing is changed".to_owned()))
+            }
             Command::Cancel => self.cancel(actor).await.map(Ok),
         }
     }
@@ -58,7 +63,8 @@ impl Engine {
         let Some(job) = self.state.job(name) else { return Ok(Err(no_job(name))) };
         if job.status != JobStatus::Manual || job.gate_open {
             let status = serde_json::to_value(job.status).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
-            return Ok(Err(Refusal::new(RefusalKind::NotWaiting, format!("{name} does not wait for anybody: it is {status}"))));
+            let why = job.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            return Ok(Err(Refusal::new(RefusalKind::NotWaiting, format!("{name} does not wait for anybody: it is {status}{why}"))));
         }
         let yes = match self.delivery.approve(&self.state, name, facts, reason, actor).await {
             Ok(yes) => yes,
@@ -93,10 +99,19 @@ impl Engine {
             Err(refusal) => return Ok(Err(refusal)),
         };
         self.record(RunEvent::HoldOverridden { job: name.clone(), actor: actor.clone(), reason: reason.to_owned(), release })?;
-        Ok(Ok(format!("the HOLD of {name} is passed")))
+        let held = self.state.job(name).filter(|job| job.status == JobStatus::Failed).and_then(|job| job.attempts.last()?.failure_reason);
+        if held != Some(FailureReason::CanaryHeld) {
+            return Ok(Ok(format!("the HOLD of {name} is passed")));
+        }
+        // Its script ended with the HOLD: it runs again, is told of the override at once, and ends as it would have.
+        self.record(RunEvent::JobRetried { job: name.clone(), actor: actor.clone() })?;
+        Ok(Ok(format!("the HOLD of {name} is passed; it runs again to its end")))
     }
 
     fn retry(&mut self, name: Option<&JobName>, actor: &Actor) -> Result<Result<String, Refusal>, EngineError> {
+        if self.state.cancel.is_some() && !self.live.is_empty() {
+            return Ok(Err(Refusal::new(RefusalKind::NotWaiting, "the run is being cancelled").hint("ask again when its jobs have ended")));
+        }
         let again = |status| matches!(status, JobStatus::Failed | JobStatus::Canceled);
         let jobs: Vec<JobName> = match name {
             Some(name) => match self.state.job(name) {
@@ -109,7 +124,17 @@ impl Engine {
         if jobs.is_empty() {
             return Ok(Err(Refusal::new(RefusalKind::NotWaiting, "no job of this run failed")));
         }
-        let message = format!("{} again: {}", if jobs.len() == 1 { "runs" } else { "run" }, join(&jobs));
+        let (gated, free): (Vec<JobName>, Vec<JobName>) =
+            jobs.iter().cloned().partition(|name| self.state.job(name).is_some_and(|job| job.plan.when == When::Manual));
+        let mut message = Vec::new();
+        if !free.is_empty() {
+            message.push(format!("{} again: {}", if free.len() == 1 { "runs" } else { "run" }, join(&free)));
+        }
+        if !gated.is_empty() {
+            // Its yeses were for the attempt that ended.
+            message.push(format!("{} at the gate again: {}", if gated.len() == 1 { "waits" } else { "wait" }, join(&gated)));
+        }
+        let message = message.join("; ");
         for job in jobs {
             self.record(RunEvent::JobRetried { job, actor: actor.clone() })?;
         }
@@ -149,8 +174,7 @@ impl Engine {
             Wish::Scan { report, summary } => {
                 self.record(RunEvent::ScanReported { attempt: attempt.clone(), summary: summary.clone() })?;
                 let number = self.number_of(attempt).unwrap_or(1);
-                let advisories = self.delivery.scanned(&self.setup.folder, &job, number, &report);
-                let _ = replies.send(Reply::Taken { advisories }).await;
+                self.delivery.scanned(&self.state, &job, number, &report, &summary, replies);
                 Ok(())
             }
             Wish::Rollback { environment } => {

@@ -3,9 +3,12 @@
 //! Nothing here writes the run's journal: what must be in it before an effect is sent to the engine, which answers when it is durable.
 
 mod gate;
+mod lost;
 mod release;
+mod scanned;
 mod setup;
 mod version;
+mod waits;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use crate::pipeline::Plan;
 use crate::rollout::{Answer, Driver, Standing};
 use crate::run::RunFolder;
 use crate::run::control::{DeployWish, Reply};
-use crate::store::{now, replace};
+use crate::store::{Places, now};
 
 pub(crate) use version::{VersionTag, make_version_tag};
 
@@ -64,11 +67,13 @@ pub(super) struct Delivery {
     sender: mpsc::Sender<Input>,
     target: Option<Arc<LocalTarget>>,
     hosted: HashMap<EnvironmentName, Hosted>,
+    /// A canary was left with its weight.
+    left: bool,
 }
 
 impl Delivery {
     pub(super) fn new(setup: &EngineSetup, sender: mpsc::Sender<Input>) -> Self {
-        Self { setup: setup.clone(), sender, target: None, hosted: HashMap::new() }
+        Self { setup: setup.clone(), sender, target: None, hosted: HashMap::new(), left: false }
     }
 
     /// Whether a canary of this run has weight and is watched here.
@@ -110,6 +115,12 @@ impl Delivery {
             let _ = sender.send(Input::Delivery(DeliveryEvent::Moved)).await;
         });
         self.hosted.insert(environment, Hosted { driver, job });
+        self.left = false;
+    }
+
+    /// Whether a canary of this run was left with its weight.
+    pub(super) fn left_unwatched(&self) -> bool {
+        self.left
     }
 
     /// A job's wish, beside the engine.
@@ -139,15 +150,6 @@ impl Delivery {
         self.target.clone()
     }
 
-    /// Keeps a scan's report with the attempt, in the ledger's terms; says what policy wants of advisories.
-    pub(super) fn scanned(&self, folder: &RunFolder, job: &JobName, number: u32, report: &serde_json::Value) -> String {
-        let path = folder.attempt(job, number).join("scan.json");
-        if let Ok(bytes) = serde_json_canonicalizer::to_vec(report) {
-            let _ = replace(&path, &bytes);
-        }
-        self.setup.advisories.clone()
-    }
-
     /// A refusal is a control action too.
     pub(super) async fn record_refusal(&self, verb: &str, actor: &Actor, refusal: &Refusal) {
         let mut entry = Entry::new("refuse", Phase::Note, actor.clone());
@@ -157,12 +159,7 @@ impl Delivery {
     }
 
     async fn note(&self, entry: Entry) -> Result<u64, String> {
-        let places = LedgerPlaces::of(&self.setup.places);
-        let written = tokio::task::spawn_blocking(move || {
-            let actor = entry.actor.clone();
-            Ledger::open(&places, &actor, Duration::from_secs(10), OnFault::Refuse, now())?.append(entry, now())
-        });
-        written.await.map_err(|error| error.to_string())?.map_err(|error| super::chain(&error))
+        append(&self.setup.places, entry).await
     }
 
     /// Canary to 0, for every rollout of this run.
@@ -173,17 +170,25 @@ impl Delivery {
     }
 
     /// Lets every rollout go, as policy says of a canary that nobody will watch.
-    pub(super) async fn leave(&mut self) -> bool {
-        let mut unwatched = false;
+    pub(super) async fn leave(&mut self) {
         for (_, hosted) in self.hosted.drain() {
             if *hosted.driver.standing().borrow() != Standing::Watching {
                 continue;
             }
             let answer = tokio::time::timeout(LETTING_GO, hosted.driver.leave()).await;
-            unwatched |= !matches!(answer, Ok(Answer { outcome: DeployOutcome::RolledBack, .. }));
+            self.left |= !matches!(answer, Ok(Answer { outcome: DeployOutcome::RolledBack, .. }));
         }
-        unwatched
     }
+}
+
+/// Appends to this user's ledger, beside the engine.
+async fn append(places: &Places, entry: Entry) -> Result<u64, String> {
+    let places = LedgerPlaces::of(places);
+    let written = tokio::task::spawn_blocking(move || {
+        let actor = entry.actor.clone();
+        Ledger::open(&places, &actor, Duration::from_secs(10), OnFault::Refuse, now())?.append(entry, now())
+    });
+    written.await.map_err(|error| error.to_string())?.map_err(|error| super::chain(&error))
 }
 
 impl Engine {
@@ -209,7 +214,7 @@ impl Engine {
                 // The job may be gone: its answer stands in the journal.
                 let _ = replies.try_send(reply);
             }
-            DeliveryEvent::Moved => {}
+            DeliveryEvent::Moved => self.close_lost_gates()?,
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::event::{Actor, AttemptId, JobName, JobState, JobStatus, ProcessName, RunEvent, RunOutcome, RunState};
+use crate::event::{Actor, AttemptId, EngineState, JobName, JobState, JobStatus, ProcessName, RunEvent, RunOutcome, RunState};
 use crate::pipeline::{Plan, Step, next};
 use crate::policy::Floors;
 use crate::run::RunFolder;
@@ -30,11 +30,14 @@ use attempt::LiveAttempt;
 use delivery::{Delivery, DeliveryEvent};
 use durability::durability;
 use outcome::settled_outcome;
-use socket::Replies;
+use socket::{Listener, Replies};
 
 pub(crate) use delivery::{VersionTag, make_version_tag};
 pub use start::{Briefing, Started, start_engine};
 pub use variables::pipeline_variables;
+
+/// How long an engine that was started for a run that rests waits for what its starter has to say.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 
 /// What reaches the engine.
 #[derive(Debug)]
@@ -92,8 +95,6 @@ pub struct EngineSetup {
     pub places_for_jobs: usize,
     /// The operator's floors.
     pub floors: Floors,
-    /// What a scan is told of advisories: `required` or `optional`.
-    pub advisories: String,
 }
 
 /// The engine of one run.
@@ -108,8 +109,10 @@ pub struct Engine {
     sender: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
     leaving: bool,
+    /// Until when somebody is expected to say why this engine was started.
+    expecting: Option<tokio::time::Instant>,
     socket: PathBuf,
-    listener: tokio::task::JoinHandle<()>,
+    listener: Listener,
     lock: Lock,
 }
 
@@ -150,6 +153,7 @@ impl Engine {
         holder.socket = Some(socket.clone());
         lock.describe(&holder)?;
         let delivery = Delivery::new(&setup, sender.clone());
+        let expecting = (state.engine != EngineState::None).then(|| tokio::time::Instant::now() + FIRST_WORD);
         let mut engine = Self {
             journal: opened.journal,
             state,
@@ -160,6 +164,7 @@ impl Engine {
             sender,
             inputs,
             leaving: false,
+            expecting,
             socket,
             listener,
             lock,
@@ -180,12 +185,19 @@ impl Engine {
         self.record(RunEvent::EngineStarted { engine: this_process(), program: env!("CARGO_PKG_VERSION").to_owned() })?;
         self.reattach()?;
         self.delivery.resume(&self.state).await;
+        self.close_lost_gates()?;
         loop {
             self.settle()?;
             match self.rest() {
                 Rest::Busy | Rest::Watch if self.leaving => break,
                 Rest::Busy => {}
                 Rest::Watch => self.announce_end()?,
+                Rest::Park | Rest::End(_) if self.expecting.is_some() => {
+                    if let Some(input) = self.first_word().await {
+                        self.take(input).await?;
+                    }
+                    continue;
+                }
                 Rest::Park => {
                     if self.park().await? {
                         break;
@@ -193,6 +205,10 @@ impl Engine {
                     continue;
                 }
                 Rest::End(_) => {
+                    if self.delivery.has_weight() {
+                        self.let_go().await?;
+                        continue;
+                    }
                     self.announce_end()?;
                     let Some(input) = self.drain() else { break };
                     self.take(input).await?;
@@ -202,7 +218,7 @@ impl Engine {
             let Some(input) = self.inputs.recv().await else { break };
             self.take(input).await?;
         }
-        self.listener.abort();
+        self.listener.close().await;
         leaving.abort();
         let outcome = self.state.outcome();
         drop(self.lock);
@@ -222,7 +238,20 @@ impl Engine {
         })
     }
 
+    /// An engine is started for a resting run because somebody has something to say: it does not go before that was said.
+    async fn first_word(&mut self) -> Option<Input> {
+        let deadline = self.expecting?;
+        let input = tokio::time::timeout_at(deadline, self.inputs.recv()).await.ok().flatten();
+        if input.is_none() {
+            self.expecting = None;
+        }
+        input
+    }
+
     async fn take(&mut self, input: Input) -> Result<(), EngineError> {
+        if matches!(input, Input::Command { .. }) {
+            self.expecting = None;
+        }
         match input {
             Input::Command { request, peer, replies } => self.command(request, &peer, replies).await,
             Input::Wish { attempt, request, replies } => self.wish(&attempt, request, replies).await,
@@ -322,32 +351,42 @@ impl Engine {
     }
 
     fn announce_end(&mut self) -> Result<(), EngineError> {
-        if self.state.ended.is_some() {
+        // Written again by an engine that was started after the end and changed nothing: the last word is that it ended.
+        if self.state.engine == EngineState::Ended && self.state.ended.is_some() {
             return Ok(());
         }
         let outcome = settled_outcome(&self.state);
         self.record(RunEvent::RunEnded { outcome, exit_code: outcome.exit_code() })
     }
 
+    /// Nobody will watch the canaries from here on: what policy says of that is done, and the run takes the consequences.
+    async fn let_go(&mut self) -> Result<(), EngineError> {
+        self.delivery.leave().await;
+        self.close_lost_gates()
+    }
+
     /// Parks, unless something was asked meanwhile: the socket goes first, then what was already asked is looked at, and only then
     /// is `Parked` written (`docs/decisions.md` 1.6).
     async fn park(&mut self) -> Result<bool, EngineError> {
-        self.delivery.leave().await;
+        if self.delivery.has_weight() {
+            self.let_go().await?;
+            return Ok(false);
+        }
         let _ = std::fs::remove_file(&self.socket);
         let patience = tokio::time::sleep(Duration::from_millis(20));
         tokio::pin!(patience);
         tokio::select! {
             biased;
             Some(input) = self.inputs.recv() => {
-                self.listener.abort();
-                self.listener = socket::listen(&self.socket, self.sender.clone())?;
+                let before = std::mem::replace(&mut self.listener, socket::listen(&self.socket, self.sender.clone())?);
                 self.take(input).await?;
+                before.close().await;
                 return Ok(false);
             }
             () = &mut patience => {}
         }
         let waiting = self.state.jobs.iter().filter(|job| job.status == JobStatus::Manual).map(|job| job.plan.name.clone()).collect();
-        self.record(RunEvent::Parked { waiting, unwatched: self.delivery.has_weight() })?;
+        self.record(RunEvent::Parked { waiting, unwatched: self.delivery.left_unwatched() })?;
         Ok(true)
     }
 

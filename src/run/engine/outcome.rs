@@ -16,6 +16,9 @@ pub(super) fn settled_outcome(state: &RunState) -> RunOutcome {
     if let Some(outcome) = worst {
         return outcome;
     }
+    if state.jobs.iter().any(was_taken_back) {
+        return RunOutcome::RolledBack;
+    }
     if state.jobs.iter().any(|job| job.status == JobStatus::Manual && job.plan.blocking) {
         return RunOutcome::Waiting;
     }
@@ -36,6 +39,11 @@ fn failure(job: &JobState) -> RunOutcome {
         )
         | None => RunOutcome::Failed,
     }
+}
+
+/// A canary that had passed and was taken back afterwards: its job stays a success, its run is none.
+fn was_taken_back(job: &JobState) -> bool {
+    job.status == JobStatus::Success && job.deploy.as_ref().is_some_and(|end| end.outcome == DeployOutcome::RolledBack)
 }
 
 fn rank(outcome: RunOutcome) -> u8 {

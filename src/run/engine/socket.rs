@@ -2,12 +2,13 @@
 
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::event::AttemptId;
@@ -24,8 +25,32 @@ const REQUEST_LIMIT: u64 = 64 * 1024 * 1024;
 /// Where replies to one request go; closed when the peer is gone.
 pub(super) type Replies = mpsc::Sender<Reply>;
 
+/// How long a peer may take to read its answer when the engine goes.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A socket that is listened on. Dropping it ends its conversations at once.
+pub(super) struct Listener {
+    task: JoinHandle<()>,
+    stop: Arc<Notify>,
+}
+
+impl Listener {
+    /// Takes no more connections, and gives those that are there a second to read their answers: an engine that ends right after a
+    /// command would else have carried it out without saying so, and it would be said again.
+    pub(super) async fn close(mut self) {
+        self.stop.notify_one();
+        let _ = tokio::time::timeout(FAREWELL, &mut self.task).await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Listens for people.
-pub(super) fn listen(path: &Path, inputs: mpsc::Sender<Input>) -> Result<JoinHandle<()>, SocketError> {
+pub(super) fn listen(path: &Path, inputs: mpsc::Sender<Input>) -> Result<Listener, SocketError> {
     serve(bind(path)?, "engine", move |request: ControlRequest, peer, replies| {
         let inputs = inputs.clone();
         async move {
@@ -35,7 +60,7 @@ pub(super) fn listen(path: &Path, inputs: mpsc::Sender<Input>) -> Result<JoinHan
 }
 
 /// Listens for one attempt's job.
-pub(super) fn listen_for_job(path: &Path, attempt: AttemptId, inputs: mpsc::Sender<Input>) -> Result<JoinHandle<()>, SocketError> {
+pub(super) fn listen_for_job(path: &Path, attempt: AttemptId, inputs: mpsc::Sender<Input>) -> Result<Listener, SocketError> {
     serve(bind(path)?, "attempt", move |request: JobRequest, _, replies| {
         let (inputs, attempt) = (inputs.clone(), attempt.clone());
         async move {
@@ -44,7 +69,7 @@ pub(super) fn listen_for_job(path: &Path, attempt: AttemptId, inputs: mpsc::Send
     })
 }
 
-fn serve<R, F, D>(listener: StdListener, role: &'static str, deliver: D) -> Result<JoinHandle<()>, SocketError>
+fn serve<R, F, D>(listener: StdListener, role: &'static str, deliver: D) -> Result<Listener, SocketError>
 where
     R: DeserializeOwned + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -53,7 +78,9 @@ where
     let broken = |source| SocketError::Broken { role: role.to_owned(), source };
     listener.set_nonblocking(true).map_err(broken)?;
     let listener = UnixListener::from_std(listener).map_err(broken)?;
-    Ok(tokio::spawn(async move {
+    let stop = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stop);
+    let task = tokio::spawn(async move {
         // The connections are owned here: they end with the listener.
         let mut connections = tokio::task::JoinSet::new();
         loop {
@@ -64,9 +91,12 @@ where
                     }
                 }
                 Some(_) = connections.join_next() => {}
+                () = stopped.notified() => break,
             }
         }
-    }))
+        while connections.join_next().await.is_some() {}
+    });
+    Ok(Listener { task, stop })
 }
 
 async fn converse<R, F, D>(mut stream: UnixStream, role: &'static str, deliver: D)

@@ -62,6 +62,8 @@ impl Delivery {
         let record = target.record(&placed.environment).await.map_err(|error| unreachable(error.to_string()))?;
         let rollout =
             self.hosted.get(&placed.environment).and_then(|hosted| crate::rollout::reader::read(hosted.driver.folder()).ok().flatten());
+        // A verdict belongs to the policy that it was reached under.
+        let rollout = rollout.filter(|rollout| rollout.created.as_ref().is_some_and(|created| created.policy_hash == force.hash));
         let verdict = rollout.as_ref().and_then(|rollout| rollout.verdict.clone());
         let overridden = rollout.as_ref().is_some_and(|rollout| rollout.overridden.is_some());
         let candidate = state.release.as_ref().map(|release| release.digest.clone());

@@ -14,7 +14,7 @@ use crate::policy::{Ancestry, Placed, Protection, Settings, resolve_environment}
 use crate::repo::{NamedRelease, Repository};
 use crate::rollout::ports::SlotPolicy;
 use crate::rollout::wired::{Asker, ForceError, InForce, ground, in_force};
-use crate::rollout::{Answer, Authority, Bytes, Driver, ReleaseRequest, Walk};
+use crate::rollout::{Answer, Authority, Bytes, Driver, ReleaseRequest, Standing, Walk};
 use crate::run::RunFolder;
 use crate::run::control::Reply;
 use crate::store::now;
@@ -59,14 +59,20 @@ impl Work {
         let target = Arc::new(LocalTarget::clone(&target).listening_at(force.policy.local.listen));
         let bytes = self.release(order, settings.start.clone()).await?;
         self.check_tag(wish.tag.as_deref(), &bytes)?;
-        let driver = match self.hosted_for(&placed.environment, &bytes) {
-            Some(driver) => driver,
-            None => self.begin(order, &placed, &force, &target, &bytes).await?,
+        let known = self.hosted_for(&placed.environment, &bytes).filter(|driver| is_under(driver, &force));
+        let driver = if let Some(driver) = known {
+            driver
+        } else {
+            self.make_room(&placed, &bytes).await?;
+            self.begin(order, &placed, &force, &target, &bytes).await?
         };
-        let answer = match placed.arm {
-            Arm::Canary => driver.canary(wish.traffic.map_or(Walk::Steps, Walk::One)).await,
-            Arm::Whole => driver.promote(self.authority(order, &bytes, &force)).await,
+        let asked = async {
+            match placed.arm {
+                Arm::Canary => driver.canary(wish.traffic.map_or(Walk::Steps, Walk::One)).await,
+                Arm::Whole => driver.promote(self.authority(order, &bytes, &force)).await,
+            }
         };
+        let answer = self.tell_waits(order, &driver, asked).await;
         let mut lines = ground::result_lines(target.as_ref(), &placed, &bytes.record.release, &answer).await;
         if answer.outcome == DeployOutcome::Done && placed.arm == Arm::Whole && placed.protection() != Protection::Open {
             lines.extend(self.tag_version(&placed, &force, &bytes).await);
@@ -120,7 +126,7 @@ impl Work {
     }
 
     /// Has an event written by the engine, and waits until it is durable.
-    async fn record(&self, event: RunEvent) {
+    pub(super) async fn record(&self, event: RunEvent) {
         let (durable, done) = oneshot::channel();
         let sent = self.sender.send(Input::Delivery(DeliveryEvent::Record { event: Box::new(event), durable })).await;
         if sent.is_ok() {
@@ -166,6 +172,28 @@ impl Work {
         let state = crate::rollout::reader::read(driver.folder()).ok().flatten()?;
         let same = state.created.as_ref().is_some_and(|created| created.release.digest == bytes.record.release.digest);
         (same && state.ended.is_none()).then(|| Arc::clone(driver))
+    }
+
+    /// This run's own canary of other bytes, or judged under another policy, gives way to the next one: its verdict is about nothing
+    /// any more. A promotion does not push it out, since nothing of what it would bring was judged.
+    async fn make_room(&self, placed: &Placed, bytes: &Bytes) -> Result<(), No> {
+        let Some(driver) = self.hosted.get(&placed.environment) else { return Ok(()) };
+        if *driver.standing().borrow() != Standing::Watching {
+            return Ok(());
+        }
+        let tag = &bytes.record.release.tag;
+        if placed.arm == Arm::Whole && placed.protection() != Protection::Open {
+            let number = self.state.created.as_ref().map_or(0, |created| created.number);
+            let message =
+                format!("{} is protected, and the canary there is not this release of {tag} under this policy", placed.environment);
+            return Err(No::Refused(
+                Refusal::new(RefusalKind::Protected, message)
+                    .hint(format!("let it be judged first: hms retry {number} JOB, with the canary's job")),
+            ));
+        }
+        let why = format!("another release of {tag} takes its place in the same run");
+        driver.cancel(self.setup.actor.clone(), Some(why)).await;
+        Ok(())
     }
 
     async fn begin(
@@ -237,6 +265,12 @@ impl Work {
         let actor = yeses.last().map_or_else(|| self.setup.actor.clone(), |yes| yes.actor.clone());
         Authority { actor, yeses, reason: None }
     }
+}
+
+/// Whether a rollout was begun under the policy in force: verdicts and yeses are bound to it.
+fn is_under(driver: &Driver, force: &InForce) -> bool {
+    let state = crate::rollout::reader::read(driver.folder()).ok().flatten();
+    state.and_then(|state| state.created).is_some_and(|created| created.policy_hash == force.hash)
 }
 
 /// The yeses at a job's gate that are bound to this release and policy.

@@ -1,0 +1,11 @@
+//! What a run may bring to production, and who decides: the real programs, a home and a repository of their own, real requests.
+
+mod approvals;
+mod ending;
+mod hold;
+mod policy;
+mod protection;
+mod slots;
+mod verbatim;
+mod watch;
+mod world;

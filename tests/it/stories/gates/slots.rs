@@ -1,0 +1,48 @@
+//! Two releases for one environment, and a revision from before.
+
+use super::world::{Said, World, pipeline, wait_for};
+
+#[test]
+fn a_second_release_waits_gives_up_or_takes_its_place() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.hms_ends(10, &["run", "--headless"]);
+    let holder = world.status("1")["tag"].as_str().unwrap().to_owned();
+    world.commit_service("2", 0.0);
+    // It waits, and says for whom.
+    let waiting = world.start(&["run", "--headless"]);
+    wait_for("the second run", || world.try_status("2"));
+    let job = world.wait_status("2", "canary", "waiting_for_resource");
+    assert!(job["why"].as_str().unwrap().contains(&holder), "{job:#}");
+    // Not at all: refused at once.
+    let said = world.hms_ends(13, &["run", "--headless", "--variable", "MORE=--slot-timeout 0"]);
+    assert!(said.out.contains("▶ CANARY ✘ refused"), "{said:#?}");
+    assert!(world.log("3", "canary").contains(&format!("{holder} holds prod")), "{}", world.log("3", "canary"));
+    // In its place: what was there is taken back, and cannot be promoted any more.
+    world.hms_ends(10, &["run", "--headless", "--variable", "MORE=--supersede"]);
+    let said = world.hms_ends(13, &["approve", "1", "prod"]);
+    assert!(said.err.contains("took its place"), "{said:#?}");
+    assert_eq!(world.status("1")["outcome"], "rolled_back");
+    assert_eq!(world.rollout("1")["weight"]["applied"], 0.0, "{:#}", world.rollout("1"));
+    // The one that waited goes on waiting, for the new one; cancelled, it ends.
+    world.hms_ends(0, &["cancel", "2"]);
+    let said = Said::wait(waiting);
+    assert_eq!(said.code, Some(130), "{said:#?}");
+    assert!(said.out.contains("▶ CANARY … waiting for"), "{said:#?}");
+}
+
+#[test]
+fn a_revision_from_before_is_outdated() {
+    let world = World::new(&pipeline(&[]));
+    world.commit_service("2", 0.0);
+    let _users = world.users();
+    world.first_release();
+    let said = world.hms_ends(13, &["run", "--headless", "--ref", "HEAD~1"]);
+    assert!(said.out.contains("▶ CANARY ✘ refused"), "{said:#?}");
+    assert_eq!(world.job("2", "canary")["failure_reason"], "refused");
+    let more = "MORE=--allow-outdated --reason known-good";
+    world.hms_ends(10, &["run", "--headless", "--ref", "HEAD~1", "--variable", more]);
+    assert_eq!(world.rollout("3")["verdict"], "PASS");
+    let deploys = world.entries("deploy");
+    assert!(deploys.iter().any(|entry| entry["reason"] == "known-good"), "{deploys:#?}");
+}

@@ -1,0 +1,79 @@
+//! Who watches a canary while its gate waits, and what comes of it when nobody does or it turns bad.
+
+use super::world::{HMS, World, pipeline, wait_for};
+
+#[test]
+fn an_engine_that_does_not_linger_says_so() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    let output = world.command(&["run", "--headless"]).env("CI", "true").output().unwrap();
+    let said = super::world::Said::of(&output);
+    assert_eq!(said.code, Some(10), "{said:#?}");
+    assert!(world.engine("1").is_none(), "the engine is gone when the command is");
+    assert!(said.err.contains("UNWATCHED"), "{said:#?}");
+    assert!(!said.out.contains("watched by engine"), "{said:#?}");
+    let status = world.status("1");
+    assert_eq!((&status["engine"], &status["outcome"]), (&"parked".into(), &"waiting".into()), "{status:#}");
+    assert_eq!(status["rollouts"][0]["watched"], false, "{status:#}");
+    assert_eq!(status["rollouts"][0]["weight"]["applied"], 1.0, "{status:#}");
+    assert!(world.hms(&["status", "1"]).out.contains("UNWATCHED"));
+    // The next engine takes the watch up; its verdict is on what is measured now.
+    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    assert!(world.store()["environments"]["prod"]["stable"].is_object());
+}
+
+#[test]
+fn an_unwatched_canary_is_taken_back_when_policy_says_so() {
+    let world = World::new(&pipeline(&[("unwatched: keep", "unwatched: rollback")]));
+    let _users = world.users();
+    world.hms_ends(12, &["run", "--headless", "--no-linger"]);
+    assert!(world.engine("1").is_none());
+    let status = world.status("1");
+    assert_eq!((&status["outcome"], &status["exit_code"]), (&"rolled_back".into(), &12.into()), "{status:#}");
+    assert_eq!(status["rollouts"][0]["weight"]["applied"], 0.0, "{status:#}");
+    assert!(status["waiting"].as_array().unwrap().is_empty(), "nothing is there to approve: {status:#}");
+    world.hms_ends(13, &["approve", "1", "prod"]);
+    // Its canary may go again.
+    world.hms_ends(12, &["retry", "1", "canary", "--wait"]);
+}
+
+#[test]
+fn a_canary_that_turns_bad_at_the_gate_is_taken_back() {
+    let start = format!(
+        "{HMS} demo-service service.json & while [ ! -e bad ]; do sleep 0.1; done; kill $!; wait $!; exec {HMS} demo-service bad.json"
+    );
+    let world = World::new(&pipeline(&[("START", &start)]));
+    world.write("bad.json", r#"{"version":"1","error_rate":1.0}"#);
+    world.commit("can turn bad");
+    let _users = world.users();
+    world.hms_ends(10, &["run", "--headless"]);
+    assert_eq!(world.rollout("1")["watched"], true);
+    // From here on it answers with errors alone.
+    let canary = world.store()["environments"]["prod"]["canary"].clone();
+    let folder = world.path("home/.local/state/hms/local/shop/work").join(canary["instance"].as_str().unwrap());
+    std::fs::write(folder.join("bad"), "").unwrap();
+    wait_for("the canary to be taken back", || (world.rollout("1")["weight"]["applied"] == 0.0).then_some(()));
+    let status = wait_for("the run's end", || Some(world.status("1")).filter(|status| status["outcome"] == "rolled_back"));
+    assert_eq!(status["rollouts"][0]["verdict"], "ROLLBACK", "{status:#}");
+    assert!(status["rollouts"][0]["reason"].as_str().unwrap().contains("errors"), "{status:#}");
+    world.hms_ends(13, &["approve", "1", "prod"]);
+    assert!(world.store()["environments"]["prod"]["stable"].is_null());
+}
+
+#[test]
+fn a_bad_release_is_found_by_its_numbers_and_production_is_untouched() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.first_release();
+    let before = world.store()["environments"]["prod"]["record"]["current"].clone();
+    world.commit_service("2", 0.5);
+    let said = world.hms_ends(12, &["run", "--headless"]);
+    assert!(said.out.contains("▶ CANARY ✘ rolled back"), "{said:#?}");
+    let job = world.job("2", "canary");
+    assert_eq!((&job["status"], &job["failure_reason"]), (&"failed".into(), &"canary_harm".into()), "{job:#}");
+    assert_eq!(world.job("2", "prod")["status"], "skipped");
+    let prod = world.store()["environments"]["prod"].clone();
+    assert_eq!(prod["record"]["current"], before);
+    assert!(prod["canary"].is_null(), "{prod:#}");
+    world.hms_ends(13, &["approve", "2", "prod"]);
+}
