@@ -1,0 +1,106 @@
+//! `hms ledger`: what it shows, and what it finds.
+
+use super::World;
+
+/// A world whose ledger has two refusals in it.
+fn with_entries() -> World {
+    let world = World::new("job:\n  script: 'true'\n");
+    assert_eq!(world.hms(&["run", "--headless"]).code, Some(0));
+    for _ in 0..2 {
+        assert_eq!(world.hms(&["approve", "1", "job"]).code, Some(13));
+    }
+    world
+}
+
+#[test]
+fn the_log_tells_who_did_what_and_verify_finds_any_change() {
+    let world = with_entries();
+    let log = world.hms(&["ledger", "log"]);
+    let lines: Vec<&str> = log.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{log:?}");
+    assert!(lines[0].contains("ledger.create #0") && lines[1].contains("refuse #1") && lines[1].contains("does not wait"), "{log:?}");
+    assert!(world.hms(&["ledger", "log", "--env", "prod"]).out.is_empty());
+    let json = world.hms(&["ledger", "log", "--output", "json"]);
+    let first: serde_json::Value = serde_json::from_str(json.out.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["format"], &first["unresolved"]), (&serde_json::json!(1), &serde_json::json!(false)));
+    let said = world.hms(&["ledger", "verify"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+
+    let entries = world.state().join("ledger/entries");
+    let good = std::fs::read(&entries).unwrap();
+    for at in [0, good.len() / 2, good.len() - 2] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(&entries, bad).unwrap();
+        let said = world.hms(&["ledger", "verify"]);
+        assert_eq!(said.code, Some(1), "byte {at}: {said:?}");
+        assert!(said.out.lines().next().unwrap().starts_with(&format!("{}:", entries.display())), "{said:?}");
+    }
+    let cut = good[..good.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    std::fs::write(&entries, &good[..cut]).unwrap();
+    let said = world.hms(&["ledger", "verify", "--output", "json"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let found: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert!(found["findings"].as_array().unwrap().iter().any(|one| one["what"].as_str().unwrap().contains("cut")), "{found}");
+    // It cannot be read at all.
+    std::fs::remove_file(&entries).unwrap();
+    std::fs::create_dir(&entries).unwrap();
+    assert_eq!(world.hms(&["ledger", "verify"]).code, Some(3));
+}
+
+#[test]
+fn a_target_that_holds_a_later_head_shows_that_the_ledger_was_cut() {
+    let world = with_entries();
+    let head: serde_json::Value = serde_json::from_slice(&std::fs::read(world.state().join("ledger/head")).unwrap()).unwrap();
+    let store = |size: u64| {
+        let ledger = serde_json::json!({"id": head["id"], "size": size, "root": head["root"]});
+        serde_json::json!({"format": 1, "environments": {"prod": {"record": {"ledger": ledger}, "fence": 1, "weight": 0.0}}}).to_string()
+    };
+    std::fs::create_dir_all(world.state().join("local/shop")).unwrap();
+    let path = world.state().join("local/shop/store.json");
+    std::fs::write(&path, store(head["size"].as_u64().unwrap())).unwrap();
+    let said = world.hms(&["ledger", "verify"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("compared with the record at shop/prod on this machine"), "{said:?}");
+    std::fs::write(&path, store(head["size"].as_u64().unwrap() + 1)).unwrap();
+    let said = world.hms(&["ledger", "verify"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("shop/prod"), "{said:?}");
+    std::fs::write(&path, "{").unwrap();
+    let said = world.hms(&["ledger", "verify"]);
+    assert!(said.code == Some(0) && said.out.contains("note: not compared with the record of shop"), "{said:?}");
+    assert!(!world.state().join("local/shop/lock").exists(), "nothing was started");
+}
+
+#[test]
+fn a_new_ledger_is_begun_only_where_one_is_gone() {
+    let world = with_entries();
+    let said = world.hms(&["ledger", "new", "--reason", "because"]);
+    assert_eq!(said.code, Some(3), "{said:?}");
+    std::fs::remove_dir_all(world.state().join("ledger")).unwrap();
+    assert_eq!(world.hms(&["ledger", "verify"]).code, Some(1), "a pin says that there was one");
+    let said = world.hms(&["ledger", "new", "--reason", "the disk died"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let log = world.hms(&["ledger", "log"]);
+    assert!(log.out.contains("follows ") && log.out.contains("“the disk died”"), "{log:?}");
+}
+
+#[test]
+fn an_intent_without_an_end_is_shown_as_unresolved() {
+    use hms::event::Actor;
+    use hms::ledger::{Entry, Ledger, LedgerPlaces, OnFault, Phase};
+    let world = with_entries();
+    let places = hms::store::Places { state: world.state(), runtime: world.path("runtime/hms"), data: world.path("home/.local/share/hms") };
+    let actor = Actor { uid: 1, login: "n".to_owned(), host: "h".to_owned(), tty: None, ssh_client: None, via: "test".to_owned() };
+    let mut ledger =
+        Ledger::open(&LedgerPlaces::of(&places), &actor, std::time::Duration::from_secs(10), OnFault::Refuse, hms::store::now()).unwrap();
+    let mut entry = Entry::new("deploy", Phase::Intent, actor);
+    entry.environment = Some("prod".parse().unwrap());
+    ledger.append(entry, hms::store::now()).unwrap();
+    drop(ledger);
+    let log = world.hms(&["ledger", "log", "--env", "prod"]);
+    assert!(log.out.contains("UNRESOLVED"), "{log:?}");
+    assert_eq!(world.hms(&["ledger", "verify"]).code, Some(0));
+    let doctor = world.hms(&["doctor"]);
+    assert!(doctor.out.contains("begun and not ended"), "{doctor:?}");
+}
