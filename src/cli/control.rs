@@ -28,6 +28,8 @@ pub(crate) fn say(
     wait: &Wait,
     output: Output,
 ) -> Result<u8, Failure> {
+    // Looked at first: a command is not taken back because of a flag beside it.
+    let wait = wait.wait.as_deref().map(super::duration::parse_optional).transpose()?;
     let listed = find(&clone.folder, Some(run))?;
     let mut reader = RunReader::new(&listed.folder);
     reader.poll()?;
@@ -38,12 +40,9 @@ pub(crate) fn say(
         Output::Text => writeln!(out, "{}", crate::text::plain(&message)),
         Output::Json => writeln!(out, "{}", serde_json::json!({"format": 1, "accepted": true, "message": message})),
     };
-    match &wait.wait {
+    match wait {
         None => Ok(0),
-        Some(bound) => {
-            let bound = super::duration::parse_optional(bound)?;
-            follow(&listed.folder, &environment.places, output, bound, &|| None, &mut out, &mut notices)
-        }
+        Some(bound) => follow(&listed.folder, &environment.places, output, bound, &|| None, &mut out, &mut notices),
     }
 }
 

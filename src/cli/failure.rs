@@ -145,8 +145,22 @@ impl From<std::io::Error> for Failure {
 
 impl From<crate::repo::Error> for Failure {
     fn from(error: crate::repo::Error) -> Self {
+        use crate::repo::Error;
+        let exit = match error {
+            Error::BadName { .. } | Error::Unknown { .. } | Error::Ambiguous { .. } | Error::BadEntry { .. } => Exit::Usage,
+            Error::NotARepository(_)
+            | Error::Owner(_)
+            | Error::Unsupported { .. }
+            | Error::Unborn(_)
+            | Error::Missing { .. }
+            | Error::Shallow { .. }
+            | Error::TagElsewhere { .. }
+            | Error::Write { .. }
+            | Error::Read { .. }
+            | Error::Git { .. } => Exit::NotCarriedOut,
+        };
         let hint = error.hint();
-        let mut failure = Self::of(Exit::NotCarriedOut, &error);
+        let mut failure = Self::of(exit, &error);
         failure.hint = hint;
         failure
     }

@@ -128,9 +128,9 @@ fn value(entry: &Entry, unresolved: bool) -> Result<serde_json::Value, Failure> 
 }
 
 fn check(places: &Places, output: Output) -> Result<u8, Failure> {
-    let (heads, unread) = heads_at_targets(places)?;
-    let mut found = verify(&LedgerPlaces::of(places), &heads)?;
-    found.notes.extend(unread);
+    let at_targets = heads_at_targets(places)?;
+    let mut found = verify(&LedgerPlaces::of(places), &at_targets.heads)?;
+    found.notes.extend(at_targets.unread);
     let sound = found.findings.is_empty();
     let mut out = std::io::stdout().lock();
     if output == Output::Json {
@@ -178,10 +178,17 @@ struct KeptRecord {
     ledger: Option<LedgerHead>,
 }
 
-/// The heads that this machine's targets hold, by name, and what could not be compared.
-#[expect(clippy::type_complexity, reason = "two lists that are read together once")]
-fn heads_at_targets(places: &Places) -> Result<(Vec<(String, LedgerHead)>, Vec<String>), Failure> {
-    let (mut heads, mut unread) = (Vec::new(), Vec::new());
+/// What this machine's targets hold of ledgers.
+#[derive(Default)]
+struct AtTargets {
+    /// With the target's name.
+    heads: Vec<(String, LedgerHead)>,
+    /// What could not be compared, and why.
+    unread: Vec<String>,
+}
+
+fn heads_at_targets(places: &Places) -> Result<AtTargets, Failure> {
+    let AtTargets { mut heads, mut unread } = AtTargets::default();
     for (app, folder) in local_apps(places)? {
         let path = folder.join("store.json");
         let Some(bytes) = read_if_there(&path)? else { continue };
@@ -194,7 +201,7 @@ fn heads_at_targets(places: &Places) -> Result<(Vec<(String, LedgerHead)>, Vec<S
             Err(error) => unread.push(format!("not compared with the record of {app}: {} cannot be understood: {error}", path.display())),
         }
     }
-    Ok((heads, unread))
+    Ok(AtTargets { heads, unread })
 }
 
 /// The apps that have a local target, with its folder, by name.

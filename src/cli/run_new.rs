@@ -265,7 +265,8 @@ pub(crate) fn wake(
     let started = start_engine(&environment.program, folder, &environment.places, &briefing)?;
     if started.holder.is_none() {
         let log = std::fs::read_to_string(folder.engine_log()).unwrap_or_default();
-        let last = log.lines().last().unwrap_or("it said nothing");
+        let last = log.lines().rfind(|line| !line.starts_with("Hint: ")).unwrap_or("it said nothing");
+        let last = last.trim_start_matches("Error: ").trim_start_matches("Caused by: ");
         let over = reader.poll().is_ok() && reader.state().ended.is_some();
         let parked = matches!(reader.state().engine, crate::event::EngineState::Parked { .. });
         if !over && !parked {

@@ -71,7 +71,11 @@ impl Source {
         let name = file.map_or_else(|| USUAL.to_owned(), |path| path.to_string_lossy().into_owned());
         let bytes = read_some(&path).map_err(|error| {
             let failure = Failure::new(Exit::Usage, format!("{} cannot be read: {error}", path.display()));
-            if file.is_some() { failure } else { failure.hint("write one, or name another: hms validate --file PATH") }
+            if file.is_some() {
+                failure
+            } else {
+                failure.hint("write one, or name another: hms validate --file PATH, or a commit's: hms validate --ref REV")
+            }
         })?;
         let head = repository.and_then(|repository| Some((repository, repository.head().ok()??)));
         let predefined = head.map_or_else(BTreeMap::new, |(repository, revision)| {

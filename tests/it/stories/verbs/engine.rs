@@ -319,3 +319,36 @@ fn a_terminated_engine_leaves_its_jobs_to_their_keepers() {
     assert_eq!(world.hms(&["run", "--resume", "1", "--headless"]).code, Some(0));
     assert_eq!(world.read("said"), "started\nended\n");
 }
+
+#[test]
+fn a_killed_keeper_takes_no_user_off_the_air() {
+    let world = World::new("x:\n  script: 'true'\n");
+    let settings = ".hms:\n  app: shop\n  environments: {dev: {protected: false}}\n  scan: {gate: none}\n  local: {listen: '127.0.0.1:0'}\nstages: [build, put, test]\n";
+    let deploys = "build:\n  stage: build\n  script: mkdir dist; echo hi > dist/index.html\n  artifacts: {paths: [dist/]}\nput:\n  stage: put\n  script: hms-deploy --env dev\n";
+    world.commit(&format!("{settings}{deploys}{}", patient(&world, "  stage: test\n")), "two");
+    let run = world.start(&["run", "--headless"]);
+    wait_said(&world, "started\n");
+    let lock = world.state().join("local/shop/lock");
+    let supervisor = world.holder(&lock).unwrap();
+    kill(&world.holder(&world.run_folder(1).join("jobs/job/1/keeper.json")).unwrap());
+    wait_said(&world, "started\nstarted\n");
+    go(&world);
+    let said = Said::of(&run.wait_with_output().unwrap());
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(is_alive(&supervisor), "the engine started it, and no job left it behind");
+    kill(&supervisor);
+}
+
+#[test]
+fn a_wrong_flag_beside_a_command_leaves_the_run_alone() {
+    let world = World::new("x:\n  script: 'true'\n");
+    world.commit(&patient(&world, ""), "two");
+    assert_eq!(world.hms(&["run", "--detach"]).code, Some(0));
+    wait_said(&world, "started\n");
+    assert_eq!(world.hms(&["cancel", "1", "--wait=soon"]).code, Some(2));
+    for (verb, code) in [(&["cancel", "9"][..], 2), (&["retry", "1", "nobody"], 13), (&["run", "--headless", "--ref", "nothing"], 2)] {
+        assert_eq!(world.hms(verb).code, Some(code), "{verb:?}");
+    }
+    go(&world);
+    wait_for("the run's end", || (world.status("1")["outcome"] == "success").then_some(()));
+}
