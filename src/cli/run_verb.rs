@@ -34,21 +34,24 @@ pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &Run
     }
     let stop = || signals.asked_to_leave().then_some(0);
     let (mut followed, mut printer) = (Followed::new(&folder, &environment.places)?, Headless::default());
-    let code = follow_on(
-        &mut followed,
-        &mut printer,
-        output,
-        None,
-        &|| if signals.canceled().is_some() { Some(0) } else { stop() },
-        &mut out,
-        &mut notices,
-    )?;
+    let mut go_on = || {
+        let stop = || signals.canceled().map(|_| 0).or_else(stop);
+        follow_on(&mut followed, &mut printer, output, None, &stop, &mut out, &mut std::io::stderr())
+    };
+    let code = go_on()?;
     match signals.canceled() {
         None => Ok(code),
         Some(signal) => {
-            let _ = writeln!(notices, "hms: cancelling the run: its canary first, then its jobs");
-            send(environment, &folder, Command::Cancel)?;
-            follow_on(&mut followed, &mut printer, output, None, &stop, &mut out, &mut notices)?;
+            // The second signal ends what the first one only asked to end; the third leaves, and the engine goes on cancelling.
+            for said in ["cancelling the run: its canary first, then its jobs", "cancelling it at once"] {
+                let _ = writeln!(notices, "hms: {said}");
+                signals.forget();
+                send(environment, &folder, Command::Cancel)?;
+                go_on()?;
+                if signals.canceled().is_none() {
+                    break;
+                }
+            }
             Ok(if signal == SIGTERM { 143 } else { 130 })
         }
     }
@@ -90,6 +93,11 @@ impl Signals {
 
     fn canceled(&self) -> Option<i32> {
         i32::try_from(self.interrupted.load(Ordering::SeqCst)).ok().filter(|signal| *signal != 0)
+    }
+
+    /// A signal that was answered is looked for again.
+    fn forget(&self) {
+        self.interrupted.store(0, Ordering::SeqCst);
     }
 
     fn asked_to_leave(&self) -> bool {

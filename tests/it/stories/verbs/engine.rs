@@ -352,3 +352,20 @@ fn a_wrong_flag_beside_a_command_leaves_the_run_alone() {
     go(&world);
     wait_for("the run's end", || (world.status("1")["outcome"] == "success").then_some(()));
 }
+
+#[test]
+fn a_second_signal_ends_at_once_what_does_not_heed_the_first() {
+    let world = World::new("x:\n  script: 'true'\n");
+    world.commit(&patient(&world, "  before_script:\n    - trap '' TERM\n"), "two");
+    let run = world.start(&["run", "--headless"]);
+    wait_said(&world, "started\n");
+    let signal = || assert!(std::process::Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap().success());
+    let asked = || std::fs::read_to_string(world.run_folder(1).join("journal")).unwrap().matches("CancelRequested").count();
+    signal();
+    wait_for("the first cancel", || (asked() == 1).then_some(()));
+    signal();
+    let said = Said::of(&run.wait_with_output().unwrap());
+    assert_eq!(said.code, Some(143), "{said:?}");
+    assert!(said.err.contains("cancelling it at once") && asked() == 2, "{said:?}");
+    assert_eq!(world.status("1")["outcome"], "canceled");
+}
