@@ -150,8 +150,11 @@ fn stage(context: &mut Context, globals: &Globals, job: &str, spec: &mut JobSpec
     let (stage, place) = match given {
         Some(given) => given,
         None if named_as_stage && !context.strict => {
-            let message = format!("{job} has no `stage` and runs in the stage of its name; GitLab would run it in `test`");
-            context.problems.note(spec.place, "deviation-stage", message).hint(format!("for GitLab add `stage: {}`", spec.name));
+            // A job called `test` runs where GitLab would run it.
+            if spec.name != "test" {
+                let message = format!("{job} has no `stage` and runs in the stage of its name; GitLab would run it in `test`");
+                context.problems.note(spec.place, "deviation-stage", message).hint(format!("for GitLab add `stage: {}`", spec.name));
+            }
             (spec.name.clone(), spec.place)
         }
         None => ("test".to_owned(), spec.place),

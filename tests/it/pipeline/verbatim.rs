@@ -18,7 +18,6 @@ fn it_is_read_with_the_deviations_noted_and_nothing_else() {
         [
             "3:1 deviation-stage",
             "6:14 deviation-artifacts",
-            "8:1 deviation-stage",
             "12:1 deviation-stage",
             "16:1 deviation-stage",
             "20:1 deviation-stage",
