@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything in these tests may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A home, a runtime folder and a repository; nothing of this machine's user is seen.
 struct World {
@@ -101,7 +101,7 @@ impl World {
     }
 
     /// The process that holds a lock.
-    fn holder(&self, lock: &Path) -> Option<hms::event::ProcessName> {
+    fn holder(lock: &Path) -> Option<hms::event::ProcessName> {
         hms::store::holder_of(lock).unwrap().map(|holder| holder.process)
     }
 
@@ -125,10 +125,11 @@ impl Drop for World {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
             let told = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
             let text = [told("cmdline"), told("environ")].concat();
-            if pid != std::process::id() && String::from_utf8_lossy(&text).contains(&place) {
-                if let Some(name) = hms::store::name_of(pid) {
-                    let _ = hms::store::send_signal(&name, hms::store::Signal::Kill);
-                }
+            if pid != std::process::id()
+                && String::from_utf8_lossy(&text).contains(&place)
+                && let Some(name) = hms::store::name_of(pid)
+            {
+                let _ = hms::store::send_signal(&name, hms::store::Signal::Kill);
             }
         }
     }

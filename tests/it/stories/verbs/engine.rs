@@ -1,5 +1,6 @@
 //! Runs whose processes are killed, cancelled, or watched for what they leave behind.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use hms::event::ProcessName;
@@ -55,12 +56,12 @@ fn jobs_outlive_their_engine_and_the_next_one_runs_nothing_twice() {
     assert_eq!(world.hms(&["run", "--detach"]).code, Some(0));
     wait_said(&world, "started\n");
     let keeper = keeper(&world, 1, 0);
-    let engine = world.holder(&world.run_folder(1).join("lock")).unwrap();
+    let engine = World::holder(&world.run_folder(1).join("lock")).unwrap();
     kill(&engine);
     assert_eq!(world.status("1")["engine"], "dead");
     assert!(is_alive(&keeper), "the job goes on under its keeper");
     let resumed = world.start(&["run", "--resume", "1", "--headless"]);
-    let next = wait_for("the next engine", || world.holder(&world.run_folder(1).join("lock")));
+    let next = wait_for("the next engine", || World::holder(&world.run_folder(1).join("lock")));
     assert_ne!(next, engine);
     go(&world);
     let said = Said::of(&resumed.wait_with_output().unwrap());
@@ -76,7 +77,7 @@ fn what_a_job_did_while_no_engine_lived_is_found_by_the_next() {
     assert_eq!(world.hms(&["run", "--detach"]).code, Some(0));
     wait_said(&world, "started\n");
     let keeper = keeper(&world, 1, 0);
-    kill(&world.holder(&world.run_folder(1).join("lock")).unwrap());
+    kill(&World::holder(&world.run_folder(1).join("lock")).unwrap());
     go(&world);
     wait_gone(&keeper);
     let said = world.hms(&["run", "--resume", "1", "--headless"]);
@@ -100,7 +101,7 @@ fn a_killed_keeper_means_interrupted_and_an_ordinary_job_runs_again() {
     wait_said(&world, "started\n");
     let left = written_down(&world, "pid");
     let neighbour = written_down(&world, "pid.beside");
-    let slug = wait_for("the first keeper", || world.holder(&world.run_folder(1).join("jobs/job/1/keeper.json")));
+    let slug = wait_for("the first keeper", || World::holder(&world.run_folder(1).join("jobs/job/1/keeper.json")));
     kill(&slug);
     wait_gone(&left);
     wait_said(&world, "started\nstarted\n");
@@ -125,7 +126,7 @@ fn a_killed_keeper_of_a_manual_job_waits_for_a_person() {
     wait_said(&world, "started\n");
     kill(&keeper(&world, 1, 0));
     wait_for("the interruption", || (world.status("1")["outcome"] == "interrupted").then_some(()));
-    wait_for("the engine to rest", || world.holder(&world.run_folder(1).join("lock")).is_none().then_some(()));
+    wait_for("the engine to rest", || World::holder(&world.run_folder(1).join("lock")).is_none().then_some(()));
     // Without a word nothing runs again.
     assert_eq!(world.hms(&["run", "--resume", "1", "--headless"]).code, Some(1));
     assert_eq!(world.read("said"), "started\n");
@@ -171,7 +172,7 @@ fn a_cancel_that_the_engine_did_not_live_to_carry_out_is_carried_out_by_the_next
     assert_eq!(world.hms(&["run", "--detach"]).code, Some(0));
     wait_said(&world, "started\n");
     let keeper = keeper(&world, 1, 0);
-    kill(&world.holder(&world.run_folder(1).join("lock")).unwrap());
+    kill(&World::holder(&world.run_folder(1).join("lock")).unwrap());
     let said = world.hms(&["cancel", "1", "--wait"]);
     assert_eq!(said.code, Some(130), "{said:?}");
     assert!(!is_alive(&keeper));
@@ -287,7 +288,7 @@ fn a_masked_value_is_in_no_file() {
 fn odd_names_and_many_jobs_at_once() {
     let mut pipeline = "a b/ü:\n  script: echo odd-name\n'a/..':\n  script: echo dots\n".to_owned();
     for number in 0..50 {
-        pipeline += &format!("many{number}:\n  script: echo {number}\n");
+        writeln!(pipeline, "many{number}:\n  script: echo {number}").unwrap();
     }
     let world = World::new(&pipeline);
     // Two runs at once.
@@ -311,7 +312,7 @@ fn a_terminated_engine_leaves_its_jobs_to_their_keepers() {
     assert_eq!(world.hms(&["run", "--detach"]).code, Some(0));
     wait_said(&world, "started\n");
     let keeper = keeper(&world, 1, 0);
-    let engine = world.holder(&world.run_folder(1).join("lock")).unwrap();
+    let engine = World::holder(&world.run_folder(1).join("lock")).unwrap();
     send_signal(&engine, Signal::Term).unwrap();
     wait_gone(&engine);
     assert!(is_alive(&keeper));
@@ -329,8 +330,8 @@ fn a_killed_keeper_takes_no_user_off_the_air() {
     let run = world.start(&["run", "--headless"]);
     wait_said(&world, "started\n");
     let lock = world.state().join("local/shop/lock");
-    let supervisor = world.holder(&lock).unwrap();
-    kill(&world.holder(&world.run_folder(1).join("jobs/job/1/keeper.json")).unwrap());
+    let supervisor = World::holder(&lock).unwrap();
+    kill(&World::holder(&world.run_folder(1).join("jobs/job/1/keeper.json")).unwrap());
     wait_said(&world, "started\nstarted\n");
     go(&world);
     let said = Said::of(&run.wait_with_output().unwrap());

@@ -1,5 +1,6 @@
 //! Pipeline files that are wrong, and what a person reads of them.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::World;
@@ -15,7 +16,7 @@ fn a_wrong_file_is_refused_at_once_with_its_place() {
     let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
     for level in 1..12 {
         let below = vec![format!("*a{}", level - 1); 9].join(",");
-        bomb += &format!("a{level}: &a{level} [{below}]\n");
+        writeln!(bomb, "a{level}: &a{level} [{below}]").unwrap();
     }
     let table: Vec<(&str, Vec<u8>, &str, &str)> = vec![
         ("unknown key", b"a:\n  script: x\n  scrpt: y\n".to_vec(), ":3:3: error:", "scrpt"),

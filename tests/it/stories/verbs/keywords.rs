@@ -1,5 +1,7 @@
 //! `docs/keywords.md` is made from the code's own tables, and compared with them here.
 
+use std::fmt::Write as _;
+
 use hms::pipeline::keyword::{self, Standing};
 
 fn page() -> String {
@@ -23,13 +25,14 @@ fn page() -> String {
         is an error, because without the keyword other jobs would run, or other things in them.\n"
         .to_owned();
     for (title, table) in tables {
-        page += &format!("\n## {title}\n\n| keyword | | |\n|---|---|---|\n");
+        writeln!(page, "\n## {title}\n\n| keyword | | |\n|---|---|---|").unwrap();
         for (name, standing) in table {
-            page += &match standing {
-                Standing::Done => format!("| `{name}` | done | |\n"),
-                Standing::Warned(why) => format!("| `{name}` | warned | {why} |\n"),
-                Standing::Refused(why) => format!("| `{name}` | refused | {why} |\n"),
+            let (word, why) = match standing {
+                Standing::Done => ("done", String::new()),
+                Standing::Warned(why) => ("warned", format!("{why} ")),
+                Standing::Refused(why) => ("refused", format!("{why} ")),
             };
+            writeln!(page, "| `{name}` | {word} | {why}|").unwrap();
         }
     }
     page

@@ -10,7 +10,7 @@ fn with(settings: &str) -> String {
 
 /// Ends the supervisor that accepting a policy starts.
 fn stop(world: &World) {
-    if let Some(process) = world.holder(&world.state().join("local/shop/lock")) {
+    if let Some(process) = World::holder(&world.state().join("local/shop/lock")) {
         super::kill(&process);
     }
 }
