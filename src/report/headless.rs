@@ -246,10 +246,9 @@ fn failure(job: &JobState) -> String {
     let last = job.attempts.last();
     let took = last.and_then(|attempt| attempt.duration_ms).map(duration).unwrap_or_default();
     let how = last.map_or_else(|| "failed".to_owned(), how_it_ended);
-    // The engine's sentence, else what the driver said of this very attempt.
-    let driver = || job.deploy.as_ref().filter(|end| last.is_some_and(|last| last.id == end.attempt)).map(|end| end.message.as_str());
-    let why =
-        last.and_then(|attempt| attempt.message.as_deref()).or_else(driver).map(|text| format!(": {}", plain(text))).unwrap_or_default();
+    // What the driver said of this attempt is why it failed; that its script passed the exit code on is no news.
+    let said = job.deploy.as_ref().filter(|end| last.is_some_and(|last| last.id == end.attempt)).map(|end| end.message.as_str());
+    let why = said.or(last.and_then(|attempt| attempt.message.as_deref())).map(|text| format!(": {}", plain(text))).unwrap_or_default();
     let tests = last.and_then(|attempt| attempt.tests).map(|tests| format!(" · {} tests failed", count(tests.failed))).unwrap_or_default();
     let mark = if job.plan.allow_failure { "⚠" } else { "✘" };
     format!("{mark} {how}{tests}  {took}{why}")
