@@ -142,11 +142,12 @@ pub async fn result_lines<T: Target>(target: &T, placed: &Placed, release: &Rele
         Arm::Canary => "canary".to_owned(),
         Arm::Whole => placed.environment.to_string(),
     };
-    let headline = format!("Deployed {name} to {place}");
-    let mut lines = if done { vec![format!("✔ {headline}")] } else { vec![format!("✘ {}", answer.message)] };
-    if done && answer.message != headline {
-        lines.push(answer.message.clone());
-    }
+    let mut lines = if done {
+        let said = (!answer.message.starts_with("Deployed ")).then(|| answer.message.clone());
+        std::iter::once(format!("✔ Deployed {name} to {place}")).chain(said).collect()
+    } else {
+        vec![format!("✘ {}", answer.message)]
+    };
     let (Ok(identity), Ok(observation)) = (target.identity().await, target.observe(&placed.environment).await) else { return lines };
     let measured = observation.served.filter(|(canary, stable)| canary + stable > 0).map(|(canary, stable)| {
         let small = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
