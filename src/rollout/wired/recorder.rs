@@ -94,11 +94,12 @@ impl Recorder for LedgerRecorder {
     }
 
     fn take_in(&self, waiting: &[serde_json::Value]) -> Result<(), RecordError> {
-        let known: std::collections::HashSet<String> =
-            entries(&self.places).map_err(|error| RecordError::Unavailable(error.to_string()))?.into_iter().map(|entry| entry.id).collect();
         for value in waiting {
             let draft: ActionDraft = serde_json::from_value(value.clone()).map_err(|error| RecordError::Unavailable(error.to_string()))?;
-            if known.contains(&draft.id) {
+            // Opening takes in what was left beside the ledger: this very action, perhaps.
+            let mut ledger = self.open(&draft, NOTE_PATIENCE, OnFault::Record)?;
+            let known = entries(&self.places).map_err(|error| RecordError::Unavailable(error.to_string()))?;
+            if known.iter().any(|entry| entry.id == draft.id) {
                 continue;
             }
             let mut entry = entry_of(&draft, Phase::Note);
@@ -107,7 +108,6 @@ impl Recorder for LedgerRecorder {
             }
             let reason = entry.reason.take().unwrap_or_default();
             entry.reason = Some(format!("{reason} (was UNRECORDED)").trim().to_owned());
-            let mut ledger = self.open(&draft, NOTE_PATIENCE, OnFault::Record)?;
             append(&mut ledger, entry)?;
         }
         Ok(())
