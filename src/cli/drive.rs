@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::setsid;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::deploy::Target;
 use crate::event::{Actor, AppName, Arm, Digest, EnvironmentName, ReleaseRef, RolloutId, RunId, TargetIdentity, Weight};
 use crate::ledger::LedgerPlaces;
+use crate::rollout::ports::Recorder;
 use crate::rollout::wired::{LedgerRecorder, ground};
 use crate::rollout::{Aim, RollbackEnd, RollbackRequest, RollbackSetup, roll_back};
 use crate::store::{self, Peer, inside_run, make_private_folder, now};
@@ -119,6 +120,11 @@ impl DriveResult {
     }
 }
 
+/// How long a ledger that is held is asked again after the rollback.
+const LATER: Duration = Duration::from_mins(5);
+/// Between two asks.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// A rollback under way in its own process. Dropped, it goes on.
 #[derive(Debug)]
 pub(crate) struct Drive {
@@ -176,12 +182,21 @@ impl Drive {
         for line in lines {
             match serde_json::from_str(&line?) {
                 Ok(DriveLine::Told { text }) => told(&text),
-                Ok(DriveLine::Ended { end: last }) => end = Some(*last),
+                // It may live on, to give the ledger what it could not take.
+                Ok(DriveLine::Ended { end: last }) => {
+                    end = Some(*last);
+                    break;
+                }
                 Err(error) => return Err(Failure::of(Exit::NotCarriedOut, &error)),
             }
         }
+        if let Some(end) = end {
+            // Waited for, so that it is no zombie of this process when it ends; it ends with this process or after it.
+            std::thread::spawn(move || self.child.wait());
+            return Ok(end);
+        }
         let status = self.child.wait()?;
-        end.ok_or_else(|| {
+        Err({
             Failure::new(Exit::NotCarriedOut, format!("the rollback's process ended without a word ({status})"))
                 .hint("say it again: a rollback that was begun is taken up where it stands")
         })
@@ -192,15 +207,19 @@ impl Drive {
 pub(crate) fn drive_main() -> u8 {
     // Refused only to the leader of a group, which nobody starts this as.
     let _ = setsid();
-    let end = match drive() {
-        Ok(end) => end,
+    match drive() {
+        Ok(exit) => exit,
         Err(failure) => {
             failure.report(&mut std::io::stderr());
             let result = if failure.exit == Exit::Refused { DriveResult::Refused } else { DriveResult::NotCarriedOut };
             let (reason, hint) = failure.told();
-            DriveEnd { result, reason: Some(reason), hint, ..DriveEnd::default() }
+            say_end(DriveEnd { result, reason: Some(reason), hint, ..DriveEnd::default() })
         }
-    };
+    }
+}
+
+/// The last line; gives the exit code.
+fn say_end(end: DriveEnd) -> u8 {
     let exit = end.result.exit();
     say(&DriveLine::Ended { end: Box::new(end) });
     exit
@@ -215,7 +234,7 @@ fn say(line: &DriveLine) {
     }
 }
 
-fn drive() -> Result<DriveEnd, Failure> {
+fn drive() -> Result<u8, Failure> {
     let mut told = Vec::new();
     std::io::stdin().read_to_end(&mut told)?;
     let request: DriveRequest = serde_json::from_slice(&told).map_err(|error| Failure::of(Exit::Usage, &error))?;
@@ -223,9 +242,44 @@ fn drive() -> Result<DriveEnd, Failure> {
     let about = Refused { verb: "hms rollback", app: Some(&request.app), environment: Some(&request.environment), digest: None };
     outside_run(&environment, &about)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let end = runtime.block_on(carry_out(&environment, request));
+    let app = request.app.clone();
+    let end = runtime.block_on(carry_out(&environment, request))?;
+    let waits = end.environment.clone().filter(|_| end.unrecorded);
+    let exit = say_end(end);
+    if let Some(name) = waits {
+        runtime.block_on(record_later(&environment, &app, &name));
+    }
     runtime.shutdown_timeout(Duration::from_millis(200));
-    end
+    Ok(exit)
+}
+
+/// What the ledger could not take is given to it as soon as it takes it; whoever asked has the answer already. What is left after that
+/// the next writer takes in.
+async fn record_later(environment: &Environment, app: &AppName, name: &EnvironmentName) {
+    let recorder = LedgerRecorder::new(LedgerPlaces::of(&environment.places));
+    let end = Instant::now() + LATER;
+    while Instant::now() < end {
+        match record_now(environment, &recorder, app, name).await {
+            Ok(()) => return,
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn record_now(environment: &Environment, recorder: &LedgerRecorder, app: &AppName, name: &EnvironmentName) -> Result<(), Failure> {
+    let target = Place::find(environment, app).await?.target;
+    let waiting = target.record(name).await?.unrecorded;
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let (recorder, taken) = (recorder.clone(), waiting.clone());
+    let unwritten = |error: &dyn std::error::Error| Failure::of(Exit::NotCarriedOut, error);
+    let written = tokio::task::spawn_blocking(move || recorder.take_in(&taken)).await;
+    written.map_err(|error| unwritten(&error))?.map_err(|error| unwritten(&error))?;
+    let mut record = target.record(name).await?;
+    record.unrecorded.retain(|entry| !waiting.contains(entry));
+    target.put_record(record).await?;
+    Ok(())
 }
 
 async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<DriveEnd, Failure> {
