@@ -89,7 +89,7 @@ impl Alone<'_> {
         let yes = if whole && placed.protection() != Protection::Open { Some(self.consent(&grounds)?) } else { None };
         let setup = self.setup(&grounds, ancestry)?;
         let driver = match &open {
-            Some(rollout) => Driver::resume(setup, &self.app, rollout, None).await?,
+            Some(rollout) => Box::pin(Driver::resume(setup, &self.app, rollout, None)).await?,
             None => Driver::begin(setup, self.request(target, force, placed, release).await?).await?,
         };
         let work = async {

@@ -67,17 +67,17 @@ fn by_tag(tag: &str, shelf: &Shelf<'_>) -> Result<ReleaseRef, NoCandidate> {
     if tag.starts_with("sha256:") {
         return Ok(by_digest(tag, shelf)?);
     }
-    let recorded = || shelf.releases.iter().map(|record| &record.release).find(|release| release.tag == tag);
+    let called = || shelf.releases.iter().map(|record| &record.release).filter(|release| release.tag == tag);
     if let Some(NamedRelease::Commit { revision, .. }) = shelf.clone.and_then(|clone| clone.repository.resolve_tag(tag).ok()) {
-        if let Some(release) = of_revision(&revision, shelf) {
-            return Ok(release);
+        // What was released by that name was another commit: the name moved since, whatever it names now.
+        if let Some(was) = called().next()
+            && called().all(|release| release.revision.as_ref() != Some(&revision))
+        {
+            return Err(NoCandidate::Refused(moved(was, Some(revision.short()))));
         }
-        return Err(match recorded() {
-            Some(release) => NoCandidate::Refused(moved(release, Some(revision.short()))),
-            None => NoCandidate::Failed(not_here(&format!("{tag} (commit {})", revision.short()))),
-        });
+        return of_revision(&revision, shelf).ok_or_else(|| NoCandidate::Failed(not_here(&format!("{tag} (commit {})", revision.short()))));
     }
-    if let Some(release) = recorded() {
+    if let Some(release) = called().next() {
         return Ok(release.clone());
     }
     let begins = |revision: &Revision| tag.len() >= DIGITS && revision.as_str().starts_with(tag);

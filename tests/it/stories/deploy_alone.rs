@@ -225,12 +225,15 @@ fn released_twice_and_back_without_the_clone() {
     assert_eq!(world.git(&["tag", "--points-at", &first]), "v0.1.0");
     world.write("service.json", r#"{"version":"two"}"#);
     let second = world.commit("fix: two");
+    world.git(&["tag", "v0.2.0"]);
     world.release("2");
-    assert_eq!(world.git(&["tag", "--points-at", &second]), "v0.1.1");
+    assert_eq!(world.git(&["tag", "--points-at", &second]), "v0.2.0");
     assert!(world.answer().unwrap().contains("two"));
 
     rolled_back(&world, &first);
     let digest = history(&world, &second);
+    moved_tag(&world, &first, &second, &digest);
+    canary_alone(&world, &first, &digest);
     told_again(&world, &digest);
     while_the_ledger_is_held(&world, &digest);
     not_from_a_job(&world);
@@ -268,6 +271,32 @@ fn history(world: &World, second: &str) -> String {
     assert_eq!(outcomes, ["reverted to", "promoted", "promoted"]);
     assert_eq!(rows[1]["revision"], second);
     rows[1]["digest"].as_str().unwrap().to_owned()
+}
+
+/// A tag that names something else than when the release was made is refused, by its name and by the release's digest.
+fn moved_tag(world: &World, first: &str, second: &str, digest: &str) {
+    world.git(&["tag", "--force", "v0.2.0", first]);
+    let by_name = world.run_in("irs", HMS_DEPLOY, &["--env", "canary", "--tag", "v0.2.0"]).code(13);
+    assert!(by_name.notices.contains("moved"), "{}", by_name.notices);
+    let by_digest = world.run_in("irs", HMS_DEPLOY, &["--env", "prod", "--promote", digest]).code(13);
+    assert!(by_digest.notices.contains("moved"), "{}", by_digest.notices);
+    world.git(&["tag", "--force", "v0.2.0", second]);
+}
+
+/// A canary alone runs until its verdict; then nobody watches it, which is said, and it is taken back from elsewhere.
+fn canary_alone(world: &World, first: &str, digest: &str) {
+    let arguments = ["--env", "canary", "--tag", "v0.2.0", "--traffic", "50%"];
+    let done = world.run_in("irs", HMS_DEPLOY, &arguments).code(0);
+    assert!(done.out.starts_with("✔ Deployed "), "{}", done.out);
+    assert!(done.notices.contains("UNWATCHED"), "{}", done.notices);
+    let status = world.status();
+    assert_eq!((&status["canary"]["digest"], &status["watched"]), (&Value::from(digest), &Value::from(false)));
+    assert_eq!(status["weight"]["applied"], 0.5);
+    let back = world.far(&["rollback", "--env", "canary", "--app", "irs"]).code(0);
+    assert!(back.out.starts_with(&format!("✔ Reverted to tag {}", &first[..8])), "{}", back.out);
+    let status = world.status();
+    assert_eq!((&status["canary"], &status["slot"]), (&Value::Null, &Value::Null));
+    assert_eq!(status["weight"]["applied"], 0.0);
 }
 
 /// Alone: no terminal and no `--promote` is no yes; a release that was taken back has neither PASS nor yeses; an override is both.

@@ -90,8 +90,8 @@ impl Work {
             environment: into.environment.clone(),
             actor: self.setup.actor.clone(),
         };
-        let (repository, places) = (created.repository.clone(), self.setup.places.clone());
-        tokio::task::spawn_blocking(move || make_version_tag(&repository, &places, &about)).await.ok().flatten()
+        let (repository, folders) = (created.repository.clone(), self.setup.places.clone());
+        tokio::task::spawn_blocking(move || make_version_tag(&repository, &folders, &about)).await.ok().flatten()
     }
 
     /// The commit's settings; the file was checked when the run was made.
