@@ -323,7 +323,13 @@ async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<D
     let mut end = ended(end);
     end.environment = Some(name.clone());
     end.target = target.identity().await.ok();
-    end.address = target.observe(&name).await.ok().and_then(|seen| seen.address);
+    if let Ok(seen) = target.observe(&name).await {
+        let live = seen.weight > Weight::ZERO;
+        if live && end.result == DriveResult::NoTarget {
+            end.hint = Some(format!("its canary has {}; take that back: hms rollback --env canary --app {}", seen.weight, rollback.app));
+        }
+        end.address = seen.address;
+    }
     Ok(end)
 }
 

@@ -1,6 +1,6 @@
 //! Where a verb that needs no run acts: the app, its target, what a name means there. And that no job acts through it.
 
-use std::io::sink;
+use std::io::{Write, sink};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
 use crate::pipeline::ReadOptions;
 use crate::policy::{Placed, Policy, resolve_environment};
 use crate::store::{self, inside_run, now, this_process};
+use crate::text::plain;
 
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
@@ -113,6 +114,11 @@ pub(crate) fn refuse(environment: &Environment, about: &Refused<'_>, refusal: Re
 pub(crate) fn enter(environment: &Environment, entry: Entry, patience: Duration) -> Result<u64, LedgerError> {
     let actor = entry.actor.clone();
     Ledger::open(&LedgerPlaces::of(&environment.places), &actor, patience, OnFault::Refuse, now())?.append(entry, now())
+}
+
+/// A line on standard error. Nobody may be there to read it.
+pub(crate) fn notice(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", plain(text));
 }
 
 /// A release as people read it: its tag, its short revision, the beginning of its digest.

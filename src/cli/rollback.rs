@@ -12,14 +12,11 @@ use super::arguments::{Output, RollbackArguments};
 use super::drive::{DriveEnd, DriveRequest, DriveResult, start_rollback};
 use super::environment::{Environment, actor};
 use super::failure::Failure;
-use super::place::{Refused, app_of, measured, outside_run, short};
+use super::place::{Refused, app_of, measured, notice, outside_run, short};
 
 /// Goes back, and gives the exit code. `at` is where the repository is, if the app is not named.
 pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output: Output, via: &str) -> Result<u8, Failure> {
-    let mut notices = std::io::stderr();
-    let environment = Environment::find_whatever_the_operator_wrote(&mut |text| {
-        let _ = writeln!(std::io::stderr(), "{}", plain(&text));
-    })?;
+    let environment = Environment::find_whatever_the_operator_wrote(&mut |text| notice(&text))?;
     let about = Refused { verb: via, app: arguments.app.as_ref(), environment: Some(&arguments.env), digest: None };
     outside_run(&environment, &about)?;
     let request = DriveRequest {
@@ -34,9 +31,7 @@ pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output:
         reason: arguments.reason.clone(),
         run: None,
     };
-    let end = start_rollback(&environment, &request)?.follow(&mut |text| {
-        let _ = writeln!(notices, "{}", plain(text));
-    })?;
+    let end = start_rollback(&environment, &request)?.follow(&mut notice)?;
     let mut out = std::io::stdout();
     match output {
         Output::Json => writeln!(out, "{}", as_json(&end))?,
@@ -46,7 +41,7 @@ pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output:
                 writeln!(out, "{}", plain(&line))?;
             }
             for line in complaints {
-                writeln!(std::io::stderr(), "{}", plain(&line))?;
+                notice(&line);
             }
         }
     }

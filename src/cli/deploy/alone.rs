@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::arguments::Output;
 use crate::cli::environment::{Environment, actor};
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::place::{Place, Refused, app_of, app_of_clone, file_at_head, outside_run, refuse};
+use crate::cli::place::{Place, Refused, app_of, app_of_clone, file_at_head, notice, outside_run, refuse};
 use crate::cli::run_new::Clone;
 use crate::deploy::Target as _;
 use crate::deploy::local::LocalTarget;
@@ -374,10 +374,6 @@ fn driven_elsewhere(created: &RolloutCreated, name: &EnvironmentName) -> String 
 
 fn answered(outcome: DeployOutcome, message: String) -> Answer {
     Answer { outcome, message, refusal: None, last_lines: Vec::new() }
-}
-
-fn notice(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", plain(text));
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

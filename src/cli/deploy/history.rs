@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::arguments::Output;
 use crate::cli::environment::Environment;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::place::{Place, app_of};
+use crate::cli::place::{Place, app_of, notice};
 use crate::deploy::Target;
 use crate::event::{AppName, EnvironmentName, ReleaseRef, RolloutId, RolloutKind, RolloutOutcome, RolloutState};
 use crate::rollout::{folder_of, reader};
@@ -29,7 +29,7 @@ struct Row {
 
 /// Tells it, and gives the exit code.
 pub(super) fn history(place: &arguments::Place, output: Output) -> Result<u8, Failure> {
-    let environment = Environment::find()?;
+    let environment = Environment::find_whatever_the_operator_wrote(&mut |text| notice(&text))?;
     let app = app_of(place.app.as_ref(), None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let rows = runtime.block_on(rows(&environment, &app, place.env.as_ref()))?;

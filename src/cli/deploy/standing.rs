@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::arguments::Output;
 use crate::cli::environment::Environment;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::place::{Place, app_of, measured, shown};
+use crate::cli::place::{Place, app_of, measured, notice, shown};
 use crate::deploy::{ArmName, Observation, Target};
 use crate::event::{AppName, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutState, TargetIdentity, Weight};
 use crate::rollout::{folder_of, reader};
@@ -28,7 +28,7 @@ struct Standing {
 
 /// Tells how one environment stands, or all of them.
 pub(crate) fn status(env: Option<&EnvironmentName>, app: Option<&AppName>, at: Option<&Path>, output: Output) -> Result<u8, Failure> {
-    let environment = Environment::find()?;
+    let environment = Environment::find_whatever_the_operator_wrote(&mut |text| notice(&text))?;
     let app = app_of(app, at)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (place, identity, standings) = runtime.block_on(look(&environment, &app, env))?;
