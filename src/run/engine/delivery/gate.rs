@@ -65,8 +65,9 @@ impl Delivery {
         // A verdict belongs to the policy that it was reached under.
         let rollout = rollout.filter(|rollout| rollout.created.as_ref().is_some_and(|created| created.policy_hash == force.hash));
         let verdict = rollout.as_ref().and_then(|rollout| rollout.verdict.clone());
-        let overridden = rollout.as_ref().is_some_and(|rollout| rollout.overridden.is_some());
         let candidate = state.release.as_ref().map(|release| release.digest.clone());
+        let overridden = rollout.as_ref().is_some_and(|rollout| rollout.overridden.is_some())
+            || candidate.as_ref().is_some_and(|release| !setup::overrides(&record, release, &force.hash).is_empty());
         let now = Facts {
             current: record.current.as_ref().map(|current| current.digest.clone()),
             candidate: candidate.clone(),

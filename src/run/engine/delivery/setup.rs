@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::deploy::local::LocalTarget;
-use crate::event::{Arm, DeployOutcome, Digest, EnvironmentName, Refusal, RefusalKind, RolloutId, RunEvent, RunState, Yes, YesKind};
+use crate::event::{
+    Arm, DeployOutcome, Digest, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, RolloutId, RunEvent, RunState, Yes, YesKind,
+};
 use crate::ledger::LedgerPlaces;
 use crate::pipeline::Plan;
 use crate::policy::{Ancestry, Placed, Protection, Settings, resolve_environment};
@@ -66,10 +68,12 @@ impl Work {
             self.make_room(&placed, &bytes).await?;
             self.begin(order, &placed, &force, &target, &bytes).await?
         };
+        let record =
+            crate::deploy::Target::record(target.as_ref(), &placed.environment).await.map_err(|error| No::Failed(error.to_string()))?;
         let asked = async {
             match placed.arm {
                 Arm::Canary => driver.canary(wish.traffic.map_or(Walk::Steps, Walk::One)).await,
-                Arm::Whole => driver.promote(self.authority(order, &bytes, &force)).await,
+                Arm::Whole => driver.promote(self.authority(order, &bytes, &force, &record)).await,
             }
         };
         let answer = self.tell_waits(order, &driver, asked).await;
@@ -259,10 +263,12 @@ impl Work {
         Ok(driver)
     }
 
-    /// The yeses of this job's own gate; a job without one brings none.
-    fn authority(&self, order: &DeployOrder, bytes: &Bytes, force: &InForce) -> Authority {
-        let yeses = self.state.job(&order.job).map(|job| gate_yeses(job, &bytes.record.release.digest, &force.hash)).unwrap_or_default();
+    /// The yeses of this job's own gate, and overrides given outside the run; a job without a gate brings no yes of its own.
+    fn authority(&self, order: &DeployOrder, bytes: &Bytes, force: &InForce, record: &EnvironmentRecord) -> Authority {
+        let release = &bytes.record.release.digest;
+        let mut yeses = self.state.job(&order.job).map(|job| gate_yeses(job, release, &force.hash)).unwrap_or_default();
         let actor = yeses.last().map_or_else(|| self.setup.actor.clone(), |yes| yes.actor.clone());
+        yeses.extend(overrides(record, release, &force.hash));
         Authority { actor, yeses, reason: None }
     }
 }
@@ -286,6 +292,12 @@ pub(super) fn gate_yeses(job: &crate::event::JobState, release: &Digest, policy_
             at: now(),
         })
         .collect()
+}
+
+/// Overrides of this release under this policy that were given outside a run.
+pub(super) fn overrides(record: &EnvironmentRecord, release: &Digest, policy_hash: &Digest) -> Vec<Yes> {
+    let bound = |yes: &&Yes| yes.kind == YesKind::Override && yes.release == *release && yes.policy_hash == *policy_hash;
+    record.yeses.iter().filter(bound).cloned().collect()
 }
 
 impl Delivery {
