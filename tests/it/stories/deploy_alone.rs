@@ -236,6 +236,8 @@ fn released_twice_and_back_without_the_clone() {
     canary_alone(&world, &first, &digest);
     told_again(&world, &digest);
     while_the_ledger_is_held(&world, &digest);
+    told_again_by_override(&world, &digest);
+    asker_dies(&world);
     not_from_a_job(&world);
     let ledger = world.ledger();
     for wanted in ["deploy", "promote", "tag", "rollback", "approve", "override", "refuse"] {
@@ -311,10 +313,42 @@ fn told_again(world: &World, digest: &str) {
     world.hms(&["approve", "--env", "prod", "--release", digest, "--reason", "seen"]).code(0);
     world.far(&promote).code(13);
     assert!(world.answer().unwrap().contains("one"));
+    told_again_by_override(world, digest);
+}
+
+fn told_again_by_override(world: &World, digest: &str) {
     world.hms(&["override", "--env", "prod", "--release", digest, "--reason", "checked by hand"]).code(0);
+    let promote = ["--env", "prod", "--promote", digest, "--app", "irs", "--allow-outdated", "--reason", "again"];
     let done = world.far(&promote).code(0);
     assert!(done.out.starts_with("✔ Deployed "), "{}", done.out);
     assert!(world.answer().unwrap().contains("two"));
+}
+
+/// Whoever asked for a rollback may be killed: it goes on. The ledger is held so that it is certainly under way then.
+fn asker_dies(world: &World) {
+    let rollouts = world.places.state.join("rollouts/irs");
+    let count = || fs::read_dir(&rollouts).unwrap().count();
+    let before = count();
+    let lock = fs::File::options().write(true).open(LedgerPlaces::of(&world.places).lock()).unwrap();
+    lock.lock().unwrap();
+    let mut asker = world.command(HMS, &["rollback", "--env", "prod", "--app", "irs"], &world.path("elsewhere"));
+    let mut asker = asker.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let end = Instant::now() + PATIENCE;
+    while count() == before {
+        assert!(Instant::now() < end, "it was never begun");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    asker.kill().unwrap();
+    asker.wait().unwrap();
+    while !world.answer().is_some_and(|answer| answer.contains("one")) {
+        assert!(Instant::now() < end, "it died with its asker");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(lock);
+    while world.status()["unrecorded"] != 0 {
+        assert!(Instant::now() < end, "still UNRECORDED");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A rollback waits for nobody: whoever has the ledger's lock and does not let go is as good as stopped.
