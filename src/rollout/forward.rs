@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::abandoned;
 use super::choice::{self, running};
 use super::crash::{self, CrashPoint};
 use super::driver::{Answer, Walk};
@@ -127,6 +128,7 @@ impl<T: Target + 'static> Worker<T> {
         crash::reach(CrashPoint::SlotTaken).await;
         self.base.clone_from(&record.current);
         if !self.held {
+            self.close_abandoned().await;
             let seen = self.steps.observe().await?;
             if running(&seen, ArmName::Canary).is_some_and(|release| release != self.digest()) {
                 record = self.push_out(Claim::Holding).await?;
@@ -135,6 +137,11 @@ impl<T: Target + 'static> Worker<T> {
             self.held = true;
         }
         Ok(record)
+    }
+
+    async fn close_abandoned(&self) {
+        let Some(rollouts) = self.steps.book.folder().parent() else { return };
+        abandoned::close(&self.steps.recorder, rollouts, &self.created.app, &self.created.environment, &self.created.rollout).await;
     }
 
     fn slot(&self) -> Slot {

@@ -7,6 +7,7 @@
 //! The rooms beside it are reached through [`ports`]; decisions (`choice`, `tale`) are pure. Views use [`reader`] alone.
 //! It may not run jobs, parse policy, or judge.
 
+mod abandoned;
 mod choice;
 mod countdown;
 mod crash;

@@ -213,6 +213,12 @@ pub trait Recorder: Send + Sync {
     /// When the ledger cannot be read.
     fn unresolved(&self, rollout: &RolloutId) -> Result<Vec<u64>, RecordError>;
 
+    /// Intents of rollouts in this environment that have no outcome, oldest first, each with its rollout.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn open_intents(&self, app: &AppName, environment: &EnvironmentName) -> Result<Vec<(RolloutId, u64)>, RecordError>;
+
     /// The ledger's head, for the target's record.
     fn head(&self) -> Option<LedgerHead>;
 }

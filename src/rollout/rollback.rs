@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::abandoned;
 use super::choice::{self, Aim, Choice};
 use super::countdown::{Fired, Inside, count_down};
 use super::crash::{self, CrashPoint};
@@ -173,6 +174,16 @@ impl Plan {
 /// # Errors
 /// When the target cannot be asked. A journal or ledger that cannot be written is no error: it goes on without.
 pub async fn roll_back<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest) -> Result<RollbackEnd, DriveError> {
+    let end = go_back(setup, request).await?;
+    // Traffic is where it belongs: now there is time for what the drivers before left open.
+    let folder = folder_of(&setup.state, &request.app, &request.rollout);
+    if let Some(rollouts) = folder.parent() {
+        abandoned::close(&setup.recorder, rollouts, &request.app, &request.environment, &request.rollout).await;
+    }
+    Ok(end)
+}
+
+async fn go_back<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest) -> Result<RollbackEnd, DriveError> {
     await_other(setup, request).await;
     let identity = setup.target.identity().await?;
     let mut plan = match decide(setup, request).await? {

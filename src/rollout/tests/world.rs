@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::target::FakeTarget;
 use crate::deploy::ReleaseRecord;
 use crate::event::{
-    Actor, Arm, Digest, EnvironmentName, EnvironmentRecord, LedgerHead, Refusal, ReleaseRef, RolloutEvent, RolloutId, RolloutState, Sample,
-    Verdict, VerdictClass, Weight, Yes, YesKind,
+    Actor, AppName, Arm, Digest, EnvironmentName, EnvironmentRecord, LedgerHead, Refusal, ReleaseRef, RolloutEvent, RolloutId,
+    RolloutState, Sample, Verdict, VerdictClass, Weight, Yes, YesKind,
 };
 use crate::rollout::ports::{
     ActionDraft, Gatekeeper, Judge, Meter, OnHarm, OutcomeDraft, Patience, Ports, PromoteFacts, Protection, RecordError, Recorder, Rules,
@@ -71,6 +71,13 @@ impl Recorder for FakeRecorder {
         let intents = self.intents.lock().unwrap();
         let open = intents.iter().enumerate().filter(|(_, (draft, outcome))| draft.rollout == *rollout && outcome.is_none());
         Ok(open.map(|(n, _)| n as u64 + 1).collect())
+    }
+
+    fn open_intents(&self, app: &AppName, environment: &EnvironmentName) -> Result<Vec<(RolloutId, u64)>, RecordError> {
+        let intents = self.intents.lock().unwrap();
+        let here = |draft: &ActionDraft| draft.app == *app && draft.environment == *environment;
+        let open = intents.iter().enumerate().filter(|(_, (draft, outcome))| outcome.is_none() && here(draft));
+        Ok(open.map(|(n, (draft, _))| (draft.rollout.clone(), n as u64 + 1)).collect())
     }
 
     fn head(&self) -> Option<LedgerHead> {

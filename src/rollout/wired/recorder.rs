@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{LedgerHead, Refusal, RefusalKind, RolloutId};
+use crate::event::{AppName, EnvironmentName, LedgerHead, Refusal, RefusalKind, RolloutId};
 use crate::ledger::{
     Entry, Evidence, Fault, Ledger, LedgerError, LedgerPlaces, OnFault, Phase, Relation, Shares, entries, keep_unrecorded, unresolved,
 };
@@ -116,6 +116,12 @@ impl Recorder for LedgerRecorder {
     fn unresolved(&self, rollout: &RolloutId) -> Result<Vec<u64>, RecordError> {
         let list = entries(&self.places).map_err(|error| RecordError::Unavailable(error.to_string()))?;
         Ok(unresolved(&list).into_iter().filter(|entry| entry.rollout.as_ref() == Some(rollout)).map(|entry| entry.seq).collect())
+    }
+
+    fn open_intents(&self, app: &AppName, environment: &EnvironmentName) -> Result<Vec<(RolloutId, u64)>, RecordError> {
+        let list = entries(&self.places).map_err(|error| RecordError::Unavailable(error.to_string()))?;
+        let here = |entry: &&Entry| entry.app.as_ref() == Some(app) && entry.environment.as_ref() == Some(environment);
+        Ok(unresolved(&list).into_iter().filter(here).filter_map(|entry| Some((entry.rollout.clone()?, entry.seq))).collect())
     }
 
     fn head(&self) -> Option<LedgerHead> {
