@@ -82,7 +82,7 @@ impl Delivery {
     }
 
     /// Takes up the rollouts that an earlier engine of this run drove.
-    pub(super) async fn resume(&mut self, state: &RunState) {
+    pub(super) async fn resume(&mut self, state: &RunState, plan: &Plan) {
         let mut newest: HashMap<EnvironmentName, (RolloutId, JobName)> = HashMap::new();
         for (rollout, environment, arm, job) in &state.rollouts {
             if *arm == Arm::Canary || !newest.contains_key(environment) {
@@ -90,7 +90,7 @@ impl Delivery {
             }
         }
         for (environment, (rollout, job)) in newest {
-            let told = match self.take_up(state, &environment, &rollout).await {
+            let told = match self.take_up(state, plan, &environment, &rollout).await {
                 Ok(Some(driver)) => {
                     self.host(environment, job, Arc::new(driver));
                     continue;

@@ -184,7 +184,7 @@ impl Engine {
         let leaving = self.leave_when_told();
         self.record(RunEvent::EngineStarted { engine: this_process(), program: env!("CARGO_PKG_VERSION").to_owned() })?;
         self.reattach()?;
-        self.delivery.resume(&self.state).await;
+        self.delivery.resume(&self.state, &self.plan).await;
         self.close_lost_gates()?;
         loop {
             self.settle()?;
@@ -368,6 +368,11 @@ impl Engine {
     /// Parks, unless something was asked meanwhile: the socket goes first, then what was already asked is looked at, and only then
     /// is `Parked` written (`docs/decisions.md` 1.6).
     async fn park(&mut self) -> Result<bool, EngineError> {
+        // Not before: a yes that was asked in time finds the canary still driven from here.
+        if let Ok(input) = self.inputs.try_recv() {
+            self.take(input).await?;
+            return Ok(false);
+        }
         if self.delivery.has_weight() {
             self.let_go().await?;
             return Ok(false);

@@ -305,16 +305,17 @@ impl Delivery {
     pub(super) async fn take_up(
         &mut self,
         state: &RunState,
+        plan: &Plan,
         environment: &EnvironmentName,
         rollout: &RolloutId,
     ) -> Result<Option<Driver>, String> {
         let Some(created) = state.created.clone() else { return Ok(None) };
         let Some(target) = self.target(state) else { return Ok(None) };
         let folder = crate::rollout::folder_of(&self.setup.places.state, &created.app, rollout);
-        match crate::rollout::reader::read(&folder).map_err(|error| chain(&error))? {
-            Some(found) if found.ended.is_none() => {}
+        let found = match crate::rollout::reader::read(&folder).map_err(|error| chain(&error))? {
+            Some(found) if found.ended.is_none() => found,
             Some(_) | None => return Ok(None),
-        }
+        };
         let settings = commit_settings(&self.setup.folder).map_err(|no| no.to_string())?;
         let force = in_force(target.as_ref(), &asker(&self.setup, state), &settings.policy).await.map_err(|error| chain(&error))?;
         let placed = resolve_environment(&force.policy, environment);
@@ -327,7 +328,31 @@ impl Delivery {
             tell: Arc::new(|_| {}),
         };
         let driver_setup = grounds.driver_setup(target, &created.app, &placed, &force, Some(created.run.clone()), Ancestry::Descends, None);
-        Driver::resume(driver_setup, &created.app, rollout, None).await.map(Some).map_err(|error| chain(&error))
+        let wanted = found.created.map(|created| created.release.digest);
+        let bytes = self.bytes_again(state, plan, wanted, settings.start).await?;
+        Driver::resume(driver_setup, &created.app, rollout, bytes).await.map(Some).map_err(|error| chain(&error))
+    }
+}
+
+impl Delivery {
+    /// The bytes of a rollout's release, when the target may not have them: its driver may have ended before it brought them.
+    async fn bytes_again(
+        &mut self,
+        state: &RunState,
+        plan: &Plan,
+        wanted: Option<Digest>,
+        start: Option<String>,
+    ) -> Result<Option<Bytes>, String> {
+        let (Some(wanted), Some(target)) = (wanted, self.target(state)) else { return Ok(None) };
+        let placed = crate::deploy::Target::placed(target.as_ref(), &wanted).await.map_err(|error| chain(&error))?;
+        if placed.is_some() {
+            return Ok(None);
+        }
+        let (state, plan, folder) = (state.clone(), plan.clone(), self.setup.folder.clone());
+        let made = tokio::task::spawn_blocking(move || release::make(&state, &plan, &folder, start)).await;
+        let made = made.map_err(|error| error.to_string())??;
+        // Artifacts that changed since make another release: this rollout's bytes are gone then.
+        Ok(Some(made).filter(|bytes| bytes.record.release.digest == wanted))
     }
 }
 
