@@ -3,9 +3,11 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::Duration;
 
-use crate::event::{JobName, JobStatus};
+use crate::deploy::ArmName;
+use crate::deploy::local::{LocalArm, LocalTarget};
+use crate::event::{AppName, JobName, JobStatus, RolloutId, RolloutState, Weight};
 use crate::executor::log_path;
-use crate::report::run_report;
+use crate::report::{RunReport, run_report};
 use crate::run::reader::{RunReader, find, list};
 use crate::text::{duration, plain, safe_line};
 
@@ -23,8 +25,12 @@ pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>
     followed.poll()?;
     let folder = listed.folder.clone();
     let log = |job: &JobName, number: u32| log_path(&folder.attempt(job, number));
-    let report = run_report(followed.state(), &followed.rollouts(), followed.engine()?.word(), &log)
+    let rollouts = followed.rollouts();
+    let mut report = run_report(followed.state(), &rollouts, followed.engine()?.word(), &log)
         .ok_or_else(|| Failure::new(Exit::NotCarriedOut, "the run's journal has no beginning"))?;
+    if let Some(created) = followed.state().created.as_ref().filter(|_| report.engine != "alive") {
+        look_there(environment, &created.app, &rollouts, &mut report)?;
+    }
     let mut out = std::io::stdout();
     if output == Output::Json {
         let text = serde_json::to_string(&report).map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
@@ -58,6 +64,38 @@ pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>
         writeln!(out, "  waits: {}", plain(&waiting.command))?;
     }
     Ok(0)
+}
+
+/// Puts what the target says in place of what the journal last knew: an engine that was killed between an effect and its line in the
+/// journal left that behind. A target that does not answer leaves the journal's word.
+fn look_there(
+    environment: &Environment,
+    app: &AppName,
+    rollouts: &[(RolloutId, RolloutState)],
+    report: &mut RunReport,
+) -> Result<(), Failure> {
+    let open = |id: &RolloutId| rollouts.iter().any(|(known, rollout)| known == id && rollout.ended.is_none());
+    if !report.rollouts.iter().any(|rollout| open(&rollout.id)) {
+        return Ok(());
+    }
+    let target = LocalTarget::open(&environment.places, app, &environment.program);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let Ok(there) = runtime.block_on(target.status()) else { return Ok(()) };
+    if there.supervisor.is_none() {
+        return Ok(());
+    }
+    for rollout in report.rollouts.iter_mut().filter(|rollout| open(&rollout.id)) {
+        let Some(found) = there.environments.iter().find(|found| Some(&found.environment) == rollout.environment.as_ref()) else {
+            continue;
+        };
+        let own = |arm: &LocalArm| {
+            arm.view.arm == ArmName::Canary && rollout.release.as_ref().is_some_and(|release| release.digest == arm.view.release)
+        };
+        let applied = if found.arms.iter().any(own) { found.weight } else { Weight::ZERO };
+        rollout.weight.applied = Some(applied.fraction());
+        rollout.watched = (applied > Weight::ZERO).then_some(false);
+    }
+    Ok(())
 }
 
 fn word(value: &impl serde::Serialize) -> String {
