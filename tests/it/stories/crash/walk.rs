@@ -10,7 +10,7 @@ use super::traffic::WITHIN;
 use super::world::{World, wait_for};
 
 /// How many worlds live at once: they mostly wait for bake times.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
 
 /// Which of the two ways a walk takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,8 @@ enum Way {
     Back,
 }
 
-/// Everything when `HMS_CRASH_WALK` is `all`, else what takes a bearable time: each point once, and each effect back.
+/// Everything when `HMS_CRASH_WALK` is `all`, else what takes a bearable time: each point of the first release and of the clean-up,
+/// and each effect on and back. `HMS_CRASH_ONLY` takes those whose name has that text in it.
 fn walks() -> Vec<(Row, Way)> {
     let all = std::env::var_os("HMS_CRASH_WALK").is_some_and(|value| value == "all");
     let only = std::env::var("HMS_CRASH_ONLY").ok();
@@ -30,8 +31,15 @@ fn walks() -> Vec<(Row, Way)> {
         .collect()
 }
 
-fn is_representative(_: &Row, _: Way) -> bool {
-    true
+fn is_representative(row: &Row, way: Way) -> bool {
+    let point = row.point;
+    match row.act {
+        Act::FirstCanary | Act::FirstPromotion | Act::Fourth => way == Way::On,
+        Act::Canary => matches!((point, way), (CrashPoint::BeforeWeigh, Way::Back) | (CrashPoint::AfterWeigh, Way::On)),
+        Act::Promotion => matches!((point, way), (CrashPoint::BeforePromote, Way::On) | (CrashPoint::AfterPromote, Way::Back)),
+        Act::Leave => matches!((point, way), (CrashPoint::BeforeWithdraw, Way::On) | (CrashPoint::AfterWithdraw, Way::Back)),
+        Act::Rollback => matches!(point, CrashPoint::BeforeReturn | CrashPoint::AfterReturn),
+    }
 }
 
 fn name(row: &Row, way: Way) -> String {
