@@ -18,6 +18,8 @@ pub(super) enum Act {
     Canary,
     /// The second release is promoted from 10 %.
     Promotion,
+    /// The second release is promoted from 10 % by `hms-deploy` alone.
+    Alone,
     /// The engine leaves a canary with 10 %, which policy wants taken back then.
     Leave,
     /// Production goes back from the second release to the first.
@@ -38,8 +40,8 @@ pub(super) struct Row {
 }
 
 impl Act {
-    pub(super) const ALL: [Self; 7] =
-        [Self::FirstCanary, Self::FirstPromotion, Self::Canary, Self::Promotion, Self::Leave, Self::Rollback, Self::Fourth];
+    pub(super) const ALL: [Self; 8] =
+        [Self::FirstCanary, Self::FirstPromotion, Self::Canary, Self::Promotion, Self::Alone, Self::Leave, Self::Rollback, Self::Fourth];
 
     fn title(self) -> &'static str {
         match self {
@@ -47,6 +49,7 @@ impl Act {
             Self::FirstPromotion => "The first release is promoted",
             Self::Canary => "A second release becomes the canary (10 %)",
             Self::Promotion => "The second release is promoted",
+            Self::Alone => "The second release is promoted by `hms-deploy` alone",
             Self::Leave => "The engine leaves a canary with 10 % (`canary.unwatched: rollback`)",
             Self::Rollback => "Production goes back (`hms rollback --env prod`)",
             Self::Fourth => "A fourth release, straight into an unprotected environment that keeps as few as it can",
@@ -55,7 +58,7 @@ impl Act {
 
     pub(super) fn shape(self) -> Shape {
         match self {
-            Self::FirstCanary | Self::FirstPromotion | Self::Canary | Self::Promotion | Self::Rollback => Shape::Whole,
+            Self::FirstCanary | Self::FirstPromotion | Self::Canary | Self::Promotion | Self::Alone | Self::Rollback => Shape::Whole,
             Self::Leave => Shape::Leaving,
             Self::Fourth => Shape::Direct,
         }
@@ -65,7 +68,7 @@ impl Act {
     pub(super) fn run(self) -> &'static str {
         match self {
             Self::FirstCanary | Self::FirstPromotion => "1",
-            Self::Canary | Self::Promotion | Self::Leave | Self::Rollback => "2",
+            Self::Canary | Self::Promotion | Self::Alone | Self::Leave | Self::Rollback => "2",
             Self::Fourth => "4",
         }
     }
@@ -77,6 +80,7 @@ impl Act {
             Self::FirstPromotion => ("hms run --resume 1 --headless", 0, 100),
             Self::Canary => ("hms run --resume 2 --headless", 10, 10),
             Self::Promotion => ("hms run --resume 2 --headless", 0, 100),
+            Self::Alone => ("hms-deploy --env prod --promote DIGEST --app shop", 0, 100),
             Self::Leave => ("hms run --resume 2 --headless", 10, 0),
             Self::Rollback => ("hms rollback --env prod", 0, 0),
             Self::Fourth => ("hms run --resume 4 --headless", 0, 100),
@@ -88,8 +92,8 @@ impl Act {
         match self {
             Self::FirstCanary | Self::FirstPromotion | Self::Rollback => None,
             Self::Canary | Self::Leave => Some("hms rollback --env canary"),
-            Self::Promotion if newest == Some(100) => Some("hms rollback --env prod"),
-            Self::Promotion => Some("hms rollback --env canary"),
+            Self::Promotion | Self::Alone if newest == Some(100) => Some("hms rollback --env prod"),
+            Self::Promotion | Self::Alone => Some("hms rollback --env canary"),
             Self::Fourth => (newest == Some(100)).then_some("hms rollback --env prod"),
         }
     }
@@ -131,6 +135,10 @@ pub(super) const ROWS: &[Row] = rows! {
     Promotion BeforePromote 10 ["promote"];
     Promotion AfterPromote 100 ["promote"];
     Promotion RecordWritten 100 [];
+    Alone IntentWritten 10 ["promote"];
+    Alone BeforePromote 10 ["promote"];
+    Alone AfterPromote 100 ["promote"];
+    Alone OutcomeWritten 100 [];
     Leave BeforeWithdraw 10 ["abort"];
     Leave AfterWithdraw 0 ["abort"];
     Rollback IntentWritten 100 ["rollback"];

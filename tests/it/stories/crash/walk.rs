@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use hms::rollout::CrashPoint;
+use hms::run::reader::EngineLife;
 
 use super::table::{Act, ROWS, Row};
 use super::traffic::WITHIN;
@@ -36,6 +37,7 @@ fn is_representative(row: &Row, way: Way) -> bool {
     match row.act {
         Act::FirstCanary | Act::FirstPromotion | Act::Fourth => way == Way::On,
         Act::Canary => matches!((point, way), (CrashPoint::BeforeWeigh, Way::Back) | (CrashPoint::AfterWeigh, Way::On)),
+        Act::Alone => point == CrashPoint::AfterPromote && way == Way::On,
         Act::Promotion => matches!((point, way), (CrashPoint::BeforePromote, Way::On) | (CrashPoint::AfterPromote, Way::Back)),
         Act::Leave => matches!((point, way), (CrashPoint::BeforeWithdraw, Way::On) | (CrashPoint::AfterWithdraw, Way::Back)),
         Act::Rollback => matches!(point, CrashPoint::BeforeReturn | CrashPoint::AfterReturn),
@@ -112,6 +114,15 @@ fn die(world: &World, row: &Row) {
             world.hms(&["run", "--headless", "--no-linger"]).code(10);
             world.hms_dying_at(point, &["approve", "2", "prod"]).code(0);
         }
+        Act::Alone => {
+            world.release("1", "1", shape);
+            world.commit("2");
+            world.hms(&["run", "--headless", "--no-linger"]).code(10);
+            assert!(wait_for(|| world.run(run).1 == EngineLife::Parked), "it does not park: {}", world.engine_log(run));
+            let promote = ["hms-deploy", "--env", "prod", "--promote", &world.candidate(), "--app", "shop"];
+            assert_eq!(world.hms_dying_at(point, &promote).code, None, "it was not killed");
+            return;
+        }
         Act::Leave => {
             world.release("1", "1", shape);
             world.commit("2");
@@ -155,7 +166,7 @@ fn truth(world: &World, row: &Row) {
         return;
     }
     let status = world.status(row.act.run());
-    assert_eq!(status["engine"], "dead");
+    assert_eq!(status["engine"], if row.act == Act::Alone { "parked" } else { "dead" });
     let told = status["rollouts"].as_array().and_then(|all| all.last()?["weight"]["applied"].as_f64()).unwrap_or(0.0);
     assert!((told - canary).abs() < 1e-9, "the run says {told}, and it is {canary}: {status}");
     if canary > 0.0 {
@@ -170,8 +181,8 @@ fn canary_weight(row: &Row) -> f64 {
     let share = f64::from(row.newest.unwrap_or(0)) / 100.0;
     match row.act {
         Act::FirstCanary | Act::Canary | Act::Leave => share,
-        Act::FirstPromotion | Act::Promotion if own < after(CrashPoint::AfterPromote) => share,
-        Act::FirstPromotion | Act::Promotion | Act::Rollback | Act::Fourth => 0.0,
+        Act::FirstPromotion | Act::Promotion | Act::Alone if own < after(CrashPoint::AfterPromote) => share,
+        Act::FirstPromotion | Act::Promotion | Act::Alone | Act::Rollback | Act::Fourth => 0.0,
     }
 }
 

@@ -173,7 +173,14 @@ prod: {{when: manual, needs: [canary], script: [\"echo $CI_PIPELINE_IID >> {coun
     /// Runs a command as the table writes it.
     #[track_caller]
     pub(super) fn say(&self, line: &str) -> Said {
+        let line = line.replace("DIGEST", &self.candidate());
         self.hms(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    /// The digest of the newest run's release.
+    pub(super) fn candidate(&self) -> String {
+        let status = self.hms(&["status", "--output", "json"]).code(0).json();
+        status["release"]["digest"].as_str().unwrap_or_default().to_owned()
     }
 
     /// The pipeline of a new version, up to all its traffic.
