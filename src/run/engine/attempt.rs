@@ -200,9 +200,8 @@ impl Engine {
             match found {
                 Ok(KeeperState::Alive(holder)) => {
                     self.record(RunEvent::AttemptReattached { attempt: attempt.clone() })?;
-                    if self.state.cancel.is_some() {
-                        // The engine that was told to cancel may have gone before it told this keeper.
-                        let _ = send_signal(&holder.process, Signal::Term);
+                    if let Some(live) = self.live.get_mut(&attempt) {
+                        live.keeper = Some(holder.process.clone());
                     }
                     self.await_keeper(&job, &attempt, holder.process);
                 }

@@ -152,6 +152,12 @@ impl Engine {
     /// Canary to 0 first, then the jobs.
     async fn cancel(&mut self, actor: &Actor) -> Result<String, EngineError> {
         self.record(RunEvent::CancelRequested { actor: actor.clone() })?;
+        self.carry_out_cancel(actor).await;
+        Ok("the run is being cancelled: its canary first, then its jobs".to_owned())
+    }
+
+    /// What follows from a cancel in the journal, also by an engine that finds it there. Done twice it is done.
+    pub(super) async fn carry_out_cancel(&mut self, actor: &Actor) {
         self.delivery.cancel(actor).await;
         for live in self.live.values_mut() {
             live.canceled = true;
@@ -159,7 +165,6 @@ impl Engine {
                 let _ = send_signal(keeper, Signal::Term);
             }
         }
-        Ok("the run is being cancelled: its canary first, then its jobs".to_owned())
     }
 
     /// Answers a job.

@@ -185,6 +185,9 @@ impl Engine {
         self.record(RunEvent::EngineStarted { engine: this_process(), program: env!("CARGO_PKG_VERSION").to_owned() })?;
         self.reattach()?;
         self.delivery.resume(&self.state, &self.plan).await;
+        if let Some(actor) = self.state.cancel.clone().filter(|_| self.state.ended.is_none()) {
+            self.carry_out_cancel(&actor).await;
+        }
         self.close_lost_gates()?;
         loop {
             self.settle()?;
