@@ -112,9 +112,9 @@ impl Followed {
             JobStatus::Manual => job.gate_open,
             JobStatus::Success | JobStatus::Failed | JobStatus::Canceled | JobStatus::Skipped | JobStatus::Scheduled => false,
         };
-        let stuck = |state: &RunState| !state.jobs.iter().any(moving);
-        let stuck = |state: &RunState| stuck(state) && !self.steps_are_due(state);
-        if stuck(state) && matches!(state.outcome(), RunOutcome::Waiting | RunOutcome::Interrupted) && state.seq > 1 {
+        // A cancel that an earlier engine left goes on by itself.
+        let stuck = state.cancel.is_none() && !state.jobs.iter().any(moving) && !self.steps_are_due(state);
+        if stuck && matches!(state.outcome(), RunOutcome::Waiting | RunOutcome::Interrupted) && state.seq > 1 {
             let outcome = if failed(state) { RunOutcome::Failed } else { state.outcome() };
             // An engine that does not linger carries out what policy says of an unwatched canary first, and then is gone.
             let since = self.resting_since.get().unwrap_or_else(Instant::now);

@@ -8,7 +8,7 @@ use crate::deploy::local::{LocalArm, LocalTarget};
 use crate::event::{AppName, JobName, JobStatus, RolloutId, RolloutState, Weight};
 use crate::executor::log_path;
 use crate::report::{RunReport, run_report};
-use crate::run::reader::{RunReader, find, list};
+use crate::run::reader::{EngineLife, RunReader, find, list};
 use crate::text::{duration, plain, safe_line};
 
 use super::arguments::Output;
@@ -25,6 +25,10 @@ pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>
     followed.poll()?;
     let folder = listed.folder.clone();
     let log = |job: &JobName, number: u32| log_path(&folder.attempt(job, number));
+    if followed.engine()? == EngineLife::Dead {
+        // Or it ended since the journal was read, and said so there first.
+        followed.poll()?;
+    }
     let rollouts = followed.rollouts();
     let mut report = run_report(followed.state(), &rollouts, followed.engine()?.word(), &log)
         .ok_or_else(|| Failure::new(Exit::NotCarriedOut, "the run's journal has no beginning"))?;

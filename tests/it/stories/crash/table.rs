@@ -91,9 +91,8 @@ impl Act {
     pub(super) fn revert(self, newest: Option<u32>) -> Option<&'static str> {
         match self {
             Self::FirstCanary | Self::FirstPromotion | Self::Rollback => None,
-            Self::Canary | Self::Leave => Some("hms rollback --env canary"),
             Self::Promotion | Self::Alone if newest == Some(100) => Some("hms rollback --env prod"),
-            Self::Promotion | Self::Alone => Some("hms rollback --env canary"),
+            Self::Canary | Self::Leave | Self::Promotion | Self::Alone => Some("hms rollback --env canary"),
             Self::Fourth => (newest == Some(100)).then_some("hms rollback --env prod"),
         }
     }
