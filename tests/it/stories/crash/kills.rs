@@ -73,6 +73,23 @@ fn the_engine_is_killed_and_the_next_one_gives_the_waiting_job_its_verdict() {
 }
 
 #[test]
+fn the_engine_is_killed_while_it_cancels_and_the_next_one_ends_the_run() {
+    let mut world = World::new(Shape::Whole);
+    world.release("1", "1", Shape::Whole);
+    world.commit("2");
+    world.hms(&["run", "--headless", "--no-linger"]).code(10);
+    // Each engine that the client starts dies between the cancel in the journal and its effect.
+    world.hms_dying_at(Some("intent-written"), &["cancel", "2"]).code(3);
+    world.until_dead("2");
+    still_ten_percent(&world);
+    world.hms(&["run", "--resume", "2", "--headless"]).code(130);
+    assert_eq!(world.share("2"), Some(0.0));
+    assert_eq!(world.open_intents(), Vec::<String>::new());
+    world.ledger_verifies();
+    world.nobody_noticed();
+}
+
+#[test]
 fn the_keeper_is_killed_and_only_a_person_runs_the_job_again() {
     for decision in [None, Some("fail"), Some("rerun")] {
         let mut world = canary_waits();

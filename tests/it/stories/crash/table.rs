@@ -92,7 +92,7 @@ impl Act {
         match self {
             Self::FirstCanary | Self::FirstPromotion | Self::Rollback => None,
             Self::Promotion | Self::Alone if newest == Some(100) => Some("hms rollback --env prod"),
-            Self::Canary | Self::Leave | Self::Promotion | Self::Alone => Some("hms rollback --env canary"),
+            Self::Canary | Self::Promotion | Self::Alone | Self::Leave => Some("hms rollback --env canary"),
             Self::Fourth => (newest == Some(100)).then_some("hms rollback --env prod"),
         }
     }

@@ -218,7 +218,12 @@ prod: {{when: manual, needs: [canary], script: [\"echo $CI_PIPELINE_IID >> {coun
 
     #[track_caller]
     pub(super) fn until_dead(&self, number: &str) {
-        assert!(wait_for(|| self.run(number).1 == EngineLife::Dead), "the engine lives on: {}", self.engine_log(number));
+        assert!(
+            wait_for(|| self.run(number).1 == EngineLife::Dead),
+            "the engine lives on: {}{:?}",
+            self.engine_log(number),
+            self.run(number).0.jobs
+        );
     }
 
     pub(super) fn engine_log(&self, number: &str) -> String {
