@@ -273,6 +273,18 @@ prod: {{when: manual, needs: [canary], script: [\"echo $CI_PIPELINE_IID >> {coun
         runtime().block_on(self.target().status()).unwrap()
     }
 
+    /// A job whose engine was killed for good would wait for the next one for ever.
+    fn end_keepers(&self, number: &str) {
+        let Ok(listed) = find(&self.runs(), Some(number)) else { return };
+        let mut reader = RunReader::new(&listed.folder);
+        let _ = reader.poll();
+        let keepers = reader.state().jobs.iter().flat_map(|job| &job.attempts).filter_map(|attempt| attempt.keeper.clone());
+        for keeper in keepers {
+            let _ = hms::store::send_signal(&keeper, hms::store::Signal::Term);
+            wait_for(|| !hms::store::is_alive(&keeper));
+        }
+    }
+
     /// No user saw anything of it.
     #[track_caller]
     pub(super) fn nobody_noticed(&mut self) {
@@ -294,6 +306,7 @@ impl Drop for World {
                 // An engine that watches a canary would go on for as long as it has weight.
                 let _ = hms::store::send_signal(&engine.process, hms::store::Signal::Kill);
             }
+            self.end_keepers(&number.to_string());
         }
         let stopped = runtime().block_on(self.target().stop(&|_| ()));
         if !std::thread::panicking() {
