@@ -69,16 +69,23 @@ pub(super) struct Delivery {
     hosted: HashMap<EnvironmentName, Hosted>,
     /// A canary was left with its weight.
     left: bool,
+    /// Wishes that are being carried out; whoever asked may be gone.
+    open: usize,
 }
 
 impl Delivery {
     pub(super) fn new(setup: &EngineSetup, sender: mpsc::Sender<Input>) -> Self {
-        Self { setup: setup.clone(), sender, target: None, hosted: HashMap::new(), left: false }
+        Self { setup: setup.clone(), sender, target: None, hosted: HashMap::new(), left: false, open: 0 }
     }
 
     /// Whether a canary of this run has weight and is watched here.
     pub(super) fn has_weight(&self) -> bool {
         self.hosted.values().any(|hosted| *hosted.driver.standing().borrow() == Standing::Watching)
+    }
+
+    /// Whether something that a job asked for is still being done.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.open > 0
     }
 
     /// Takes up the rollouts that an earlier engine of this run drove.
@@ -135,6 +142,7 @@ impl Delivery {
             hosted: self.hosted.iter().map(|(environment, hosted)| (environment.clone(), Arc::clone(&hosted.driver))).collect(),
         };
         let sender = self.sender.clone();
+        self.open += 1;
         tokio::spawn(async move {
             let (answer, lines) = work.carry_out(&order).await;
             let DeployOrder { job, attempt, replies, .. } = order;
@@ -201,6 +209,7 @@ impl Engine {
             }
             DeliveryEvent::Hosted { environment, job, driver } => self.delivery.host(environment, job, driver),
             DeliveryEvent::Answered { job, attempt, answer, lines, replies } => {
+                self.delivery.open -= 1;
                 if let Some(refusal) = &answer.refusal {
                     let actor = Actor { via: format!("job {job}"), ..self.setup.actor.clone() };
                     self.delivery.record_refusal("deploy", &actor, refusal).await;

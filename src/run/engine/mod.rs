@@ -325,7 +325,10 @@ impl Engine {
     }
 
     fn rest(&self) -> Rest {
-        if !self.live.is_empty() || self.state.jobs.iter().any(|job| matches!(job.status, JobStatus::Pending | JobStatus::Preparing)) {
+        if self.delivery.is_at_work()
+            || !self.live.is_empty()
+            || self.state.jobs.iter().any(|job| matches!(job.status, JobStatus::Pending | JobStatus::Preparing))
+        {
             return Rest::Busy;
         }
         let outcome = settled_outcome(&self.state);

@@ -81,7 +81,7 @@ impl Act {
             Self::Canary => ("hms run --resume 2 --headless", 10, 10),
             Self::Promotion => ("hms run --resume 2 --headless", 0, 100),
             Self::Alone => ("hms-deploy --env prod --promote DIGEST --app shop", 0, 100),
-            Self::Leave => ("hms run --resume 2 --headless", 10, 0),
+            Self::Leave => ("hms run --resume 2 --headless", 12, 0),
             Self::Rollback => ("hms rollback --env prod", 0, 0),
             Self::Fourth => ("hms run --resume 4 --headless", 0, 100),
         }
