@@ -55,7 +55,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
     let verb = match hms.verb {
         Some(verb) => verb,
         None if hms.headless => Verb::Run(RunArguments { headless: true, file: ".hms-ci.yml".to_owned(), ..RunArguments::default() }),
-        None => return console::console(Environment::find()?, clone()?, false),
+        None => return console::console(at.as_deref(), false),
     };
     match verb {
         Verb::Run(arguments) => {
@@ -65,11 +65,11 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
             }
             let folder = run_verb::start(&environment, &clone, &arguments, &mut std::io::stderr())?;
             let name = folder.path().file_name().and_then(|name| name.to_str()?.split_once('-').map(|(number, _)| number.to_owned()));
-            console::attach(environment, clone, name.as_deref(), output)
+            console::attach(environment, &clone, name.as_deref(), output)
         }
         Verb::Watch { headless: true } => console::watch_headless(&Environment::find()?, &clone()?),
-        Verb::Watch { headless: false } => console::console(Environment::find()?, clone()?, true),
-        Verb::Attach { run } => console::attach(Environment::find()?, clone()?, run.as_deref(), output),
+        Verb::Watch { headless: false } => console::console(at.as_deref(), true),
+        Verb::Attach { run } => console::attach(Environment::find()?, &clone()?, run.as_deref(), output),
         Verb::Replay { run } => console::replay(&Environment::find()?, &clone()?, run.as_deref()),
         Verb::Runs => status::runs(&clone()?, output),
         Verb::Status { run, app: None } => status::status(&Environment::find()?, &clone()?, run.as_deref(), output),

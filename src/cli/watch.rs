@@ -1,6 +1,7 @@
 //! Watching refs: a run for each commit that a watched branch moves to. Two watches start one run (the registry sees to it).
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::event::Revision;
@@ -52,30 +53,20 @@ pub(crate) fn plan(clone: &Clone, asked: bool) -> Result<Option<Watch>, Failure>
     Ok(branch.map(|branch| Watch { branches: vec![branch], kind: RefKind::Local, fetch: None }))
 }
 
-/// Watches beside a console, for as long as this process lives.
-pub(crate) fn in_background(environment: Environment, clone: &Clone, watch: Watch) -> Result<(), Failure> {
-    let at = clone.repository.common_dir();
-    let clone = Clone::find(Some(&at))?;
-    std::thread::spawn(move || {
-        let _ = run(&environment, &clone, &watch, &mut |_| true);
-    });
-    Ok(())
-}
-
-/// Watches until `tell` says that nobody listens.
-pub(crate) fn run(environment: &Environment, clone: &Clone, watch: &Watch, tell: &mut dyn FnMut(String) -> bool) -> Result<(), Failure> {
+/// Watches until `tell` says that nobody listens. It gets a line for each run that was started, or why there is none.
+pub(crate) fn run(
+    environment: &Environment,
+    clone: &Clone,
+    watch: &Watch,
+    tell: &mut dyn FnMut(Result<String, String>) -> bool,
+) -> Result<(), Failure> {
     let changes = Changes::new()?;
     let mut known = clone.repository.refs(watch.kind, &watch.branches)?;
     loop {
+        // Folders first, then what is in them: a ref that moves in between is seen now, one that moves later wakes the wait.
         for folder in folders(&clone.repository, watch.kind) {
             let _ = changes.watch(&folder);
         }
-        if watch.fetch.is_some() && !tell(String::new()) {
-            return Ok(());
-        }
-        changes.wait(watch.fetch);
-        std::thread::sleep(SETTLE);
-        changes.drain();
         let found = clone.repository.refs(watch.kind, &watch.branches)?;
         for (name, revision) in &found {
             let before = known.iter().find(|(known, _)| known == name).map(|(_, revision)| revision);
@@ -84,10 +75,31 @@ pub(crate) fn run(environment: &Environment, clone: &Clone, watch: &Watch, tell:
             }
         }
         known = found;
+        if !changes.wait(watch.fetch)
+            && let Err(why) = fetch(&clone.repository)
+            && !tell(Err(why))
+        {
+            return Ok(());
+        }
+        std::thread::sleep(SETTLE);
+        changes.drain();
     }
 }
 
-fn start(environment: &Environment, clone: &Clone, name: &str, revision: &Revision) -> String {
+/// Looks for pushes, as `git fetch` does for the person whose repository it is; it never asks anybody anything.
+fn fetch(repository: &Repository) -> Result<(), String> {
+    let mut git = Command::new("git");
+    git.arg("--git-dir").arg(repository.common_dir()).args(["fetch", "--quiet", "origin"]);
+    git.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "true").env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=20");
+    let done = git.stdin(Stdio::null()).output().map_err(|error| format!("git cannot be started: {error}"))?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let last = String::from_utf8_lossy(&done.stderr).lines().last().unwrap_or("it said nothing").to_owned();
+    Err(format!("git fetch failed: {last}"))
+}
+
+fn start(environment: &Environment, clone: &Clone, name: &str, revision: &Revision) -> Result<String, String> {
     let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/remotes/origin/")).unwrap_or(name);
     let resolved = Resolved { revision: revision.clone(), ref_name: Some(short.to_owned()), full_ref: Some(name.to_owned()) };
     let arguments = RunArguments { file: ".hms-ci.yml".to_owned(), ..RunArguments::default() };
@@ -95,9 +107,9 @@ fn start(environment: &Environment, clone: &Clone, name: &str, revision: &Revisi
     let made = make_run(environment, clone, &arguments, &resolved, &Cause::Watched(name), &mut said);
     let done = made.and_then(|run| wake(environment, &run.folder, None, Some(true)).map(|_| run));
     match done {
-        Ok(run) if run.already => format!("{short} {}: run {} was started by another watch", revision.short(), run.number),
-        Ok(run) => format!("{short} {}: run {}", revision.short(), run.number),
-        Err(failure) => format!("{short} {}: no run: {}", revision.short(), failure.with_first_of(&said).in_one_line()),
+        Ok(run) if run.already => Ok(format!("{short} {}: run {} was started by another watch", revision.short(), run.number)),
+        Ok(run) => Ok(format!("{short} {}: run {}", revision.short(), run.number)),
+        Err(failure) => Err(format!("{short} {}: no run: {}", revision.short(), failure.with_first_of(&said).in_one_line())),
     }
 }
 

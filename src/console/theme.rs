@@ -155,6 +155,14 @@ impl Theme {
         }
     }
 
+    /// At the edge of a line that goes on.
+    pub(crate) fn cut_symbol(self) -> &'static str {
+        match self.glyphs {
+            Glyphs::Unicode => "›",
+            Glyphs::Ascii => ">",
+        }
+    }
+
     /// From → to.
     pub(crate) fn arrow(self) -> &'static str {
         match self.glyphs {

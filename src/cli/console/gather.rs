@@ -2,33 +2,32 @@
 
 use std::time::Duration;
 
-use crate::canary::series_for_graph;
-use crate::console::{EngineLife, Graph, GraphPoint, RunSummary};
-use crate::event::{RolloutEvent, RolloutState};
-use crate::run::RepositoryFolder;
-use crate::run::reader::{self, RunReader, list};
+use crate::canary::{self, series_for_graph};
+use crate::console::{EngineLife, Graph, GraphPoint};
+use crate::event::{RolloutEvent, RolloutState, Sample};
+use crate::run::reader;
 
 use super::observer::Observed;
 
-/// Between two points of a graph at the least.
-const STEP: Duration = Duration::from_secs(1);
-/// How many runs are listed.
-const RUNS: usize = 20;
+/// A point shows what came in so long before it at the least, so that a thin canary gives a curve and not a rattle.
+const SMOOTH: Duration = Duration::from_secs(15);
 
 /// The graphs of a rollout's watch.
 pub(super) fn graph(rollout: &RolloutState, observed: &Observed) -> Graph {
     let Some(RolloutEvent::WatchStarted { canary_version, stable_version, .. }) = &rollout.watch else { return Graph::default() };
+    let usual = usual_interval(&rollout.samples);
     let points = |version: &str| -> Vec<GraphPoint> {
-        series_for_graph(&rollout.samples, version, STEP)
-            .into_iter()
-            .map(|point| GraphPoint {
-                at: point.at,
-                p95: point.p95.map(|quantile| quantile.seconds),
-                p95_at_least: point.p95.is_some_and(|quantile| quantile.at_least),
-                error_rate: point.error_rate,
-                requests: whole(point.requests),
-            })
-            .collect()
+        // Each interval by itself, for what is counted; several together, for what is drawn. Both have a point for each interval.
+        let own = series_for_graph(&rollout.samples, version, usual * 3 / 2);
+        let smooth = series_for_graph(&rollout.samples, version, SMOOTH.max(usual * 7 / 2));
+        let point = |(smooth, own): (canary::GraphPoint, canary::GraphPoint)| GraphPoint {
+            at: smooth.at,
+            p95: smooth.p95.map(|quantile| quantile.seconds),
+            p95_at_least: smooth.p95.is_some_and(|quantile| quantile.at_least),
+            error_rate: smooth.error_rate,
+            requests: whole(own.requests),
+        };
+        smooth.into_iter().zip(own).map(point).collect()
     };
     let slo_errors =
         rollout.verdict.as_ref().and_then(|verdict| verdict.metrics.iter().find(|metric| metric.name == "errors")).map(|metric| metric.slo);
@@ -41,29 +40,17 @@ pub(super) fn graph(rollout: &RolloutState, observed: &Observed) -> Graph {
     }
 }
 
+/// The middle of the times between two samples.
+fn usual_interval(samples: &[Sample]) -> Duration {
+    let mut gaps: Vec<Duration> =
+        samples.iter().zip(samples.iter().skip(1)).filter_map(|(one, next)| (next.at - one.at).to_std().ok()).collect();
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 2).copied().unwrap_or(SMOOTH)
+}
+
 /// A count that a counter's difference gave: whole but for rounding.
 fn whole(requests: f64) -> u64 {
     std::time::Duration::try_from_secs_f64(requests.max(0.0).round()).unwrap_or_default().as_secs()
-}
-
-/// The repository's newest runs, newest first.
-pub(super) fn summaries(repository: &RepositoryFolder) -> Vec<RunSummary> {
-    let listed = list(repository).unwrap_or_default();
-    let newest = listed.into_iter().rev().take(RUNS);
-    newest
-        .filter_map(|listed| {
-            let mut reader = RunReader::new(&listed.folder);
-            reader.poll().ok()?;
-            let created = reader.state().created.as_ref()?;
-            Some(RunSummary {
-                number: listed.number,
-                run: listed.run,
-                revision: listed.revision,
-                title: created.title.clone(),
-                outcome: reader.state().outcome(),
-            })
-        })
-        .collect()
 }
 
 /// The life of an engine in the console's words.

@@ -6,6 +6,9 @@
 mod asks;
 mod gather;
 mod observer;
+mod opening;
+mod rollback;
+mod runs;
 mod source;
 mod verbs;
 mod watcher;

@@ -1,9 +1,9 @@
 //! What the target says of the environments, asked when its store changed and never on a timer.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::console::{EnvironmentView, Waker};
 use crate::deploy::Target;
@@ -21,7 +21,8 @@ pub(super) struct Observed {
     pub(super) yeses_needed: Option<u32>,
     pub(super) slo_p95: Option<f64>,
     pub(super) slo_errors: Option<f64>,
-    pub(super) delay_ms: u64,
+    /// How long a rollback of production may be taken back before it fires; none while no policy was seen.
+    pub(super) rollback_delay: Option<Duration>,
 }
 
 /// Asks the target on a thread of its own.
@@ -29,7 +30,6 @@ pub(super) struct Observed {
 pub(super) struct Observer {
     asks: SyncSender<AppName>,
     observed: Arc<Mutex<Observed>>,
-    delay_ms: Arc<AtomicU64>,
 }
 
 impl Observer {
@@ -37,10 +37,8 @@ impl Observer {
         let (asks, inbox) = sync_channel(1);
         let observed = Arc::new(Mutex::new(Observed::default()));
         let shared = Arc::clone(&observed);
-        let delay_ms = Arc::new(AtomicU64::new(Policy::default().rollback.delay.milliseconds()));
-        let delay = Arc::clone(&delay_ms);
-        std::thread::spawn(move || serve(&places, &program, &inbox, &shared, &delay, &waker));
-        Self { asks, observed, delay_ms }
+        std::thread::spawn(move || serve(&places, &program, &inbox, &shared, &waker));
+        Self { asks, observed }
     }
 
     /// Has the target asked again; asks that come while one is waiting are that one.
@@ -50,24 +48,12 @@ impl Observer {
         }
     }
 
-    /// Policy's `rollback.delay` in milliseconds, as last observed.
-    pub(super) fn delay_ms(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.delay_ms)
-    }
-
     pub(super) fn observed(&self) -> Observed {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn serve(
-    places: &Places,
-    program: &std::path::Path,
-    inbox: &Receiver<AppName>,
-    shared: &Mutex<Observed>,
-    delay: &AtomicU64,
-    waker: &Waker,
-) {
+fn serve(places: &Places, program: &std::path::Path, inbox: &Receiver<AppName>, shared: &Mutex<Observed>, waker: &Waker) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     while let Ok(app) = inbox.recv() {
         // Nothing was ever released here: there is nothing to ask, and nothing is started for a look.
@@ -76,7 +62,6 @@ fn serve(
         }
         let target = LocalTarget::open(places, &app, program);
         let Ok(found) = runtime.block_on(look(&target)) else { continue };
-        delay.store(found.delay_ms, Ordering::Relaxed);
         let mut observed = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             observed.environments == found.environments && observed.policy_hash == found.policy_hash && observed.target == found.target;
@@ -113,7 +98,7 @@ async fn look(target: &LocalTarget) -> Result<Observed, crate::deploy::TargetErr
         yeses_needed,
         slo_p95: policy.canary.slo.p95.map(|p95| p95.duration().as_secs_f64()),
         slo_errors: Some(policy.canary.slo.error_rate),
-        delay_ms: policy.rollback.delay.milliseconds(),
+        rollback_delay: Some(policy.rollback.delay.duration()),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
 use chrono::{FixedOffset, Local};
 
@@ -10,36 +11,37 @@ use crate::executor::log_path;
 use crate::rollout::folder_of;
 use crate::run::reader::find;
 use crate::store::{journal_events, now};
+use crate::text::plain;
 
 use super::super::arguments::Output;
 use super::super::environment::{Environment, is_interactive, variable};
 use super::super::failure::{Exit, Failure};
 use super::super::follow::follow;
 use super::super::run_new::Clone;
-use super::super::watch::{self, Watch};
+use super::super::watch;
 use super::gather::graph;
 use super::observer::Observed;
+use super::opening::{Opening, Watching};
 use super::source::{LiveSource, Shown};
 
-/// The console on the newest run; it watches the repository when `watch` says so.
-pub(crate) fn console(environment: Environment, clone: Clone, asked_to_watch: bool) -> Result<u8, Failure> {
+/// The console on the newest run; it watches the repository when that says so, or `asked` does.
+pub(crate) fn console(at: Option<&Path>, asked: bool) -> Result<u8, Failure> {
     must_be_interactive("hms run --headless")?;
-    let plan = watch::plan(&clone, asked_to_watch)?;
-    let watching = plan.as_ref().map(Watch::describe);
-    if let Some(plan) = plan {
-        watch::in_background(environment.clone(), &clone, plan)?;
-    }
-    show(Box::new(LiveSource::new(environment, clone, Shown::Newest, Access::Full, watching)))
+    let environment = Environment::find()?;
+    let watching = if asked { Watching::Asked } else { Watching::AsSettled };
+    let opening = Opening::begin(at, watching)?;
+    show(Box::new(LiveSource::new(environment, opening, Shown::Newest, Access::Full)))
 }
 
 /// The console on one run; without a screen its lines.
-pub(crate) fn attach(environment: Environment, clone: Clone, name: Option<&str>, output: Output) -> Result<u8, Failure> {
+pub(crate) fn attach(environment: Environment, clone: &Clone, name: Option<&str>, output: Output) -> Result<u8, Failure> {
     let listed = find(&clone.folder, name)?;
     if !is_interactive() || output == Output::Json {
         let (mut out, mut notices) = (std::io::stdout(), std::io::stderr());
         return follow(&listed.folder, &environment.places, output, None, &|| None, &mut out, &mut notices);
     }
-    show(Box::new(LiveSource::new(environment, clone, Shown::This(listed.folder), Access::Full, None)))
+    let opening = Opening::begin(Some(&clone.repository.common_dir()), Watching::No)?;
+    show(Box::new(LiveSource::new(environment, opening, Shown::This(listed.folder), Access::Full)))
 }
 
 /// A finished run again.
@@ -67,9 +69,11 @@ pub(crate) fn replay(environment: &Environment, clone: &Clone, name: Option<&str
 pub(crate) fn watch_headless(environment: &Environment, clone: &Clone) -> Result<u8, Failure> {
     let plan = watch::plan(clone, true)?
         .ok_or_else(|| Failure::new(Exit::Usage, "there is no branch to watch").hint("check one out, or set `watch` in .hms"))?;
-    let mut out = std::io::stdout();
-    writeln!(out, "watching {}", plan.describe())?;
-    watch::run(environment, clone, &plan, &mut |line| writeln!(std::io::stdout(), "{line}").is_ok())?;
+    writeln!(std::io::stdout(), "watching {}", plan.describe())?;
+    watch::run(environment, clone, &plan, &mut |said| match said {
+        Ok(line) => writeln!(std::io::stdout(), "{}", plain(&line)).is_ok(),
+        Err(line) => writeln!(std::io::stderr(), "{}", plain(&line)).is_ok(),
+    })?;
     Ok(0)
 }
 

@@ -1,7 +1,7 @@
 //! Waiting: for journals, logs, locks and refs to change. One thread each for what is read whole and for the log on the screen.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::console::Waker;
@@ -11,17 +11,27 @@ use crate::store::{Changes, DiskError};
 /// Between two looks while things change all the time; a burst of changes is one look.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// What the watcher's thread shares with the source.
+/// Folders whose changes the console is told of.
 #[derive(Debug)]
 pub(super) struct Watched {
-    changes: Changes,
+    changes: Arc<Changes>,
+    waker: Waker,
     /// The engine whose end is awaited as well; it writes nothing when it is killed.
-    engine: Mutex<Option<ProcessName>>,
+    engine: Option<ProcessName>,
 }
 
 impl Watched {
-    pub(super) fn new() -> Result<Arc<Self>, DiskError> {
-        Ok(Arc::new(Self { changes: Changes::new()?, engine: Mutex::new(None) }))
+    pub(super) fn start(waker: Waker) -> Result<Self, DiskError> {
+        let changes = Arc::new(Changes::new()?);
+        let (waiting, told) = (Arc::clone(&changes), waker.clone());
+        std::thread::spawn(move || {
+            loop {
+                waiting.wait(None);
+                told.changed();
+                std::thread::sleep(BREATH);
+            }
+        });
+        Ok(Self { changes, waker, engine: None })
     }
 
     /// Watches a folder as well; one that is not there yet is watched when its parent changes.
@@ -29,33 +39,17 @@ impl Watched {
         let _ = self.changes.watch(folder);
     }
 
-    /// Awaits this engine's end.
-    pub(super) fn await_engine(&self, engine: Option<ProcessName>) {
-        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = engine;
-    }
-
-    /// Calls `changed` after each burst of changes, for as long as it says to go on.
-    pub(super) fn run(self: &Arc<Self>, mut changed: impl FnMut() -> bool + Send + 'static) {
-        let watched = Arc::clone(self);
+    /// Awaits this engine's end, on a thread that ends with it.
+    pub(super) fn await_engine(&mut self, engine: Option<ProcessName>) {
+        if engine.is_none() || engine == self.engine {
+            return;
+        }
+        self.engine.clone_from(&engine);
+        let waker = self.waker.clone();
         std::thread::spawn(move || {
-            let mut seen_gone: Option<ProcessName> = None;
-            loop {
-                let engine = watched.engine.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let engine = engine.filter(|engine| seen_gone.as_ref() != Some(engine));
-                let gone = match &engine {
-                    None => {
-                        watched.changes.wait(None);
-                        false
-                    }
-                    Some(engine) => watched.changes.wait_or_end(engine),
-                };
-                if gone {
-                    seen_gone = engine;
-                }
-                if !changed() {
-                    return;
-                }
-                std::thread::sleep(BREATH);
+            if let (Some(engine), Ok(nothing)) = (engine, Changes::new()) {
+                while !nothing.wait_or_end(&engine) {}
+                waker.changed();
             }
         });
     }

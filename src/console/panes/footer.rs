@@ -93,7 +93,7 @@ pub(super) fn rollback(scene: Scene<'_>) -> String {
         };
     }
     match Target::of(scene.view) {
-        Target::Canary { weight, .. } => format!("R canary {weight} {arrow} 0"),
+        Target::Canary { weight, .. } => format!("R canary {} {arrow} 0", words::share(weight.fraction())),
         Target::Production { environment, from, to } => {
             format!("R {environment} {} {arrow} {}", words::cut(&words::plain(&from.tag), 20), words::cut(&words::plain(&to.tag), 20))
         }

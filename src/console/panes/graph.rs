@@ -45,31 +45,48 @@ fn latency_titles(scene: Scene<'_>) -> Vec<String> {
         |point: &GraphPoint| point.p95.map(|p95| format!("{}{}", if point.p95_at_least { "over " } else { "" }, words::latency(p95)));
     let canary = last(&graph.canary, show).unwrap_or_else(|| no_data(&graph.canary, scene));
     let stable = last(&graph.stable, show).unwrap_or_else(|| "no data".into());
-    titles("p95", &canary, &stable, graph.slo_p95.map(words::latency), dot)
+    titles("p95", &canary, compared(graph).then_some(stable.as_str()), graph.slo_p95.map(words::latency), dot)
 }
 
 fn error_titles(scene: Scene<'_>) -> Vec<String> {
     let (graph, dot) = (&scene.view.graph, scene.ui.theme.dot());
     // A share of three requests is no rate: the count stands beside it until PASS's floor is reached.
-    let total: u64 = graph.canary.iter().map(|point| point.requests).sum();
+    let judged = judged(scene.view);
+    let total = judged.map_or_else(|| graph.canary.iter().map(|point| point.requests).sum(), |(canary, _)| canary.1);
     let few = graph
         .floor
         .filter(|floor| total < *floor)
         .map_or(String::new(), |_| format!(" of {}", words::several(total, "request", "requests")));
-    let canary = overall(&graph.canary).map_or_else(|| no_data(&graph.canary, scene), |rate| format!("{}{few}", words::share(rate)));
-    let stable = overall(&graph.stable).map_or_else(|| "no data".into(), words::share);
-    titles("errors", &canary, &stable, graph.slo_errors.map(words::share), dot)
+    let rate = |arm: (u64, u64)| (arm.1 > 0).then(|| float(arm.0) / float(arm.1));
+    let canary = judged
+        .map_or_else(|| overall(&graph.canary), |(canary, _)| rate(canary))
+        .map_or_else(|| no_data(&graph.canary, scene), |rate| format!("{}{few}", words::share(rate)));
+    let stable = judged.map_or_else(|| overall(&graph.stable), |(_, stable)| rate(stable)).map_or_else(|| "no data".into(), words::share);
+    titles("errors", &canary, compared(graph).then_some(stable.as_str()), graph.slo_errors.map(words::share), dot)
 }
 
-fn titles(name: &str, canary: &str, stable: &str, limit: Option<String>, dot: &str) -> Vec<String> {
+fn titles(name: &str, canary: &str, stable: Option<&str>, limit: Option<String>, dot: &str) -> Vec<String> {
     let limit = limit.map_or(String::new(), |limit| format!(" {dot} SLO {limit}"));
+    let stable = stable.map_or(String::new(), |stable| format!(" {dot} stable {stable}"));
     vec![
-        format!("{name}  canary {canary} {dot} stable {stable}{limit}"),
-        format!("{name} {canary} {dot} stable {stable}{limit}"),
-        format!("{name} {canary} {dot} stable {stable}"),
+        format!("{name}  canary {canary}{stable}{limit}"),
+        format!("{name} {canary}{stable}{limit}"),
+        format!("{name} {canary}{stable}"),
         format!("{name} {canary}{limit}"),
         format!("{name} {canary}"),
     ]
+}
+
+/// The judge's own counts, where it has judged: bad and all of the canary, bad and all of stable.
+fn judged(view: &View) -> Option<((u64, u64), (u64, u64))> {
+    let verdict = view.rollouts.iter().rev().find(|rollout| rollout.watch.is_some())?.verdict.as_ref()?;
+    let errors = verdict.metrics.iter().find(|metric| metric.name == "errors")?;
+    Some(((errors.canary_bad, verdict.canary_requests), (errors.stable_bad, verdict.stable_requests)))
+}
+
+/// Whether there is anything that the canary is compared with: the first release of an environment has nothing.
+fn compared(graph: &Graph) -> bool {
+    !graph.stable.is_empty()
 }
 
 /// The newest interval's value, if that interval has one.
@@ -156,10 +173,10 @@ fn right_edge(graph: &Graph) -> Option<DateTime<Utc>> {
     graph.canary.last().into_iter().chain(graph.stable.last()).map(|point| point.at).max()
 }
 
-/// The least of 5, 15, 60 minutes that holds everything, else an hour: a window that moves all the time cannot be read.
+/// The least of 2, 5, 15, 60 minutes that holds everything, else an hour: a window that moves all the time cannot be read.
 fn window(graph: &Graph, edge: DateTime<Utc>) -> TimeDelta {
     let oldest = graph.canary.first().into_iter().chain(graph.stable.first()).map(|point| point.at).min().unwrap_or(edge);
-    [5, 15].map(TimeDelta::minutes).into_iter().find(|window| edge - oldest <= *window).unwrap_or(TimeDelta::minutes(60))
+    [2, 5, 15].map(TimeDelta::minutes).into_iter().find(|window| edge - oldest <= *window).unwrap_or(TimeDelta::minutes(60))
 }
 
 fn seconds(delta: TimeDelta) -> f64 {

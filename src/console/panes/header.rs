@@ -57,7 +57,7 @@ fn right(scene: Scene<'_>) -> Vec<(String, Style)> {
     }
     if let Some(environment) = production(view) {
         let current = match &environment.record {
-            Some(record) => record.current.as_ref().map_or("nothing".into(), |release| words::cut(&words::plain(&release.tag), 20)),
+            Some(record) => record.current.as_ref().map_or("no release yet".into(), |release| words::cut(&words::plain(&release.tag), 20)),
             None => "?".into(),
         };
         parts.push((format!(" {} {current} ", environment.name.as_str().to_uppercase()), theme.production()));

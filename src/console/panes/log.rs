@@ -129,7 +129,12 @@ fn draw_line(buffer: &mut Buffer, area: Rect, log: &Log, index: usize, scene: Sc
         mark(&mut glyphs, pattern, theme.found());
     }
     if !ui.log.wrap {
-        row(buffer, area, 0, skip(&glyphs, ui.log.left));
+        let visible = skip(&glyphs, ui.log.left);
+        row(buffer, area, 0, visible);
+        let columns: usize = visible.iter().map(|(c, _)| c.width().unwrap_or_default()).sum();
+        if columns > usize::from(area.width) {
+            put(buffer, area, area.width.saturating_sub(1), 0, theme.cut_symbol(), theme.strong());
+        }
         return 1;
     }
     let mut y = 0;

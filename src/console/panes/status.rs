@@ -198,6 +198,7 @@ fn verdict_line(rollout: &RolloutState, view: &View) -> Line {
             let more = match missed {
                 Some(missed) => format!("; {missed}"),
                 None if rollout.hold_expired => way_out(view),
+                None if verdict.reason.contains("PASS in about") => String::new(),
                 None => forecast(verdict),
             };
             Line::new(tone, word, format!("{}{more}", verdict.reason))

@@ -18,7 +18,9 @@ const SIDEWAYS: usize = 10;
 /// The log has more bytes: they are indexed, a piece at a time.
 pub(super) fn grow(ui: &mut Ui) -> Vec<Effect> {
     let Some(log) = &mut ui.log.log else {
-        return Vec::new();
+        // An attempt begins before its log is there.
+        let wanted = ui.log.of.as_ref().filter(|_| ui.log.trouble.is_none());
+        return wanted.map(|(job, _)| Effect::OpenLog(job.clone())).into_iter().collect();
     };
     match log.grow() {
         Ok(Growth::Complete) => Vec::new(),
@@ -36,7 +38,8 @@ pub(super) fn opened(ui: &mut Ui, job: &JobName, opened: Result<Option<Log>, Str
         return Vec::new();
     }
     match opened {
-        Ok(log) => ui.log.log = log,
+        Ok(Some(log)) => ui.log.log = Some(log),
+        Ok(None) => return Vec::new(),
         Err(why) => ui.log.trouble = Some(why),
     }
     grow(ui)
