@@ -36,6 +36,15 @@ impl Watch {
         };
         format!("{which} {}", self.branches.join(", "))
     }
+
+    /// The refs' names for people.
+    pub(crate) fn refs(&self) -> String {
+        let remote = match self.kind {
+            RefKind::Local => "",
+            RefKind::Tracking => "origin/",
+        };
+        self.branches.iter().map(|branch| format!("{remote}{branch}")).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// What `.hms` of HEAD wants watched; the current branch when it wants nothing and a person asked.

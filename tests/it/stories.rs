@@ -1,5 +1,6 @@
 //! Tests of stories: the real programs, a real repository, a home of their own.
 
+mod console;
 mod crash;
 mod demo;
 mod deploy_alone;

@@ -26,7 +26,7 @@ pub(super) struct Found {
     /// For people.
     pub(super) name: String,
     pub(super) app: AppName,
-    /// What new commits are looked for on, in words.
+    /// The refs on which new commits are looked for.
     pub(super) watching: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl Opening {
             common: clone.repository.common_dir(),
             name: clone.repository.app_name_default().to_string(),
             app: app_of_clone(&clone),
-            watching: plan.as_ref().map(Watch::describe),
+            watching: plan.as_ref().map(Watch::refs),
         };
         if let Some(plan) = plan {
             std::thread::spawn(move || {

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::console::{Access, EngineLife, LogBytes, Request, Source, SourceState, Ticket, View, Waker};
-use crate::event::{JobName, RolloutId, RunState};
+use crate::event::{JobName, RolloutId, RolloutKind, RunState};
 use crate::executor::log_path;
 use crate::rollout::folder_of;
 use crate::rollout::reader::{RolloutReader, rollouts, unwatched};
@@ -286,10 +286,12 @@ impl Source for LiveSource {
     }
 }
 
-/// A run's own rollouts, and any that is not over: somebody else's rollback concerns this screen too.
+/// A run's own rollouts, any that is not over, and what was taken back since the run began: somebody else's rollback concerns
+/// this screen too, or it would go on saying that its release has the traffic.
 fn shows(run: Option<&RunState>, reader: &RolloutReader) -> bool {
     let state = reader.state();
     let Some(created) = &state.created else { return false };
     let own = run.and_then(|run| run.created.as_ref()).is_some_and(|run| created.run.as_ref() == Some(&run.run));
-    own || state.ended.is_none()
+    let since = run.is_some_and(|run| state.created_at >= run.created_at);
+    own || state.ended.is_none() || (since && created.kind != RolloutKind::Release)
 }
