@@ -134,6 +134,11 @@ pub enum Request {
         /// The job.
         job: JobName,
     },
+    /// Go on with a run whose engine died.
+    Resume {
+        /// The run.
+        run: RunId,
+    },
     /// Start a run of the commit that is watched or checked out.
     Start,
 }

@@ -147,6 +147,15 @@ impl Theme {
         }
     }
 
+    /// The dots of the curve beside it. Without colour another shape tells them apart.
+    pub(crate) fn stable_marker(self) -> Marker {
+        match (self.glyphs, self.colour) {
+            (Glyphs::Unicode, Colour::Yes) => Marker::Braille,
+            (Glyphs::Unicode, Colour::No) => Marker::Dot,
+            (Glyphs::Ascii, _) => Marker::Custom('.'),
+        }
+    }
+
     /// The dots of a limit.
     pub(crate) fn limit_symbol(self) -> &'static str {
         match self.glyphs {

@@ -75,6 +75,10 @@ impl Asks {
             Request::RollbackCancel { rollout } => {
                 rollback::countdown(&self.environment, &app.ok_or_else(no_app)?, &rollout, &rollback::cancel())
             }
+            Request::Resume { .. } => {
+                let started = wake(&self.environment, &folder.ok_or_else(no_run)?, None, Some(true))?;
+                Ok(if started.holder.is_some() { "its engine lives".to_owned() } else { String::new() })
+            }
             Request::Start => self.start(repository),
         }
     }

@@ -262,7 +262,7 @@ impl Source for LiveSource {
     fn send(&mut self, ticket: Ticket, request: Request) {
         let Some(started) = &self.started else { return };
         let folder = match &request {
-            Request::Approve { run, .. } | Request::Cancel { run } | Request::Retry { run, .. } => {
+            Request::Approve { run, .. } | Request::Cancel { run } | Request::Retry { run, .. } | Request::Resume { run } => {
                 self.runs.named(run).map(|listed| listed.folder.clone())
             }
             Request::CanaryToZero { .. }

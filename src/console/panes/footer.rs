@@ -6,7 +6,7 @@ use ratatui::style::Style;
 
 use crate::console::keymap::{Action, BINDINGS};
 use crate::console::rollback::{Stage, Target, under_way};
-use crate::console::source::Access;
+use crate::console::source::{Access, EngineLife};
 use crate::console::ui::{Dialog, Tone};
 use crate::console::update::may_be_retried;
 use crate::console::words;
@@ -58,7 +58,7 @@ fn useful(action: Action, scene: Scene<'_>) -> bool {
         Action::Abort => full && run.is_some_and(|run| run.ended.is_none() && run.cancel.is_none()),
         Action::Retry => {
             let selected = run.and_then(|run| run.jobs.iter().find(|job| Some(&job.plan.name) == scene.ui.selected.job()));
-            full && selected.is_some_and(may_be_retried)
+            full && (view.engine == EngineLife::Dead || selected.is_some_and(may_be_retried))
         }
         Action::Start => full && run.is_none_or(|run| run.ended.is_some()),
         Action::Search | Action::NextError | Action::Move(_) => scene.ui.log.log.is_some(),

@@ -143,9 +143,12 @@ fn one(buffer: &mut Buffer, area: Rect, titles: &[String], metric: &Metric, scen
     let stable = pieces(&graph.stable, metric.value, edge, window, dots);
     let canary = pieces(&graph.canary, metric.value, edge, window, dots);
     // The canary is drawn last: a cell has one colour, and its is the one that matters.
-    let sets = stable.iter().map(|piece| (piece, theme.stable())).chain(canary.iter().map(|piece| (piece, theme.canary())));
+    let sets = stable
+        .iter()
+        .map(|piece| (piece, theme.stable(), theme.stable_marker()))
+        .chain(canary.iter().map(|piece| (piece, theme.canary(), theme.marker())));
     let sets =
-        sets.map(|(piece, style)| Dataset::default().marker(theme.marker()).graph_type(GraphType::Line).style(style).data(piece)).collect();
+        sets.map(|(piece, style, marker)| Dataset::default().marker(marker).graph_type(GraphType::Line).style(style).data(piece)).collect();
     Chart::new(sets)
         .legend_position(None)
         .x_axis(Axis::default().bounds([-seconds(window), 0.0]))

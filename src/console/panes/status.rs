@@ -100,6 +100,8 @@ pub(super) fn line(scene: Scene<'_>) -> Line {
     }
     if view.engine == EngineLife::Dead {
         line.flags.push("ENGINE DIED".into());
+        // What is said of the future does not come true by itself now.
+        line.reason = "nobody drives this run: r goes on with it".into();
     }
     line
 }

@@ -57,7 +57,7 @@ fn r_during_a_promotion_takes_the_new_release_away_and_not_the_old_one() {
     story.rollouts[0].add(601, RolloutEvent::StepBegan { step: Step::Promote, fence: 9, intent_seq: Some(109) });
     story.rollouts[0].add(602, RolloutEvent::WeightApplied { requested: Weight::FULL, applied: Weight::FULL });
     let mut desk = desk(&story);
-    assert!(desk.text().contains("R canary 100% → 0"), "{}", desk.text());
+    assert!(desk.text().contains("R canary 100 % → 0"), "{}", desk.text());
     key(&mut desk, 'R');
     assert_eq!(desk.sent(), [canary_to_zero()]);
 }

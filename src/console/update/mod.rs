@@ -13,7 +13,7 @@ use crate::event::{EnvironmentName, Facts, JobState, JobStatus, Refusal, Rollout
 
 use super::keymap::{self, Action, Context, Move};
 use super::message::{Effect, Leave, Message, Moment};
-use super::source::{Access, Request, Ticket, View};
+use super::source::{Access, EngineLife, Request, Ticket, View};
 use super::ui::{Dialog, Field, Focus, Notice, Tone, Ui};
 use super::{panes, words};
 
@@ -172,6 +172,9 @@ fn retry(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> {
         return Vec::new();
     };
     let name = job.plan.name.clone();
+    if view.engine == EngineLife::Dead {
+        return ask(ui, view, Request::Resume { run }, "go on with the run".into(), now).1;
+    }
     if !may_be_retried(job) {
         say(ui, Tone::Refused, format!("{name} did not fail: there is nothing to retry"), now);
         return Vec::new();

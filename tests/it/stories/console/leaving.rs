@@ -68,6 +68,33 @@ fn a_lost_terminal_ends_the_console_and_not_the_run_and_attaching_shows_it_all()
 }
 
 #[test]
+fn an_engine_that_is_killed_is_seen_and_r_goes_on_with_the_run() {
+    let world = World::new(LONG);
+    assert!(world.hms(&["run", "--detach"]).status.success());
+    let mut terminal = world.console(&[]);
+    terminal.wait_for("begun");
+    kill_process(engine_of(&world), Signal::KILL).unwrap();
+    terminal.wait_for("ENGINE DIED");
+    terminal.keys("r");
+    terminal.wait("an engine", |screen| !screen.contains("ENGINE DIED"));
+    std::fs::write(world.path("go"), "").unwrap();
+    terminal.wait("the end", |screen| screen.contains("SUCCESS") && screen.contains("finished"));
+}
+
+/// The engine of this world's run.
+fn engine_of(world: &World) -> Pid {
+    let runs = world.path("repo/.git/hms/runs").into_os_string().into_string().unwrap();
+    let is_engine = |pid: &i32| {
+        let told = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let arguments: Vec<_> = told.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+        arguments.get(1).is_some_and(|verb| verb == "engine") && arguments.get(2).is_some_and(|folder| folder.starts_with(&runs))
+    };
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let mut numbers = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<i32>().ok());
+    Pid::from_raw(numbers.find(is_engine).unwrap()).unwrap()
+}
+
+#[test]
 fn a_screen_on_which_nothing_ages_costs_nothing() {
     let world = World::new(SHORT);
     assert!(world.hms(&["run", "--headless"]).status.success());
