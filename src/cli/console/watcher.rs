@@ -82,8 +82,8 @@ impl LogWatch {
             if let Some(old) = &self.folder {
                 self.changes.forget(old);
             }
-            let _ = self.changes.watch(folder);
-            self.folder = Some(folder.to_owned());
+            // An attempt begins before its folder is there: then it is asked for again.
+            self.folder = self.changes.watch(folder).is_ok().then(|| folder.to_owned());
         }
     }
 }

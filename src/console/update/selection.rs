@@ -57,7 +57,9 @@ fn open_log(ui: &mut Ui, view: &View) -> Vec<Effect> {
         Some((name.clone(), job.attempts.last()?.id.clone()))
     });
     if ui.log.of == wanted {
-        return Vec::new();
+        // One that was not there yet may be by now.
+        let missing = ui.log.log.is_none() && ui.log.trouble.is_none();
+        return wanted.filter(|_| missing).map(|(job, _)| Effect::OpenLog(job)).into_iter().collect();
     }
     let (wrap, pattern) = (ui.log.wrap, ui.log.pattern.take());
     ui.log = LogView { of: wanted.clone(), wrap, pattern, ..LogView::default() };
