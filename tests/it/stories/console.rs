@@ -1,5 +1,6 @@
 //! The console as a person has it: the real program on a terminal of its own, looked at and typed into.
 
+mod back;
 mod errors;
 mod hostile;
 mod leaving;
