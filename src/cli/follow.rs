@@ -23,13 +23,22 @@ const DECIDING: Duration = Duration::from_secs(4);
 /// How long an engine that does not linger may take to let its canary go.
 const LETTING_GO: Duration = Duration::from_secs(30);
 
+/// How long a run is looked at again and again before its folder is watched. To let go of a watch, the kernel makes a process wait
+/// for a moment when no other processor uses it, 8 to 20 ms (`fsnotify_wait_marks_destroyed`): that is more than all else that a
+/// short run costs, and nothing beside a long one.
+const UNWATCHED: Duration = Duration::from_millis(300);
+/// Between two looks meanwhile.
+const GLANCE: Duration = Duration::from_millis(2);
+
 /// A run with its rollouts, folded as they grow.
 pub(crate) struct Followed {
     folder: RunFolder,
     places: Places,
     run: RunReader,
     rollouts: Vec<(RolloutId, RolloutReader)>,
-    changes: Changes,
+    since: Instant,
+    /// None while the run is young.
+    changes: Option<Changes>,
     /// The run's plan; none when it cannot be read.
     plan: OnceCell<Option<Plan>>,
     /// When it was first seen that nothing goes on by itself.
@@ -37,18 +46,17 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    pub(crate) fn new(folder: &RunFolder, places: &Places) -> Result<Self, Failure> {
-        let changes = Changes::new()?;
-        changes.watch(folder.path())?;
-        Ok(Self {
+    pub(crate) fn new(folder: &RunFolder, places: &Places) -> Self {
+        Self {
             folder: folder.clone(),
             places: places.clone(),
             run: RunReader::new(folder),
             rollouts: Vec::new(),
-            changes,
+            since: Instant::now(),
+            changes: None,
             plan: OnceCell::new(),
             resting_since: Cell::default(),
-        })
+        }
     }
 
     /// Folds what came; the run's own new events, as JSON lines have them.
@@ -57,14 +65,14 @@ impl Followed {
         if let Some(app) = self.run.state().created.as_ref().map(|created| created.app.clone()) {
             for (id, ..) in &self.run.state().rollouts {
                 if !self.rollouts.iter().any(|(known, _)| known == id) {
-                    let reader = RolloutReader::new(&self.places.state, &app, id);
-                    // The folder is made after the run's journal has named it.
-                    let _ = self.changes.watch(&crate::rollout::folder_of(&self.places.state, &app, id));
-                    self.rollouts.push((id.clone(), reader));
+                    self.rollouts.push((id.clone(), RolloutReader::new(&self.places.state, &app, id)));
                 }
             }
             for (id, reader) in &mut self.rollouts {
-                let _ = self.changes.watch(&crate::rollout::folder_of(&self.places.state, &app, id));
+                if let Some(changes) = &self.changes {
+                    // The folder is made after the run's journal has named it.
+                    let _ = changes.watch(&crate::rollout::folder_of(&self.places.state, &app, id));
+                }
                 reader.poll()?;
             }
         }
@@ -83,8 +91,26 @@ impl Followed {
         self.rollouts.iter().map(|(id, reader)| (id.clone(), reader.state().clone())).collect()
     }
 
-    pub(crate) fn wait(&self, patience: Duration) {
-        let _ = self.changes.wait(Some(patience));
+    /// Waits until there may be something to poll.
+    pub(crate) fn wait(&mut self, patience: Duration) -> Result<(), Failure> {
+        match &self.changes {
+            Some(changes) => {
+                let _ = changes.wait(Some(patience));
+            }
+            None if self.since.elapsed() < UNWATCHED => std::thread::sleep(GLANCE.min(patience)),
+            // What came before the watch is found by the poll that follows at once.
+            None => {
+                let changes = Changes::new()?;
+                changes.watch(self.folder.path())?;
+                for (id, _) in &self.rollouts {
+                    if let Some(created) = &self.run.state().created {
+                        let _ = changes.watch(&crate::rollout::folder_of(&self.places.state, &created.app, id));
+                    }
+                }
+                self.changes = Some(changes);
+            }
+        }
+        Ok(())
     }
 
     /// Whether the living engine is about to start something: between two of its events a gate can be reached and a job beside it not
@@ -154,7 +180,7 @@ pub(crate) fn follow(
     out: &mut dyn Write,
     notices: &mut dyn Write,
 ) -> Result<u8, Failure> {
-    let (mut followed, mut printer) = (Followed::new(folder, places)?, Headless::default());
+    let (mut followed, mut printer) = (Followed::new(folder, places), Headless::default());
     follow_on(&mut followed, &mut printer, output, bound, stop, out, notices)
 }
 
@@ -212,7 +238,7 @@ pub(crate) fn follow_on(
             let _ = writeln!(notices, "hms: the run goes on; this view ends after the time that was given");
             return Ok(followed.state().outcome().exit_code());
         }
-        followed.wait(Duration::from_millis(500).min(bound.map_or(LOOK, |bound| bound.saturating_sub(started.elapsed()))));
+        followed.wait(Duration::from_millis(500).min(bound.map_or(LOOK, |bound| bound.saturating_sub(started.elapsed()))))?;
     }
 }
 

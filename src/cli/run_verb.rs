@@ -33,7 +33,7 @@ pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &Run
         return Ok(0);
     }
     let stop = || signals.asked_to_leave().then_some(0);
-    let (mut followed, mut printer) = (Followed::new(&folder, &environment.places)?, Headless::default());
+    let (mut followed, mut printer) = (Followed::new(&folder, &environment.places), Headless::default());
     let mut go_on = || {
         let stop = || signals.canceled().map(|_| 0).or_else(stop);
         follow_on(&mut followed, &mut printer, output, None, &stop, &mut out, &mut std::io::stderr())

@@ -21,7 +21,7 @@ use super::run_new::Clone;
 /// How a run stands.
 pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>, output: Output) -> Result<u8, Failure> {
     let listed = find(&clone.folder, run)?;
-    let mut followed = Followed::new(&listed.folder, &environment.places)?;
+    let mut followed = Followed::new(&listed.folder, &environment.places);
     followed.poll()?;
     let folder = listed.folder.clone();
     let log = |job: &JobName, number: u32| log_path(&folder.attempt(job, number));
