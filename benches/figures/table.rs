@@ -64,18 +64,20 @@ pub(crate) fn render(rows: &[Row]) -> String {
     text
 }
 
-/// What the figures were measured on: processors, memory, kernel.
+/// What the figures were measured on: kernel, processors, and how busy others kept them.
 pub(crate) fn machine() -> String {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = information.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split(": ").nth(1));
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let name = rustix::system::uname();
     format!(
-        "{} {} {}, {processors} × {}, hms {}\n",
+        "{} {} {}, {processors} × {}, load {} at the end, hms {}\n",
         name.sysname().to_string_lossy(),
         name.release().to_string_lossy(),
         name.machine().to_string_lossy(),
         model.unwrap_or("a processor without a name"),
+        load.split(' ').next().unwrap_or("unknown"),
         env!("CARGO_PKG_VERSION"),
     )
 }
