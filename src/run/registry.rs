@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::event::{RepositoryEvent, Revision, RunCreated, RunEvent, RunId, Stamped};
-use crate::store::{DiskError, Durability, Holder, Journal, JournalError, Lock, LockError, make_private_folder, replace, sync_folder};
+use crate::store::{DiskError, Durability, Holder, Journal, JournalError, Lock, LockError, make_private_folder, sync_folder, write_new};
 
 use super::{RepositoryFolder, RunFolder};
 
@@ -68,8 +68,9 @@ pub fn register(repository: &RepositoryFolder, mut new: NewRun, holder: &Holder,
     new.created.number = number;
     let folder = repository.run(number, &new.created.run);
     make_private_folder(folder.path())?;
-    replace(&folder.pipeline(), &new.pipeline)?;
-    replace(&folder.plan(), &new.plan)?;
+    // Their names are synced with the journal's, when that is made.
+    write_new(&folder.pipeline(), &new.pipeline)?;
+    write_new(&folder.plan(), &new.plan)?;
     let run = new.created.run.clone();
     let revision = new.created.revision.clone();
     Journal::open(&folder.journal())?.journal.append(now, RunEvent::RunCreated(Box::new(new.created)), Durability::Synced)?;

@@ -84,7 +84,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     sync_folder(folder)
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+/// Writes a file and syncs its bytes, not its name: whoever makes several files in one folder syncs that once, after the last.
+/// Mode 0600.
+///
+/// # Errors
+/// When any of that fails.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(DiskError::of("write", path))?;
     file.write_all(bytes).map_err(DiskError::of("write", path))?;

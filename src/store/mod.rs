@@ -15,7 +15,7 @@ mod socket;
 
 pub use change::Changes;
 pub use clock::{monotonic_ms, now};
-pub use files::{DiskError, make_private_folder, read_if_there, replace, sync_folder};
+pub use files::{DiskError, make_private_folder, read_if_there, replace, sync_folder, write_new};
 pub use inside::{Inside, inside_run, mark_value};
 pub use journal::{Durability, Journal, JournalError, Opened, Tail, read, read as journal_events};
 pub use lock::{Holder, Lock, LockError, holder_of};

@@ -1,14 +1,16 @@
 //! What has to be there before a script runs: checkout, folders, keeper. It blocks, and runs beside the engine.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::symlink;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::event::{AttemptId, AttemptResult, Digest, JobName, ProcessName, Revision, RunCreated, When};
 use crate::executor::{ArtifactSpec, KeeperSpec, start_keeper};
 use crate::pipeline::ArtifactsWhen;
 use crate::repo::Repository;
-use crate::store::{make_private_folder, now, read_if_there, replace};
+use crate::store::{DiskError, make_private_folder, now, read_if_there};
 
 use super::variables::{DEFAULT_TIMEOUT_SECONDS, expanded, job_variables, pipeline_variables};
 use super::{Engine, chain};
@@ -94,7 +96,7 @@ pub(super) fn prepare(order: &Order) -> Result<ProcessName, String> {
         make_private_folder(folder).map_err(|error| told(&error))?;
     }
     link_programs(&order.program, &order.programs)?;
-    replace(&order.attempt_folder.join("token"), Digest::of(order.token.as_bytes()).as_str().as_bytes()).map_err(|error| told(&error))?;
+    write_token_digest(order).map_err(|error| told(&error))?;
     let repository = Repository::discover(&order.repository).map_err(|error| told(&error))?;
     if let Some(parent) = order.work.parent() {
         make_private_folder(parent).map_err(|error| told(&error))?;
@@ -172,6 +174,17 @@ fn link_programs(program: &Path, folder: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Keeps the digest of the attempt's token. It is not synced: it is for an engine that finds this attempt's keeper alive, and no
+/// keeper lives through a power cut.
+fn write_token_digest(order: &Order) -> Result<(), DiskError> {
+    let path = order.attempt_folder.join("token");
+    let mut options = OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+    opened
+        .and_then(|mut file| file.write_all(Digest::of(order.token.as_bytes()).as_str().as_bytes()))
+        .map_err(DiskError::of("write", &path))
 }
 
 /// The digest of an attempt's token, for an engine that did not give it out.
