@@ -102,11 +102,6 @@ impl Followed {
             None => {
                 let changes = Changes::new()?;
                 changes.watch(self.folder.path())?;
-                for (id, _) in &self.rollouts {
-                    if let Some(created) = &self.run.state().created {
-                        let _ = changes.watch(&crate::rollout::folder_of(&self.places.state, &created.app, id));
-                    }
-                }
                 self.changes = Some(changes);
             }
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const BOUND: Duration = Duration::from_mins(3);
 
 /// What must be said on standard output, in this order.
-const STORY: [&str; 15] = [
+const STORY: [&str; 16] = [
     "shortened in its .hms, and nothing else: bake 3s",
     "1. A first release",
     "$ hms run --headless",
@@ -23,7 +23,8 @@ const STORY: [&str; 15] = [
     "3. A bad release",
     "▶ CANARY ✘",
     "prod was not touched",
-    "✔ ledger verified",
+    "$ hms ledger verify",
+    "✔ the ledger is as it was written",
     "✔ the demo came out as it was told",
 ];
 
