@@ -136,13 +136,14 @@ impl Followed {
         // A cancel that an earlier engine left goes on by itself.
         let stuck = state.cancel.is_none() && !state.jobs.iter().any(moving) && !self.steps_are_due(state);
         if stuck && matches!(state.outcome(), RunOutcome::Waiting | RunOutcome::Interrupted) && state.seq > 1 {
-            let outcome = if failed(state) { RunOutcome::Failed } else { state.outcome() };
+            let beaten = beats_gate(state);
+            let outcome = beaten.unwrap_or_else(|| state.outcome());
             // An engine that does not linger carries out what policy says of an unwatched canary first, and then is gone.
             let since = self.resting_since.get().unwrap_or_else(Instant::now);
             self.resting_since.set(Some(since));
             // One that was started to decide about an interruption is given the time to say so, and one whose run failed in spite of a
             // gate to say how.
-            let decides = (state.outcome() == RunOutcome::Interrupted || failed(state)) && since.elapsed() < DECIDING;
+            let decides = (state.outcome() == RunOutcome::Interrupted || beaten.is_some()) && since.elapsed() < DECIDING;
             let leaves = since.elapsed() < LETTING_GO && state.created.as_ref().is_some_and(|created| created.no_linger);
             let awaited = (leaves || decides) && self.run.engine()? == EngineLife::Alive;
             return Ok((!awaited).then_some(outcome));
@@ -160,9 +161,11 @@ fn waits_for_gate(state: &RunState) -> bool {
     state.jobs.iter().any(|job| job.status == JobStatus::Manual && !job.gate_open)
 }
 
-/// A failure beats a gate.
-fn failed(state: &RunState) -> bool {
-    state.jobs.iter().any(|job| job.status == JobStatus::Failed && !job.plan.allow_failure && job.interrupted().is_none())
+/// A failure beats a gate, and so does a job that a cancel ended and that was not run again.
+fn beats_gate(state: &RunState) -> Option<RunOutcome> {
+    let any = |status| state.jobs.iter().any(|job| job.status == status && !job.plan.allow_failure && job.interrupted().is_none());
+    let failed = any(JobStatus::Failed).then_some(RunOutcome::Failed);
+    failed.or_else(|| any(JobStatus::Canceled).then_some(RunOutcome::Canceled))
 }
 
 /// Follows a run until it rests, and gives its exit code.

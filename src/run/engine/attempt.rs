@@ -146,6 +146,12 @@ impl Engine {
     pub(super) fn ended(&mut self, mut event: RunEvent) -> Result<(), EngineError> {
         let RunEvent::AttemptEnded { job, attempt, result, failure_reason: reason, message, .. } = &mut event else { return Ok(()) };
         let (job, attempt) = (job.clone(), attempt.clone());
+        if *result == AttemptResult::Canceled && self.state.cancel.is_none() {
+            // A keeper cannot tell who told it to stop, and a job can tell its own: without a cancel in the journal nobody asked for
+            // this end.
+            (*result, *reason) = (AttemptResult::Failed, Some(FailureReason::RunnerSystemFailure));
+            *message = Some("its keeper was told to stop, and nobody cancelled the run".to_owned());
+        }
         let deploy = self.state.job(&job).and_then(|job| job.deploy.clone()).filter(|deploy| deploy.attempt == attempt);
         *reason = failure_reason(*result, *reason, deploy.as_ref().map(|deploy| deploy.outcome));
         let success = *result == AttemptResult::Success;

@@ -3,7 +3,7 @@
 use crate::event::{AttemptResult, DeployOutcome, FailureReason, JobState, JobStatus, RunOutcome, RunState};
 
 /// The outcome of a run in which nothing goes on by itself any more (`docs/decisions.md` 10.2): a failure beats a gate, and 11, 12
-/// and 13 count only where the driver recorded them.
+/// and 13 count only where the driver recorded them. A job that a cancel ended, and that was not run again, is no success either.
 pub(super) fn settled_outcome(state: &RunState) -> RunOutcome {
     if state.cancel.is_some() {
         return RunOutcome::Canceled;
@@ -12,7 +12,8 @@ pub(super) fn settled_outcome(state: &RunState) -> RunOutcome {
     if failed().any(|job| job.interrupted().is_some()) {
         return RunOutcome::Interrupted;
     }
-    let worst = failed().map(failure).max_by_key(|outcome| rank(*outcome));
+    let canceled = state.jobs.iter().filter(|job| job.status == JobStatus::Canceled && !job.plan.allow_failure);
+    let worst = failed().map(failure).chain(canceled.map(|_| RunOutcome::Canceled)).max_by_key(|outcome| rank(*outcome));
     if let Some(outcome) = worst {
         return outcome;
     }
@@ -48,14 +49,14 @@ fn was_taken_back(job: &JobState) -> bool {
 
 fn rank(outcome: RunOutcome) -> u8 {
     match outcome {
-        RunOutcome::Failed => 4,
-        RunOutcome::RolledBack => 3,
-        RunOutcome::Held => 2,
-        RunOutcome::Refused => 1,
+        RunOutcome::Failed => 5,
+        RunOutcome::RolledBack => 4,
+        RunOutcome::Held => 3,
+        RunOutcome::Refused => 2,
+        RunOutcome::Canceled => 1,
         RunOutcome::Running
         | RunOutcome::Waiting
         | RunOutcome::Success
-        | RunOutcome::Canceled
         | RunOutcome::Interrupted
         | RunOutcome::None => 0,
     }
@@ -73,5 +74,43 @@ pub(super) fn failure_reason(result: AttemptResult, reason: Option<FailureReason
         }
         (AttemptResult::Interrupted, _) => Some(FailureReason::Interrupted),
         (AttemptResult::Success | AttemptResult::Canceled, _) => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{PlannedJob, When};
+
+    fn job(name: &str, status: JobStatus) -> JobState {
+        let plan = PlannedJob {
+            name: name.parse().unwrap(),
+            base_name: name.to_owned(),
+            stage: "test".to_owned(),
+            needs: None,
+            when: When::OnSuccess,
+            allow_failure: false,
+            environments: Vec::new(),
+            blocking: false,
+        };
+        let (attempts, yeses) = (Vec::new(), Vec::new());
+        JobState { plan, status, why: None, attempts, yeses, gate_open: false, deploy: None, overridden: None }
+    }
+
+    fn outcome(jobs: Vec<JobState>) -> RunOutcome {
+        settled_outcome(&RunState { jobs, ..RunState::default() })
+    }
+
+    #[test]
+    fn a_job_that_was_cancelled_and_not_run_again_is_no_success() {
+        let (done, canceled) = (|| job("a", JobStatus::Success), || job("b", JobStatus::Canceled));
+        assert_eq!(outcome(vec![done(), canceled()]), RunOutcome::Canceled);
+        assert_eq!(outcome(vec![canceled(), job("c", JobStatus::Failed)]), RunOutcome::Failed, "a failure says more");
+        let mut gate = job("gate", JobStatus::Manual);
+        gate.plan.blocking = true;
+        assert_eq!(outcome(vec![canceled(), gate]), RunOutcome::Canceled, "no gate is left open behind it");
+        let mut allowed = canceled();
+        allowed.plan.allow_failure = true;
+        assert_eq!(outcome(vec![done(), allowed]), RunOutcome::Success);
     }
 }

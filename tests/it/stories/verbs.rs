@@ -2,6 +2,7 @@
 
 mod engine;
 mod files;
+mod honest;
 mod keywords;
 mod ledger;
 mod policy;
