@@ -172,10 +172,14 @@ impl Engine {
         self.decide_interruption(&job)
     }
 
-    /// An interrupted attempt of an ordinary job runs again; of a guarded one only when whoever started the engine said so.
+    /// An interrupted attempt of an ordinary job runs again once; of a guarded one only when whoever started the engine said so, and
+    /// what was said holds once a job. A job that ends its own keeper would run for ever else.
     fn decide_interruption(&mut self, job: &JobName) -> Result<(), EngineError> {
-        let Some(attempt) = self.state.job(job).and_then(|job| job.interrupted()).cloned() else { return Ok(()) };
-        let decision = if attempt.guarded { self.setup.briefing.interrupted } else { Some(InterruptedDecision::Rerun) };
+        let Some(state) = self.state.job(job) else { return Ok(()) };
+        let Some(attempt) = state.interrupted() else { return Ok(()) };
+        let before = state.attempts.iter().rev().nth(1).and_then(|before| before.result);
+        let by_itself = !attempt.guarded && before != Some(AttemptResult::Interrupted);
+        let decision = if by_itself { Some(InterruptedDecision::Rerun) } else { self.said_of_interruption(job) };
         match decision {
             Some(decision) => self.record(RunEvent::InterruptionAnswered { job: job.clone(), decision, actor: self.setup.actor.clone() }),
             None => self.notice(
@@ -183,6 +187,11 @@ impl Engine {
                 format!("nobody knows how {job} ended; look at the environment, then `hms retry` it, or give --resume-interrupted=fail"),
             ),
         }
+    }
+
+    /// What the engine's starter said of interrupted attempts, the first time that it is asked for this job.
+    fn said_of_interruption(&mut self, job: &JobName) -> Option<InterruptedDecision> {
+        self.setup.briefing.interrupted.filter(|_| self.decided.insert(job.clone()))
     }
 
     /// Finds the keepers that an earlier engine started.
@@ -217,8 +226,8 @@ impl Engine {
         let undecided: Vec<JobName> =
             self.state.jobs.iter().filter(|job| job.interrupted().is_some()).map(|job| job.plan.name.clone()).collect();
         for job in undecided {
-            if self.setup.briefing.interrupted.is_some() {
-                self.decide_interruption(&job)?;
+            if let Some(decision) = self.said_of_interruption(&job) {
+                self.record(RunEvent::InterruptionAnswered { job, decision, actor: self.setup.actor.clone() })?;
             }
         }
         Ok(())

@@ -106,6 +106,8 @@ pub struct Engine {
     live: HashMap<AttemptId, LiveAttempt>,
     delivery: Delivery,
     seen: HashSet<String>,
+    /// Jobs for which the starter's word on interrupted attempts was used.
+    decided: HashSet<JobName>,
     sender: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
     leaving: bool,
@@ -161,6 +163,7 @@ impl Engine {
             live: HashMap::new(),
             delivery,
             seen: HashSet::new(),
+            decided: HashSet::new(),
             sender,
             inputs,
             leaving: false,

@@ -13,3 +13,20 @@ fn a_job_that_stops_its_own_keeper_has_failed() {
     assert_eq!(world.status("1")["outcome"], "failed");
     assert_eq!(world.job("1", "d")["status"], "skipped");
 }
+
+#[test]
+fn a_job_that_kills_its_keeper_runs_again_once_and_then_waits_for_a_person() {
+    let world = World::new("x:\n  script: 'true'\n");
+    let count = world.path("count");
+    world.commit(&format!("a:\n  script: 'echo s >> {}; kill -9 $PPID; sleep 1'\n", count.display()), "two");
+    let said = world.hms(&["run", "--headless"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("INTERRUPTED"), "{said:?}");
+    assert_eq!(world.read("count"), "s\ns\n");
+    assert_eq!(world.status("1")["outcome"], "interrupted");
+    // Each word of a person is one more attempt.
+    assert_eq!(world.hms(&["run", "--resume", "1", "--headless", "--resume-interrupted=rerun"]).code, Some(1));
+    assert_eq!(world.read("count"), "s\ns\ns\n");
+    assert_eq!(world.hms(&["run", "--resume", "1", "--headless", "--resume-interrupted=fail"]).code, Some(1));
+    assert_eq!((world.read("count").as_str(), world.status("1")["outcome"].as_str()), ("s\ns\ns\n", Some("failed")));
+}
