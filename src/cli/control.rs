@@ -14,7 +14,8 @@ use super::arguments::{Output, Wait};
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
 use super::follow::follow;
-use super::run_new::{Clone, wake};
+use super::masked::Values;
+use super::run_new::{Clone, Waking, wake};
 
 /// How long an engine may take to be there and to take a command (`docs/decisions.md` 1.6).
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,11 +68,13 @@ fn facts(environment: &Environment, state: &RunState) -> Facts {
 pub(crate) fn send(environment: &Environment, folder: &RunFolder, what: Command) -> Result<String, Failure> {
     let request =
         ControlRequest { id: ulid::Ulid::generate().to_string(), actor: Actor { ..actor(&format!("hms {}", what.verb())) }, command: what };
+    let values = if request.command.starts_jobs() { Values::Needed } else { Values::Unneeded };
+    let waking = Waking { values, ..Waking::default() };
     let end = Instant::now() + PATIENCE;
     loop {
         let holder = match engine_of(folder)? {
             Some(holder) => Some(holder),
-            None => wake(environment, folder, None, None)?.holder,
+            None => wake(environment, folder, &waking)?.holder,
         };
         let answer = match holder.and_then(|holder| holder.socket) {
             Some(socket) => command(&socket, &request, PATIENCE),

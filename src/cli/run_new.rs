@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::deploy::Target;
 use crate::deploy::local::LocalTarget;
@@ -17,6 +17,7 @@ use crate::store::{Holder, now, this_process};
 use super::arguments::{Interrupted, RunArguments};
 use super::environment::{Environment, actor, variable};
 use super::failure::{Exit, Failure};
+use super::masked::{Masked, Values};
 use super::pipeline_file::{PipelineFile, read_file, tell};
 
 /// A repository with the folder of its runs.
@@ -192,74 +193,32 @@ pub(crate) fn no_linger(environment: &Environment, arguments: &RunArguments) -> 
     arguments.no_linger || (environment.ci && !arguments.linger)
 }
 
-/// Masked values, which are nowhere on disk but in the person's own file.
-struct Masked {
-    values: BTreeMap<String, String>,
-    file: Option<PathBuf>,
-}
-
-impl Masked {
-    fn find(arguments: &RunArguments) -> Result<Self, Failure> {
-        let mut values = BTreeMap::new();
-        let file = arguments
-            .variable_file
-            .as_ref()
-            .map(|path| path.canonicalize().map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", path.display()))))
-            .transpose()?;
-        if let Some(path) = &file {
-            values.extend(read_variable_file(path)?);
-        }
-        for name in &arguments.mask_env {
-            let value = variable(name).ok_or_else(|| Failure::new(Exit::Usage, format!("`--mask-env {name}`: no such variable is set")))?;
-            values.insert(name.clone(), value);
-        }
-        for (name, value) in &values {
-            crate::executor::check_maskable(value)
-                .map_err(|error| Failure::new(Exit::Usage, format!("the value of {name} cannot be masked: {error}")))?;
-        }
-        Ok(Self { values, file })
-    }
-}
-
-fn read_variable_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    use std::os::unix::fs::MetadataExt;
-    let found = std::fs::metadata(path)?;
-    if found.mode() & 0o077 != 0 {
-        let failure = Failure::new(Exit::Usage, format!("{} can be read by others (mode {:o})", path.display(), found.mode() & 0o777));
-        return Err(failure.hint(format!("chmod 600 {}", path.display())));
-    }
-    let text = std::fs::read_to_string(path)?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    lines
-        .map(|(index, line)| {
-            let (key, value) = line
-                .split_once('=')
-                .ok_or_else(|| Failure::new(Exit::Usage, format!("{}:{}: not KEY=VALUE", path.display(), index + 1)))?;
-            Ok((key.trim().to_owned(), value.to_owned()))
-        })
-        .collect()
+/// What an engine is woken with.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Waking<'a> {
+    /// What becomes of interrupted attempts that only a person may decide about.
+    pub(crate) interrupted: Option<Interrupted>,
+    /// Whether it lingers; none leaves what the run was made with.
+    pub(crate) linger: Option<bool>,
+    /// Whether masked values must be there.
+    pub(crate) values: Values,
+    /// Where they are read from, in place of the run's own file.
+    pub(crate) variable_file: Option<&'a Path>,
 }
 
 /// Starts the engine of a run, or finds the one that lives, with what it may not read from disk.
-pub(crate) fn wake(
-    environment: &Environment,
-    folder: &crate::run::RunFolder,
-    interrupted: Option<Interrupted>,
-    linger: Option<bool>,
-) -> Result<Started, Failure> {
+pub(crate) fn wake(environment: &Environment, folder: &crate::run::RunFolder, waking: &Waking<'_>) -> Result<Started, Failure> {
     let mut reader = crate::run::reader::RunReader::new(folder);
     reader.poll()?;
     let created = reader.state().created.clone().ok_or_else(|| Failure::new(Exit::NotCarriedOut, "the run's journal has no beginning"))?;
-    let mut masked = created.variable_file.as_deref().map(read_variable_file).transpose()?.unwrap_or_default();
-    masked.extend(created.masked.iter().filter_map(|name| Some((name.clone(), variable(name)?))));
     let briefing = Briefing {
-        masked,
+        masked: Masked::again(&created, waking.variable_file, waking.values)?.values,
         passed: created.pass_env.iter().filter_map(|name| Some((name.clone(), variable(name)?))).collect(),
-        interrupted: interrupted.map(|decision| match decision {
+        interrupted: waking.interrupted.map(|decision| match decision {
             Interrupted::Rerun => crate::event::InterruptedDecision::Rerun,
             Interrupted::Fail => crate::event::InterruptedDecision::Fail,
         }),
-        no_linger: linger.map_or(created.no_linger, |linger| !linger),
+        no_linger: waking.linger.map_or(created.no_linger, |linger| !linger),
         path: variable("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
     };
     let started = start_engine(&environment.program, folder, &environment.places, &briefing)?;

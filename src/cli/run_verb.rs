@@ -16,7 +16,7 @@ use super::control::send;
 use super::environment::Environment;
 use super::failure::Failure;
 use super::follow::{Followed, follow_on};
-use super::run_new::{Cause, Clone, make_run, no_linger, wake};
+use super::run_new::{Cause, Clone, Waking, make_run, no_linger, wake};
 
 /// Runs without a screen and gives the exit code.
 pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &RunArguments, output: Output) -> Result<u8, Failure> {
@@ -70,7 +70,13 @@ pub(crate) fn start(
         let resolved = clone.repository.resolve(arguments.reference.as_deref().unwrap_or("HEAD"))?;
         make_run(environment, clone, arguments, &resolved, &Cause::Asked, notices)?.folder
     };
-    wake(environment, &folder, arguments.resume_interrupted, Some(!no_linger(environment, arguments)))?;
+    let waking = Waking {
+        interrupted: arguments.resume_interrupted,
+        linger: Some(!no_linger(environment, arguments)),
+        variable_file: arguments.variable_file.as_deref(),
+        ..Waking::default()
+    };
+    wake(environment, &folder, &waking)?;
     Ok(folder)
 }
 

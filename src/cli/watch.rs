@@ -14,7 +14,7 @@ use super::arguments::RunArguments;
 use super::environment::Environment;
 use super::failure::Failure;
 use super::pipeline_file::read_file;
-use super::run_new::{Cause, Clone, make_run, wake};
+use super::run_new::{Cause, Clone, Waking, make_run, wake};
 
 /// A ref is written in steps; its last step is looked at.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -114,7 +114,7 @@ fn start(environment: &Environment, clone: &Clone, name: &str, revision: &Revisi
     let arguments = RunArguments { file: ".hms-ci.yml".to_owned(), ..RunArguments::default() };
     let mut said = Vec::new();
     let made = make_run(environment, clone, &arguments, &resolved, &Cause::Watched(name), &mut said);
-    let done = made.and_then(|run| wake(environment, &run.folder, None, Some(true)).map(|_| run));
+    let done = made.and_then(|run| wake(environment, &run.folder, &Waking { linger: Some(true), ..Waking::default() }).map(|_| run));
     match done {
         Ok(run) if run.already => Ok(format!("{short} {}: run {} was started by another watch", revision.short(), run.number)),
         Ok(run) => Ok(format!("{short} {}: run {}", revision.short(), run.number)),

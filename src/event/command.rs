@@ -55,6 +55,16 @@ impl Command {
             Self::Cancel => "cancel",
         }
     }
+
+    /// Whether a job may start because of it, which then needs its masked values.
+    #[must_use]
+    pub fn starts_jobs(&self) -> bool {
+        match self {
+            Self::Approve { .. } | Self::Override { .. } | Self::Retry { .. } => true,
+            Self::Decide { decision, .. } => *decision == InterruptedDecision::Rerun,
+            Self::Cancel => false,
+        }
+    }
 }
 
 /// What a command rests on. A fact that is not given is not compared.

@@ -13,7 +13,7 @@ use super::super::arguments::RunArguments;
 use super::super::control::send;
 use super::super::environment::Environment;
 use super::super::failure::Failure;
-use super::super::run_new::{Cause, Clone, make_run, wake};
+use super::super::run_new::{Cause, Clone, Waking, make_run, wake};
 use super::rollback::{self, Wanted};
 
 /// Where requests go.
@@ -76,7 +76,7 @@ impl Asks {
                 rollback::countdown(&self.environment, &app.ok_or_else(no_app)?, &rollout, &rollback::cancel())
             }
             Request::Resume { .. } => {
-                let started = wake(&self.environment, &folder.ok_or_else(no_run)?, None, Some(true))?;
+                let started = wake(&self.environment, &folder.ok_or_else(no_run)?, &Waking { linger: Some(true), ..Waking::default() })?;
                 Ok(if started.holder.is_some() { "its engine lives".to_owned() } else { String::new() })
             }
             Request::Start => self.start(repository),
@@ -105,7 +105,7 @@ impl Asks {
         let made = make_run(&self.environment, &clone, &arguments, &resolved, &Cause::Asked, &mut said);
         let registered = made.map_err(|failure| failure.with_first_of(&said))?;
         // A person who watches lingers: this run's canary is watched at its gate.
-        wake(&self.environment, &registered.folder, None, Some(true))?;
+        wake(&self.environment, &registered.folder, &Waking { linger: Some(true), ..Waking::default() })?;
         Ok(format!("run {} of {} is started", registered.number, resolved.revision.short()))
     }
 }

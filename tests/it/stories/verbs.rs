@@ -5,6 +5,7 @@ mod files;
 mod honest;
 mod keywords;
 mod ledger;
+mod masked;
 mod policy;
 
 use std::path::{Path, PathBuf};

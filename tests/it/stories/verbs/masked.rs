@@ -1,0 +1,61 @@
+//! Runs whose masked values are not there any more when somebody says something to them.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use super::{Said, World, wait_for};
+
+const GATED: &str = "stages: [a, b]\na:\n  stage: a\n  script: echo a\nb:\n  stage: b\n  when: manual\n  allow_failure: false\n  script: test -n \"$TOKEN\"\n";
+
+fn variable_file(world: &World) -> PathBuf {
+    let file = world.path("variables");
+    std::fs::write(&file, "TOKEN=s3cr3t-value-of-the-test\n").unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    file
+}
+
+fn at_the_gate(world: &World, arguments: &[&str]) {
+    let mut command = world.command(&[&["run", "--headless"], arguments].concat());
+    let said = Said::of(&command.env("TOKEN", "s3cr3t-value-of-the-test").output().unwrap());
+    assert_eq!(said.code, Some(10), "{said:?}");
+    wait_for("the engine to rest", || World::holder(&world.run_folder(1).join("lock")).is_none().then_some(()));
+}
+
+#[test]
+fn without_its_variable_file_a_run_can_be_cancelled_and_nothing_else() {
+    let world = World::new(GATED);
+    let file = variable_file(&world);
+    at_the_gate(&world, &["--variable-file", file.to_str().unwrap()]);
+    std::fs::rename(&file, world.path("elsewhere")).unwrap();
+    let asked = [&["approve", "1", "b"][..], &["retry", "1", "a"], &["run", "--resume", "1", "--headless"]];
+    for verb in asked {
+        let said = world.hms(verb);
+        assert_eq!(said.code, Some(3), "{verb:?}: {said:?}");
+        for part in ["TOKEN", file.to_str().unwrap(), "No such file", "Hint: put "] {
+            assert!(said.err.contains(part), "{verb:?}, {part}: {said:?}");
+        }
+    }
+    assert_eq!((world.status("1")["outcome"].as_str(), world.job("1", "b")["status"].as_str()), (Some("waiting"), Some("manual")));
+    // Another place, or the variable itself, does as well.
+    let moved = world.path("elsewhere");
+    let said = world.hms(&["run", "--resume", "1", "--headless", "--variable-file", moved.to_str().unwrap()]);
+    assert_eq!(said.code, Some(10), "{said:?}");
+    let said = world.hms(&["cancel", "1", "--wait"]);
+    assert_eq!(said.code, Some(130), "{said:?}");
+    assert_eq!(world.status("1")["outcome"], "canceled");
+    let said = Said::of(&world.command(&["retry", "1", "--wait", "b"]).env("TOKEN", "s3cr3t-value-of-the-test").output().unwrap());
+    assert_eq!(said.code, Some(10), "{said:?}");
+}
+
+#[test]
+fn a_yes_that_brings_no_masked_value_leaves_the_gate_as_it_was() {
+    let world = World::new(GATED);
+    at_the_gate(&world, &["--mask-env", "TOKEN"]);
+    let said = world.hms(&["approve", "1", "b"]);
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.err.contains("TOKEN"), "{said:?}");
+    let gate = world.job("1", "b");
+    assert_eq!((gate["status"].as_str(), gate["attempts"].as_array().map(Vec::len)), (Some("manual"), Some(0)));
+    let said = Said::of(&world.command(&["approve", "1", "b", "--wait"]).env("TOKEN", "s3cr3t-value-of-the-test").output().unwrap());
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
