@@ -16,7 +16,10 @@ impl Engine {
     pub(super) async fn command(&mut self, request: ControlRequest, peer: &Peer, replies: Replies) -> Result<(), EngineError> {
         // Who asks is what the kernel says: it is the engine's own uid on the engine's own host (`docs/decisions.md` 4.2).
         let actor = Actor { uid: peer.uid, login: self.setup.actor.login.clone(), host: self.setup.actor.host.clone(), ..request.actor };
-        let reply = if self.seen.insert(request.id) {
+        let reply = if let Some(missing) = self.missing_value().filter(|_| request.command.starts_jobs()) {
+            // Before it is accepted: the gate stays as it is.
+            Reply::Failed { message: missing }
+        } else if self.seen.insert(request.id) {
             let inside = peer.process.as_ref().map_or(Inside::Unknown, |process| inside_run(process.pid, &self.setup.places.state));
             match self.decide(&request.command, &actor, inside).await? {
                 Ok(message) => Reply::Accepted { message },

@@ -192,6 +192,12 @@ impl Engine {
             self.carry_out_cancel(&actor).await;
         }
         self.close_lost_gates()?;
+        // Without its masked values it was started to end things: nothing starts, and fails, before it hears what.
+        while self.expecting.is_some() && self.missing_value().is_some() {
+            if let Some(input) = self.first_word().await {
+                self.take(input).await?;
+            }
+        }
         loop {
             self.settle()?;
             match self.rest() {

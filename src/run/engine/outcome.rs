@@ -54,11 +54,7 @@ fn rank(outcome: RunOutcome) -> u8 {
         RunOutcome::Held => 3,
         RunOutcome::Refused => 2,
         RunOutcome::Canceled => 1,
-        RunOutcome::Running
-        | RunOutcome::Waiting
-        | RunOutcome::Success
-        | RunOutcome::Interrupted
-        | RunOutcome::None => 0,
+        RunOutcome::Running | RunOutcome::Waiting | RunOutcome::Success | RunOutcome::Interrupted | RunOutcome::None => 0,
     }
 }
 

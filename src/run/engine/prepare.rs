@@ -38,6 +38,15 @@ pub(super) struct Order {
 }
 
 impl Engine {
+    /// What is missing, in words, where a masked variable has no value in this engine.
+    pub(super) fn missing_value(&self) -> Option<String> {
+        let created = self.state.created.as_ref()?;
+        let missing = created.masked.iter().find(|name| !self.setup.briefing.masked.contains_key(*name))?;
+        Some(format!(
+            "the masked variable {missing} has no value here: it is never kept on disk, and this engine was started without it; ask again when this engine has ended"
+        ))
+    }
+
     /// Puts together what an attempt needs to be prepared; a masked variable whose value is nowhere any more is an error.
     pub(super) fn order(
         &self,
@@ -49,10 +58,8 @@ impl Engine {
         socket: &Path,
     ) -> Result<Order, String> {
         let job = self.plan.job(name).ok_or_else(|| format!("the plan has no job {name}"))?;
-        if let Some(missing) = created.masked.iter().find(|name| !self.setup.briefing.masked.contains_key(*name)) {
-            return Err(format!(
-                "the masked variable {missing} has no value here: it is never kept on disk, and this engine was started without it; run hms with its --variable-file or the variable in the environment"
-            ));
+        if let Some(missing) = self.missing_value() {
+            return Err(missing);
         }
         let folder = &self.setup.folder;
         let inputs = self

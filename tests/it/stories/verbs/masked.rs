@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use super::{Said, World, wait_for};
+use super::{Said, World, kill, wait_for};
 
 const GATED: &str = "stages: [a, b]\na:\n  stage: a\n  script: echo a\nb:\n  stage: b\n  when: manual\n  allow_failure: false\n  script: test -n \"$TOKEN\"\n";
 
@@ -58,4 +58,23 @@ fn a_yes_that_brings_no_masked_value_leaves_the_gate_as_it_was() {
     assert_eq!((gate["status"].as_str(), gate["attempts"].as_array().map(Vec::len)), (Some("manual"), Some(0)));
     let said = Said::of(&world.command(&["approve", "1", "b", "--wait"]).env("TOKEN", "s3cr3t-value-of-the-test").output().unwrap());
     assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+#[test]
+fn a_job_that_waits_for_its_turn_is_not_failed_by_a_cancel_without_its_file() {
+    let world = World::new("x:\n  script: 'true'\n");
+    let slow =
+        format!("a:\n  script: while [ ! -e {} ]; do sleep 0.02; done\nb:\n  needs: [a]\n  script: echo b\n", world.path("go").display());
+    world.commit(&slow, "two");
+    let file = variable_file(&world);
+    assert_eq!(world.hms(&["run", "--detach", "--variable-file", file.to_str().unwrap()]).code, Some(0));
+    wait_for("the job", || (world.job("1", "a")["status"] == "running").then_some(()));
+    let keeper = World::holder(&world.run_folder(1).join("jobs/a/1/keeper.json")).unwrap();
+    kill(&World::holder(&world.run_folder(1).join("lock")).unwrap());
+    std::fs::write(world.path("go"), "").unwrap();
+    wait_for("the keeper's end", || (!hms::store::is_alive(&keeper)).then_some(()));
+    std::fs::remove_file(&file).unwrap();
+    let said = world.hms(&["cancel", "1", "--wait"]);
+    assert_eq!(said.code, Some(130), "{said:?}");
+    assert_eq!(world.job("1", "b")["status"], "skipped");
 }
