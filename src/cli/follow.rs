@@ -223,9 +223,8 @@ pub(crate) fn follow_on(
                     continue;
                 }
                 let engine = engine_of(&followed.folder)?.map(|holder| holder.process.pid);
-                let watching = followed.rollouts().iter().any(|(_, rollout)| rollout.has_weight() && !rollout.left);
                 if output == Output::Text {
-                    print(&Headless::farewell(followed.state(), outcome, engine, watching), out, notices);
+                    print(&Headless::farewell(followed.state(), &followed.rollouts(), outcome, engine), out, notices);
                 }
                 let _ = out.flush();
                 return Ok(outcome.exit_code());

@@ -7,7 +7,7 @@ use crate::deploy::ArmName;
 use crate::deploy::local::{LocalArm, LocalTarget};
 use crate::event::{AppName, JobName, JobStatus, RolloutId, RolloutState, Weight};
 use crate::executor::log_path;
-use crate::report::{RunReport, run_report};
+use crate::report::{RunReport, engine_gone, run_report};
 use crate::run::reader::{EngineLife, RunReader, find, list};
 use crate::text::{duration, plain, safe_line};
 
@@ -66,6 +66,9 @@ pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>
     }
     for waiting in &report.waiting {
         writeln!(out, "  waits: {}", plain(&waiting.command))?;
+    }
+    if let Some(gone) = engine_gone(followed.state()).filter(|_| followed.engine().is_ok_and(|life| life == EngineLife::Dead)) {
+        writeln!(out, "  {gone}")?;
     }
     Ok(0)
 }

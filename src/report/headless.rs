@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::run_status::quoted;
 use crate::event::{
-    AttemptState, DeployOutcome, FailureReason, JobName, JobState, JobStatus, RolloutEvent, RolloutId, RolloutPhase, RolloutState,
-    RunOutcome, RunState, ScanSummary, Verdict, VerdictClass, Weight,
+    AttemptState, DeployOutcome, EngineState, FailureReason, JobName, JobState, JobStatus, RolloutEvent, RolloutId, RolloutPhase,
+    RolloutState, RunOutcome, RunState, ScanSummary, Verdict, VerdictClass, Weight,
 };
 use crate::text::{count, duration, plain, seconds_latency, share};
 
@@ -99,16 +99,16 @@ impl Headless {
         if rollout.unrecorded {
             say("unrecorded".to_owned(), format!("hms: UNRECORDED: a change of {environment} is not in the ledger yet"));
         }
-        if rollout.left && rollout.has_weight() {
-            let weight = rollout.applied.unwrap_or(Weight::ZERO);
-            say("left".to_owned(), format!("hms: UNWATCHED: the canary of {environment} keeps {weight} and nobody watches it"));
+        if let Some(unwatched) = unwatched(rollout).filter(|_| rollout.left) {
+            say("left".to_owned(), format!("hms: {unwatched}"));
         }
     }
 
     /// The line that says how a run stands when the printer leaves it; none for a plain success.
     #[must_use]
-    pub fn farewell(state: &RunState, outcome: RunOutcome, engine: Option<u32>, watching: bool) -> Vec<Line> {
+    pub fn farewell(state: &RunState, rollouts: &[(RolloutId, RolloutState)], outcome: RunOutcome, engine: Option<u32>) -> Vec<Line> {
         let number = state.created.as_ref().map_or(0, |created| created.number);
+        let watching = rollouts.iter().any(|(_, rollout)| rollout.has_weight() && !rollout.left);
         let watched = match (watching, engine) {
             (true, Some(pid)) => format!("; canary watched by engine {pid}"),
             _ => String::new(),
@@ -138,6 +138,14 @@ impl Headless {
                 .collect(),
             RunOutcome::Interrupted => jobs(|job| job.interrupted().is_some())
                 .map(|name| line(format!("INTERRUPTED: nobody knows how it ended: hms retry {number} {name}   (exit 1)")))
+                .chain(engine.is_none().then(|| engine_gone(state)).flatten().map(&line))
+                .chain(
+                    rollouts
+                        .iter()
+                        .filter(|(_, rollout)| engine.is_none() && !rollout.left)
+                        .filter_map(|(_, rollout)| unwatched(rollout))
+                        .map(&line),
+                )
                 .collect(),
             RunOutcome::None => vec![line("nothing to run".to_owned())],
             RunOutcome::Running
@@ -148,6 +156,25 @@ impl Headless {
             | RunOutcome::Refused => Vec::new(),
         }
     }
+}
+
+/// That the engine of a run is gone and said nothing of an end, and how to go on; none when it did.
+#[must_use]
+pub fn engine_gone(state: &RunState) -> Option<String> {
+    if !matches!(state.engine, EngineState::Started(_)) || state.ended.is_some() {
+        return None;
+    }
+    let number = state.created.as_ref().map_or(0, |created| created.number);
+    let under_keepers = |job: &JobState| matches!(job.status, JobStatus::Running | JobStatus::WaitingForResource);
+    let jobs = if state.jobs.iter().any(under_keepers) { "; jobs go on under their keepers" } else { "" };
+    Some(format!("the engine of run {number} is gone{jobs}: hms run --resume {number} --headless"))
+}
+
+/// That a canary with weight has nobody who watches it; whether that is so is the asker's to know.
+fn unwatched(rollout: &RolloutState) -> Option<String> {
+    let environment = rollout.created.as_ref().map(|created| created.environment.to_string()).unwrap_or_default();
+    let weight = rollout.applied.filter(|_| rollout.has_weight())?;
+    Some(format!("UNWATCHED: the canary of {environment} keeps {weight} and nobody watches it"))
 }
 
 fn success(job: &JobState, state: &RunState, rollouts: &[(RolloutId, RolloutState)], p95: &dyn Fn(&RolloutId) -> Option<f64>) -> String {

@@ -7,6 +7,6 @@ mod headless;
 mod json;
 mod run_status;
 
-pub use headless::{Headless, Line, Stream};
+pub use headless::{Headless, Line, Stream, engine_gone};
 pub use json::json_text;
 pub use run_status::{AttemptStatus, JobReport, ReleaseReport, RolloutReport, RunReport, Waiting, WeightReport, run_report};

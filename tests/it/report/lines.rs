@@ -31,9 +31,9 @@ fn told(story: &Story) -> Vec<Line> {
     lines
 }
 
-fn farewell(story: &Story, engine: Option<u32>, watching: bool) -> Vec<String> {
+fn farewell(story: &Story, engine: Option<u32>) -> Vec<String> {
     let state = story.state();
-    Headless::farewell(&state, state.outcome(), engine, watching).into_iter().map(|line| line.text).collect()
+    Headless::farewell(&state, &story.rollouts(), state.outcome(), engine).into_iter().map(|line| line.text).collect()
 }
 
 const UP_TO_THE_CANARY: [&str; 3] = [
@@ -56,11 +56,11 @@ fn a_run_at_its_gate() {
         ["hms: no container engine: `image: node:18` is not honoured", "hms: prod canary PASS: no worse than stable"]
     );
     assert_eq!(
-        farewell(&story, Some(4711), true),
+        farewell(&story, Some(4711)),
         ["PROD waiting for manual approval: hms approve 42 prod   (blocked at a gate: exit 10; canary watched by engine 4711)"]
     );
     assert_eq!(
-        farewell(&story, Some(4711), false),
+        farewell(&Story { rollout_events: Vec::new(), ..story }, Some(4711)),
         ["PROD waiting for manual approval: hms approve 42 prod   (blocked at a gate: exit 10)"]
     );
 }
@@ -71,7 +71,7 @@ fn a_run_that_went_well() {
     let lines = told(&story);
     assert_eq!(texts(&lines, Stream::Result).last(), Some(&"▶ PROD   ✔ v1.2.0 has all traffic  2s"));
     assert_eq!(texts(&lines, Stream::Result).len(), 5);
-    assert_eq!(farewell(&story, None, false), Vec::<String>::new());
+    assert_eq!(farewell(&story, None), Vec::<String>::new());
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_held_canary_names_both_ways_out_and_that_nobody_watches() {
         ]
     );
     assert_eq!(
-        farewell(&story, None, false),
+        farewell(&story, None),
         ["HELD: hms retry 42 canary goes on with the same evidence, hms override 42 canary --reason TEXT passes it   (exit 11)"]
     );
 }
@@ -109,7 +109,21 @@ fn an_unknown_end_is_called_unknown() {
     let story = world::interrupted();
     let lines = told(&story);
     assert_eq!(texts(&lines, Stream::Result), with(&["▶ CANARY ✘ interrupted: nobody knows how it ended  0ms"]));
-    assert_eq!(farewell(&story, None, false), ["INTERRUPTED: nobody knows how it ended: hms retry 42 canary   (exit 1)"]);
+    assert_eq!(farewell(&story, None), ["INTERRUPTED: nobody knows how it ended: hms retry 42 canary   (exit 1)"]);
+}
+
+#[test]
+fn an_engine_that_is_gone_is_said_with_the_way_on_and_what_nobody_watches() {
+    let story = world::running();
+    let state = story.state();
+    let gone = |rollouts: &[(RolloutId, RolloutState)], engine| -> Vec<String> {
+        Headless::farewell(&state, rollouts, RunOutcome::Interrupted, engine).into_iter().map(|line| line.text).collect()
+    };
+    let way = "the engine of run 42 is gone; jobs go on under their keepers: hms run --resume 42 --headless";
+    assert_eq!(gone(&[], None), [way]);
+    let watched = world::at_the_gate().rollouts();
+    assert_eq!(gone(&watched, None), [way, "UNWATCHED: the canary of prod keeps 1% and nobody watches it"]);
+    assert_eq!(gone(&watched, Some(4711)), Vec::<String>::new());
 }
 
 #[test]
@@ -160,7 +174,7 @@ fn a_command_to_paste_is_one_for_a_shell() {
     let events = vec![world::created(vec![gate.clone()]), RunEvent::GateReached { job: gate.name }];
     let story = Story { events: world::stamped(events), ..world::only_created() };
     assert_eq!(
-        farewell(&story, None, false),
+        farewell(&story, None),
         [
             r"DEPLOY TO $(PROD)'S 1/2 waiting for manual approval: hms approve 42 'deploy to $(prod)'\''s 1/2'   (blocked at a gate: exit 10)"
         ]
@@ -242,7 +256,7 @@ proptest! {
         lines.extend(look(&mut Headless::default(), &story.state(), &voided.rollouts()));
         let state = story.state();
         for outcome in [RunOutcome::Waiting, RunOutcome::Held, RunOutcome::Interrupted, RunOutcome::None, RunOutcome::Success] {
-            lines.extend(Headless::farewell(&state, outcome, Some(1), true));
+            lines.extend(Headless::farewell(&state, &story.rollouts(), outcome, None));
         }
         prop_assert!(lines.len() >= 8, "{lines:?}");
         for line in lines {

@@ -321,6 +321,7 @@ pub(crate) fn interrupted() -> Story {
     let mut events = built();
     let end = End { result: AttemptResult::Interrupted, exit_code: None, duration_ms: 0, ..failed(FailureReason::Interrupted) };
     events.push(ends("canary", end));
+    events.push(RunEvent::Parked { waiting: Vec::new(), unwatched: false });
     Story::new("interrupted", "parked", events, Vec::new())
 }
 

@@ -1,6 +1,6 @@
 //! Ends that are told as they are: what a job does to its own keeper, shell and folders earns it nothing.
 
-use super::World;
+use super::{Said, World, kill, wait_for};
 
 #[test]
 fn a_job_that_stops_its_own_keeper_has_failed() {
@@ -29,4 +29,26 @@ fn a_job_that_kills_its_keeper_runs_again_once_and_then_waits_for_a_person() {
     assert_eq!(world.read("count"), "s\ns\ns\n");
     assert_eq!(world.hms(&["run", "--resume", "1", "--headless", "--resume-interrupted=fail"]).code, Some(1));
     assert_eq!((world.read("count").as_str(), world.status("1")["outcome"].as_str()), ("s\ns\ns\n", Some("failed")));
+}
+
+#[test]
+fn a_view_says_that_the_engine_is_gone_and_how_to_go_on() {
+    let world = World::new("x:\n  script: 'true'\n");
+    world.commit(&format!("a:\n  script: while [ ! -e {} ]; do sleep 0.02; done\n", world.path("go").display()), "two");
+    let run = world.start(&["run", "--headless"]);
+    wait_for("the job", || {
+        let folder = world.path("repo/.git/hms/runs");
+        let journal = std::fs::read_dir(folder).ok()?.flatten().next()?.path().join("journal");
+        std::fs::read_to_string(journal).ok()?.contains("AttemptStarted\"").then_some(())
+    });
+    kill(&World::holder(&world.run_folder(1).join("lock")).unwrap());
+    let way = "the engine of run 1 is gone; jobs go on under their keepers: hms run --resume 1 --headless";
+    let said = Said::of(&run.wait_with_output().unwrap());
+    assert!(said.code == Some(1) && said.out.contains(way), "{said:?}");
+    let said = world.hms(&["attach", "1"]);
+    assert!(said.code == Some(1) && said.out.contains(way), "{said:?}");
+    assert!(world.hms(&["status", "1"]).out.contains(way));
+    std::fs::write(world.path("go"), "").unwrap();
+    assert_eq!(world.hms(&["run", "--resume", "1", "--headless"]).code, Some(0));
+    assert!(!world.hms(&["status", "1"]).out.contains("is gone"));
 }
