@@ -18,6 +18,9 @@ use super::failure::Failure;
 use super::follow::{Followed, follow_on};
 use super::run_new::{Cause, Clone, Waking, make_run, no_linger, wake};
 
+/// What a shell tells of a program that SIGHUP ended: whoever asks for an exit code learns that there is none of the run's yet.
+const HUNG_UP: u8 = 129;
+
 /// Runs without a screen and gives the exit code.
 pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &RunArguments, output: Output) -> Result<u8, Failure> {
     let (mut out, mut notices) = (std::io::stdout(), std::io::stderr());
@@ -32,7 +35,7 @@ pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &Run
         };
         return Ok(0);
     }
-    let stop = || signals.asked_to_leave().then_some(0);
+    let stop = || signals.asked_to_leave().then_some(HUNG_UP);
     let (mut followed, mut printer) = (Followed::new(&folder, &environment.places), Headless::default());
     let mut go_on = || {
         let stop = || signals.canceled().map(|_| 0).or_else(stop);
@@ -40,6 +43,11 @@ pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &Run
     };
     let code = go_on()?;
     match signals.canceled() {
+        None if code == HUNG_UP => {
+            let number = followed.state().created.as_ref().map_or(0, |created| created.number);
+            let _ = writeln!(notices, "hms: the run goes on: hms attach {number}");
+            Ok(code)
+        }
         None => Ok(code),
         Some(signal) => {
             // The second signal ends what the first one only asked to end; the third leaves, and the engine goes on cancelling.

@@ -48,7 +48,8 @@ fn a_lost_terminal_detaches_and_a_signal_cancels() {
     let run = waiting_canary(&world, 1);
     signal(&run, "-HUP");
     let said = Said::wait(run);
-    assert_eq!(said.code, Some(0), "{said:#?}");
+    assert_eq!(said.code, Some(129), "no success of a run that goes on: {said:#?}");
+    assert!(said.err.contains("hms: the run goes on: hms attach 1"), "{said:#?}");
     assert_eq!(world.status("1")["engine"], "alive");
     assert_eq!(world.job("1", "canary")["status"], "running");
     world.hms_ends(130, &["cancel", "1", "--wait"]);
