@@ -366,11 +366,12 @@ impl Engine {
     }
 
     fn announce_end(&mut self) -> Result<(), EngineError> {
-        // Written again by an engine that was started after the end and changed nothing: the last word is that it ended.
-        if self.state.engine == EngineState::Ended && self.state.ended.is_some() {
+        // Written again by an engine that was started after the end and changed nothing: the last word is that it ended. A canary that
+        // was taken back since then changed something.
+        let outcome = settled_outcome(&self.state);
+        if self.state.engine == EngineState::Ended && self.state.ended.is_some_and(|(ended, _)| ended == outcome) {
             return Ok(());
         }
-        let outcome = settled_outcome(&self.state);
         self.record(RunEvent::RunEnded { outcome, exit_code: outcome.exit_code() })
     }
 

@@ -28,6 +28,8 @@ pub(super) fn settled_outcome(state: &RunState) -> RunOutcome {
 
 fn failure(job: &JobState) -> RunOutcome {
     match job.attempts.last().and_then(|attempt| attempt.failure_reason) {
+        // Held, and then taken back: nothing is held any more.
+        Some(FailureReason::CanaryHeld) if is_taken_back(job) => RunOutcome::RolledBack,
         Some(FailureReason::CanaryHeld) => RunOutcome::Held,
         Some(FailureReason::CanaryHarm) => RunOutcome::RolledBack,
         Some(FailureReason::Refused) => RunOutcome::Refused,
@@ -44,7 +46,11 @@ fn failure(job: &JobState) -> RunOutcome {
 
 /// A canary that had passed and was taken back afterwards: its job stays a success, its run is none.
 fn was_taken_back(job: &JobState) -> bool {
-    job.status == JobStatus::Success && job.deploy.as_ref().is_some_and(|end| end.outcome == DeployOutcome::RolledBack)
+    job.status == JobStatus::Success && is_taken_back(job)
+}
+
+fn is_taken_back(job: &JobState) -> bool {
+    job.deploy.as_ref().is_some_and(|end| end.outcome == DeployOutcome::RolledBack)
 }
 
 fn rank(outcome: RunOutcome) -> u8 {
@@ -76,7 +82,7 @@ pub(super) fn failure_reason(result: AttemptResult, reason: Option<FailureReason
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{PlannedJob, When};
+    use crate::event::{AttemptId, PlannedJob, RunEvent, Stamped, When};
 
     fn job(name: &str, status: JobStatus) -> JobState {
         let plan = PlannedJob {
@@ -95,6 +101,38 @@ mod tests {
 
     fn outcome(jobs: Vec<JobState>) -> RunOutcome {
         settled_outcome(&RunState { jobs, ..RunState::default() })
+    }
+
+    #[test]
+    fn a_canary_that_was_held_and_then_taken_back_is_rolled_back() {
+        let held = |outcome: DeployOutcome| {
+            let events = [
+                RunEvent::AttemptStarting { job: "c".parse().unwrap(), attempt: id(), number: 1, guarded: true },
+                RunEvent::AttemptEnded {
+                    job: "c".parse().unwrap(),
+                    attempt: id(),
+                    result: AttemptResult::Failed,
+                    exit_code: Some(11),
+                    signal: None,
+                    failure_reason: Some(FailureReason::CanaryHeld),
+                    duration_ms: 1,
+                    tests: None,
+                    message: None,
+                },
+                RunEvent::DeployEnded { job: "c".parse().unwrap(), attempt: id(), outcome, message: String::new() },
+            ];
+            let mut state = RunState { jobs: vec![job("c", JobStatus::Created)], ..RunState::default() };
+            for (seq, event) in (1..).zip(events) {
+                state.apply(&Stamped { format: 1, seq, time: crate::store::now(), event });
+            }
+            settled_outcome(&state)
+        };
+        assert_eq!(held(DeployOutcome::Held), RunOutcome::Held);
+        assert_eq!(held(DeployOutcome::RolledBack), RunOutcome::RolledBack);
+    }
+
+    fn id() -> AttemptId {
+        "01JD3Z5V8QZ0A1B2C3D4E5F6G7.c.1".parse().unwrap()
     }
 
     #[test]

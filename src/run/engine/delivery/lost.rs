@@ -1,4 +1,4 @@
-//! Canaries that passed and were taken back while their gate waited: the yes that the gate waits for has lost its ground.
+//! Canaries that passed, or were held, and were taken back afterwards: the yes that a gate waits for has lost its ground.
 
 use crate::event::{DeployOutcome, EnvironmentName, JobName, JobState, JobStatus, RolloutOutcome, RolloutPhase, RolloutState, RunEvent};
 
@@ -12,7 +12,7 @@ struct Lost {
 }
 
 impl Engine {
-    /// Tells the run that a canary which had passed was taken back, and closes the gates that waited for a yes to it.
+    /// Tells the run that a canary which had passed or was held was taken back, and closes the gates that waited for a yes to it.
     pub(in crate::run::engine) fn close_lost_gates(&mut self) -> Result<(), EngineError> {
         for lost in self.lost() {
             let Some(job) = self.state.job(&lost.job) else { continue };
@@ -34,11 +34,24 @@ impl Engine {
         let mut lost: Vec<Lost> = Vec::new();
         for (index, (rollout, environment, _, job)) in self.state.rollouts.iter().enumerate() {
             let newer = self.state.rollouts.iter().skip(index + 1).any(|(_, there, ..)| there == environment);
-            let passed = self.state.job(job).is_some_and(|job| {
+            let passed_or_held = self.state.job(job).is_some_and(|job| {
                 let done = |outcome| matches!(outcome, DeployOutcome::Done | DeployOutcome::Overridden);
-                job.status == JobStatus::Success && job.deploy.as_ref().is_some_and(|end| done(end.outcome))
+                let ended = |outcome| match job.status {
+                    JobStatus::Success => done(outcome),
+                    JobStatus::Failed => outcome == DeployOutcome::Held,
+                    JobStatus::Created
+                    | JobStatus::WaitingForResource
+                    | JobStatus::Preparing
+                    | JobStatus::Pending
+                    | JobStatus::Running
+                    | JobStatus::Canceled
+                    | JobStatus::Skipped
+                    | JobStatus::Manual
+                    | JobStatus::Scheduled => false,
+                };
+                job.deploy.as_ref().is_some_and(|end| ended(end.outcome))
             });
-            if newer || !passed {
+            if newer || !passed_or_held {
                 continue;
             }
             let folder = crate::rollout::folder_of(&self.setup.places.state, &created.app, rollout);

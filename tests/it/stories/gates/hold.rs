@@ -53,3 +53,13 @@ fn a_held_canary_that_nobody_watches_can_be_passed() {
     world.hms_ends(10, &["override", "1", "canary", "--reason", "known", "--wait"]);
     assert_eq!(world.job("1", "canary")["status"], "success");
 }
+
+#[test]
+fn a_held_canary_that_policy_takes_back_is_rolled_back() {
+    let world = World::new(&pipeline(&[("on_hold: 1m", "on_hold: 1s"), ("unwatched: keep", "unwatched: rollback")]));
+    let said = world.hms_ends(12, &["run", "--headless", "--no-linger"]);
+    assert!(!said.out.contains("HELD"), "there is nothing left to go on with: {said:#?}");
+    let status = world.status("1");
+    assert_eq!((&status["outcome"], &status["exit_code"]), (&"rolled_back".into(), &12.into()), "{status:#}");
+    assert_eq!(world.rollout("1")["weight"]["applied"], 0.0);
+}
