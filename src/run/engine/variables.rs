@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::event::{AttemptId, RunCreated, When};
 use crate::pipeline::{Job, JobFacts, PipelineFacts, Reference, expand_for_runner, predefined, predefined_for_job};
-use crate::repo::{Error, Repository};
+use crate::repo::{Error, NamedRelease, Repository};
 
 use super::Briefing;
 
@@ -22,15 +22,19 @@ pub fn pipeline_variables(
     created_at: &str,
 ) -> Result<BTreeMap<String, String>, Error> {
     let commit = repository.commit_facts(&created.revision)?;
-    let tag = repository.tag_of(&created.revision)?;
     let branch = created
         .ref_name
         .clone()
         .filter(|name| repository.refs(crate::repo::RefKind::Local, std::slice::from_ref(name)).is_ok_and(|found| !found.is_empty()));
-    let reference = match (branch, tag.tag_object) {
-        (Some(branch), _) => Some(Reference::Branch(branch)),
-        (None, Some(_)) if created.ref_name.as_deref() == Some(&tag.tag) => Some(Reference::Tag(tag.tag)),
-        (None, _) => None,
+    // The tag that was named, whichever other tags its commit has.
+    let is_tag = |name: &String| {
+        repository
+            .resolve_tag(name)
+            .is_ok_and(|found| matches!(found, NamedRelease::Commit { revision, tag: Some(_) } if revision == created.revision))
+    };
+    let reference = match branch {
+        Some(branch) => Some(Reference::Branch(branch)),
+        None => created.ref_name.clone().filter(is_tag).map(Reference::Tag),
     };
     let project = created.repository.file_name().map(|name| name.to_string_lossy().into_owned());
     Ok(predefined(&PipelineFacts {

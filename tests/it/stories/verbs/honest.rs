@@ -52,3 +52,16 @@ fn a_view_says_that_the_engine_is_gone_and_how_to_go_on() {
     assert_eq!(world.hms(&["run", "--resume", "1", "--headless"]).code, Some(0));
     assert!(!world.hms(&["status", "1"]).out.contains("is gone"));
 }
+
+#[test]
+fn a_tag_that_was_named_is_the_runs_tag_whichever_is_the_highest() {
+    let world = World::new("a:\n  script: echo \"<$CI_COMMIT_TAG|$CI_COMMIT_REF_NAME|$CI_COMMIT_BRANCH>\"\n");
+    for tag in ["v1.0.0", "v2.0.0", "nightly"] {
+        world.git(&["tag", tag]);
+    }
+    for (number, name) in (1..).zip(["v1.0.0", "nightly", "v2.0.0"]) {
+        assert_eq!(world.hms(&["run", "--headless", "--ref", name]).code, Some(0));
+        let log = world.hms(&["logs", "a", "--run", &number.to_string()]).out;
+        assert!(log.contains(&format!("<{name}|{name}|>")), "{log}");
+    }
+}
