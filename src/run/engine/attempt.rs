@@ -13,6 +13,7 @@ use crate::executor::{ExitRecord, KeeperState, children_of_this_process, keeper_
 use crate::store::{Signal, environment_has, executable, pidfd, send_signal};
 
 use super::outcome::failure_reason;
+use super::prepare::Prepared;
 use super::socket::Listener;
 use super::{Engine, EngineError, Input, prepare, socket};
 
@@ -69,13 +70,13 @@ impl Engine {
         };
         let (sender, job) = (self.sender.clone(), job.clone());
         tokio::spawn(async move {
-            let keeper = match order {
+            let prepared = match order {
                 Ok(order) => {
                     tokio::task::spawn_blocking(move || prepare::prepare(&order)).await.unwrap_or_else(|error| Err(error.to_string()))
                 }
                 Err(why) => Err(why),
             };
-            let _ = sender.send(Input::Prepared { job, attempt, keeper }).await;
+            let _ = sender.send(Input::Prepared { job, attempt, prepared }).await;
         });
         Ok(())
     }
@@ -85,9 +86,15 @@ impl Engine {
     }
 
     /// The keeper lives: from here on its end is awaited, by whichever engine is there.
-    pub(super) fn prepared(&mut self, job: &JobName, attempt: &AttemptId, keeper: Result<ProcessName, String>) -> Result<(), EngineError> {
-        match keeper {
-            Ok(keeper) => {
+    pub(super) fn prepared(&mut self, job: &JobName, attempt: &AttemptId, prepared: Result<Prepared, String>) -> Result<(), EngineError> {
+        match prepared {
+            Ok(Prepared { keeper, notices }) => {
+                // Every checkout of the run has the same to say: it is said once.
+                for text in notices {
+                    if !self.state.notices.iter().any(|(_, said)| said == &text) {
+                        self.notice(None, text)?;
+                    }
+                }
                 self.record(RunEvent::AttemptStarted { attempt: attempt.clone(), keeper: keeper.clone() })?;
                 let canceled = self.live.get(attempt).is_some_and(|live| live.canceled);
                 self.await_keeper(job, attempt, keeper.clone());

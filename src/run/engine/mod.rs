@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::event::{Actor, AttemptId, EngineState, JobName, JobState, JobStatus, ProcessName, RunEvent, RunOutcome, RunState};
+use crate::event::{Actor, AttemptId, EngineState, JobName, JobState, JobStatus, RunEvent, RunOutcome, RunState};
 use crate::pipeline::{Plan, Step, next};
 use crate::policy::Floors;
 use crate::run::RunFolder;
@@ -47,7 +47,7 @@ enum Input {
     /// A job asks.
     Wish { attempt: AttemptId, request: JobRequest, replies: Replies },
     /// An attempt's keeper lives, or could not be started.
-    Prepared { job: JobName, attempt: AttemptId, keeper: Result<ProcessName, String> },
+    Prepared { job: JobName, attempt: AttemptId, prepared: Result<prepare::Prepared, String> },
     /// An attempt's keeper is gone.
     KeeperGone { job: JobName, attempt: AttemptId },
     /// An attempt's end is known.
@@ -267,7 +267,7 @@ impl Engine {
         match input {
             Input::Command { request, peer, replies } => self.command(request, &peer, replies).await,
             Input::Wish { attempt, request, replies } => self.wish(&attempt, request, replies).await,
-            Input::Prepared { job, attempt, keeper } => self.prepared(&job, &attempt, keeper),
+            Input::Prepared { job, attempt, prepared } => self.prepared(&job, &attempt, prepared),
             Input::KeeperGone { job, attempt } => {
                 self.find_end(&job, &attempt);
                 Ok(())

@@ -96,8 +96,16 @@ impl Engine {
     }
 }
 
+/// An attempt whose keeper lives.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) keeper: ProcessName,
+    /// What people must know of the checkout, a sentence each.
+    pub(super) notices: Vec<String>,
+}
+
 /// Makes the checkout and starts the keeper.
-pub(super) fn prepare(order: &Order) -> Result<ProcessName, String> {
+pub(super) fn prepare(order: &Order) -> Result<Prepared, String> {
     let told = |error: &dyn std::error::Error| chain(error);
     for folder in [&order.attempt_folder, &order.home] {
         make_private_folder(folder).map_err(|error| told(&error))?;
@@ -108,12 +116,12 @@ pub(super) fn prepare(order: &Order) -> Result<ProcessName, String> {
     if let Some(parent) = order.work.parent() {
         make_private_folder(parent).map_err(|error| told(&error))?;
     }
-    repository.checkout(&order.revision, &order.work).map_err(|error| told(&error))?;
+    let notices = repository.checkout(&order.revision, &order.work).map_err(|error| told(&error))?.notices();
     let pipeline = pipeline_variables(&repository, &order.created, &order.config_path, &order.created_at).map_err(|error| told(&error))?;
     let spec = specification(order, &pipeline);
     let log = order.attempt_folder.join("keeper.log");
     let started = start_keeper(&order.program, &spec, &order.state, &log).map_err(|error| told(&error))?;
-    Ok(started.process)
+    Ok(Prepared { keeper: started.process, notices })
 }
 
 fn specification(order: &Order, pipeline: &BTreeMap<String, String>) -> KeeperSpec {

@@ -63,6 +63,12 @@ impl World {
         assert!(command.args(arguments).current_dir(self.path("repo")).status().unwrap().success(), "git {arguments:?}");
     }
 
+    fn git_out(&self, arguments: &[&str]) -> Vec<u8> {
+        let mut command = Command::new("git");
+        self.environment(&mut command);
+        command.args(arguments).current_dir(self.path("repo")).output().unwrap().stdout
+    }
+
     fn commit(&self, pipeline: &str, title: &str) {
         std::fs::write(self.path("repo/.hms-ci.yml"), pipeline).unwrap();
         self.git(&["add", "-A"]);

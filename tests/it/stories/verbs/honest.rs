@@ -65,3 +65,19 @@ fn a_tag_that_was_named_is_the_runs_tag_whichever_is_the_highest() {
         assert!(log.contains(&format!("<{name}|{name}|>")), "{log}");
     }
 }
+
+#[test]
+fn what_a_checkout_leaves_out_is_said_once_a_run() {
+    let world = World::new("a:\n  script: ls\nb:\n  script: ls\n");
+    std::fs::write(world.path("repo/big.bin"), "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n").unwrap();
+    let commit = String::from_utf8(world.git_out(&["rev-parse", "HEAD"])).unwrap();
+    world.git(&["add", "-A"]);
+    world.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},vendor", commit.trim())]);
+    world.git(&["commit", "-q", "-m", "two"]);
+    let said = world.hms(&["run", "--headless"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for notice in ["`vendor` is a submodule: its folder is empty in jobs", "1 files are Git LFS pointers"] {
+        assert_eq!(said.err.matches(notice).count(), 1, "{said:?}");
+    }
+    assert_eq!(world.status("1")["notices"].as_array().map(Vec::len), Some(2));
+}
