@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 
-use super::variants::variants;
+use super::variants::{quoted, variants};
 
 /// What stands in place of a secret, as GitLab has it.
 const MASK: &[u8] = b"[MASKED]";
@@ -104,7 +104,7 @@ impl Secrets {
             }
             if whole.contains('\n') {
                 let lines = whole.lines().map(str::trim).filter(|line| line.len() >= LEAST_BYTES);
-                patterns.extend(lines.map(|line| line.as_bytes().to_vec()));
+                patterns.extend(lines.flat_map(|line| std::iter::once(line.as_bytes().to_vec()).chain(quoted(line))));
             }
             if whole.len() >= LEAST_BYTES {
                 patterns.extend(variants(whole));

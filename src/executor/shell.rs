@@ -1,7 +1,8 @@
 //! The text that a job's shell reads, as GitLab Runner writes it (`shells/bash.go`, `shells/abstract.go`).
 //!
 //! The shell is a login shell and reads the script from its standard input; the job itself runs in a subshell whose input is
-//! empty. `errexit` and `pipefail` are on, `nounset` and `noclobber` are not.
+//! empty. Its text, with the environment in it, is the value of a variable: bash shows the whole command that a signal ended, and
+//! this one is short. `errexit` and `pipefail` are on, `nounset` and `noclobber` are not.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,8 @@ impl Shell {
 
 /// The whole text for the shell: `exports` in their order, then `cd`, then each entry after its echo.
 pub(crate) fn script_text(exports: &[(String, String)], folder: &Path, entries: &[String]) -> String {
-    let mut body = String::new();
+    // Not the job's to see.
+    let mut body = String::from("unset hms_script\n");
     for (name, value) in exports {
         body.push_str("export ");
         body.push_str(name);
@@ -55,9 +57,9 @@ pub(crate) fn script_text(exports: &[(String, String)], folder: &Path, entries: 
     text.push_str("trap 'exit 1' TERM\n");
     text.push_str("case \"$(set -o)\" in *\"pipefail\"*) set -o pipefail;; esac; set -o errexit\n");
     text.push_str("set +o noclobber\n");
-    text.push_str("(trap 'exit 1' TERM; eval ");
+    text.push_str("hms_script=");
     push_quoted(&mut text, &body);
-    text.push_str(") < /dev/null\nexit 0\n");
+    text.push_str("\n(trap 'exit 1' TERM; eval \"$hms_script\") < /dev/null\nexit 0\n");
     text
 }
 
@@ -112,11 +114,13 @@ mod tests {
         let expected = "trap 'exit 1' TERM\n\
             case \"$(set -o)\" in *\"pipefail\"*) set -o pipefail;; esac; set -o errexit\n\
             set +o noclobber\n\
-            (trap 'exit 1' TERM; eval 'export A='\\''it'\\''\\'\\'''\\''s'\\''\n\
+            hms_script='unset hms_script\n\
+            export A='\\''it'\\''\\'\\'''\\''s'\\''\n\
             cd -- '\\''/build'\\''\n\
             printf '\\''%s\\n'\\'' '\\''\u{1b}[32;1m$ echo $A\u{1b}[0;m'\\''\n\
             echo $A\n\
-            ') < /dev/null\n\
+            '\n\
+            (trap 'exit 1' TERM; eval \"$hms_script\") < /dev/null\n\
             exit 0\n";
         assert_eq!(text, expected);
     }

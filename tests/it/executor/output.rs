@@ -36,6 +36,26 @@ fn a_secret_printed_byte_by_byte_is_never_on_disk() {
 }
 
 #[test]
+fn a_secret_with_quotes_in_it_is_masked_in_what_shells_show() {
+    let secret = "it's-a-\"sec\"ret$x";
+    let show =
+        "printf '%q\\n' \"$TOKEN\"; export -p; sh -c 'export -p'; set | grep TOKEN; (set -x; : \"$TOKEN\"); (set -x; eval ': \"$TOKEN\"')";
+    let bench = Bench::new(&[show, "kill -9 $BASHPID"]).with(|spec| {
+        spec.variables = vec![("TOKEN".to_owned(), secret.to_owned())];
+        spec.masks = vec![secret.to_owned()];
+    });
+    let ended = bench.run();
+    assert_eq!(ended.record.exit_code, Some(137));
+    for part in ["sec\\", "sec\"", "ret$x", "ret\\$x"] {
+        assert!(!ended.log.contains(part), "{part}: {}", ended.log);
+    }
+    assert!(ended.log.matches("[MASKED]").count() >= 6, "{}", ended.log);
+    // What bash says of a killed command is hms's line around the job, not the job's whole environment.
+    let killed = ended.log.lines().find(|line| line.contains("Killed")).unwrap();
+    assert!(!killed.contains("export") && !ended.output().contains("cd -- "), "{}", ended.log);
+}
+
+#[test]
 fn a_partial_line_is_shown_before_its_newline() {
     let bench = Bench::new(&["printf 'name? '; while ! [ -e go ]; do sleep 0.01; done; echo done"])
         .with(|spec| spec.masks = vec![SECRET.to_owned()]);
