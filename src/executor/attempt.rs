@@ -199,6 +199,10 @@ impl<'a> Attempt<'a> {
                 (AttemptResult::Failed, Some(FailureReason::JobExecutionTimeout), Some(message))
             }
             (Stopped::Canceled, _) => (AttemptResult::Canceled, None, Some(format!("canceled{}", place.replacen(": ", " in ", 1)))),
+            (Stopped::No, ShellEnd::Exited(0)) if self.log.entry().is_none() => {
+                let message = "the shell ended before the script began: something that it reads first ended it".to_owned();
+                (AttemptResult::Failed, Some(FailureReason::ScriptFailure), Some(message))
+            }
             (Stopped::No, ShellEnd::Exited(0)) => (AttemptResult::Success, None, None),
             (Stopped::No, ShellEnd::Exited(code)) => {
                 (AttemptResult::Failed, Some(FailureReason::ScriptFailure), Some(format!("failed with exit code {code}{place}")))

@@ -120,10 +120,10 @@ impl RunFolder {
         self.0.join("artifacts").join(job.slug()).join(number.to_string())
     }
 
-    /// The empty HOME of the run's jobs.
+    /// The HOME of an attempt, empty at first: what one job writes there is no other's profile.
     #[must_use]
-    pub fn home(&self) -> PathBuf {
-        self.0.join("home")
+    pub fn home(&self, job: &JobName, number: u32) -> PathBuf {
+        self.0.join("home").join(job.slug()).join(number.to_string())
     }
 
     /// hms's programs, first on the PATH of the run's jobs.

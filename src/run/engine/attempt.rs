@@ -172,8 +172,9 @@ impl Engine {
         if let Some(number) = self.number_of(&attempt) {
             let _ = std::fs::remove_file(self.setup.places.socket(&self.setup.folder.attempt(&job, number)));
             if success {
-                let work = self.setup.folder.work(&job, number);
-                tokio::task::spawn_blocking(move || std::fs::remove_dir_all(work));
+                for folder in [self.setup.folder.work(&job, number), self.setup.folder.home(&job, number)] {
+                    tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder));
+                }
             }
         }
         self.decide_interruption(&job)

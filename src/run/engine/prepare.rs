@@ -82,7 +82,7 @@ impl Engine {
             attempt: attempt.clone(),
             attempt_folder: folder.attempt(name, number),
             work: folder.work(name, number),
-            home: folder.home(),
+            home: folder.home(name, number),
             programs: folder.programs(),
             inputs,
             artifacts_folder: folder.artifacts(name, number),

@@ -99,6 +99,15 @@ fn a_profile_cannot_change_a_variable_and_the_environment_is_cleared() {
 }
 
 #[test]
+fn a_shell_that_ends_before_the_script_begins_has_done_nothing() {
+    let bench = Bench::new(&["echo SHOULD-RUN; exit 1"]);
+    std::fs::write(bench.path("home/.bash_profile"), "exit 0\n").unwrap();
+    let ended = bench.run();
+    ended.is(FAILED, Some(0), SCRIPT);
+    assert!(ended.record.message.as_deref().unwrap().starts_with("the shell ended before the script began"), "{:?}", ended.record);
+}
+
+#[test]
 fn the_after_script_has_a_shell_of_its_own_and_changes_no_result() {
     let after = ["echo \"after:$CI_JOB_STATUS:$A:$B:$(basename $PWD)\"".to_owned(), "exit 3".to_owned()];
     for (script, status, code) in [("cd /; A=1; true", "success", 0), ("cd /; A=1; exit 5", "failed", 5)] {

@@ -81,3 +81,13 @@ fn what_a_checkout_leaves_out_is_said_once_a_run() {
     }
     assert_eq!(world.status("1")["notices"].as_array().map(Vec::len), Some(2));
 }
+
+#[test]
+fn no_job_finds_what_another_left_in_its_home() {
+    let world = World::new(
+        "stages: [a, b]\na:\n  stage: a\n  script: echo 'exit 0' > ~/.bash_profile\nb:\n  stage: b\n  script: 'ls -A ~ | wc -l; exit 1'\n",
+    );
+    let said = world.hms(&["run", "--headless"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(world.hms(&["logs", "b"]).out.contains("\n0\n"));
+}
