@@ -7,8 +7,9 @@ use std::path::Path;
 use crate::deploy::Target;
 use crate::deploy::local::LocalTarget;
 use crate::event::{AppName, AppRecord, RunCreated, RunId};
+use crate::executor::is_variable_name;
 use crate::pipeline::{PlanInputs, ReadOptions, Severity, plan};
-use crate::policy::Policy;
+use crate::policy::{Policy, may_be_let_in};
 use crate::repo::{Repository, Resolved};
 use crate::run::engine::{Briefing, Started, pipeline_variables, start_engine};
 use crate::run::{NewRun, Registered, RepositoryFolder, register};
@@ -124,7 +125,7 @@ pub(crate) fn make_run(
         variables: given.clone(),
         masked: masked.values.keys().cloned().collect(),
         variable_file: masked.file,
-        pass_env: passed_names(environment, arguments),
+        pass_env: passed_names(environment, arguments)?,
         dirty: clone.repository.is_dirty()?,
         config_path: (arguments.file != ".hms-ci.yml").then(|| arguments.file.clone()),
         no_linger: no_linger(environment, arguments),
@@ -169,24 +170,37 @@ fn notices_of(created: &RunCreated, file: &PipelineFile, plan: &crate::pipeline:
 }
 
 fn given_variables(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let bad = |text: &str| Failure::new(Exit::Usage, format!("`--variable {text}` is not KEY=VALUE"));
+    let bad = |text: &str| Failure::new(Exit::Usage, format!("`--variable {text}` is not KEY=VALUE, or no shell can export that KEY"));
     given
         .iter()
         .map(|text| {
             text.split_once('=')
-                .filter(|(key, _)| !key.is_empty())
+                .filter(|(key, _)| is_variable_name(key))
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .ok_or_else(|| bad(text))
         })
         .collect()
 }
 
-fn passed_names(environment: &Environment, arguments: &RunArguments) -> Vec<String> {
+/// What is let in: what the operator names, where it is set, and what was asked for, which must be.
+fn passed_names(environment: &Environment, arguments: &RunArguments) -> Result<Vec<String>, Failure> {
+    for name in &arguments.pass_env {
+        let why = if !is_variable_name(name) {
+            "it names no variable"
+        } else if !may_be_let_in(name) {
+            "its value in a job is hms's to say"
+        } else if variable(name).is_none() {
+            "no such variable is set"
+        } else {
+            continue;
+        };
+        return Err(Failure::new(Exit::Usage, format!("`--pass-env {name}`: {why}")));
+    }
     let mut names: Vec<String> = environment.operator.job_environment.iter().chain(&arguments.pass_env).cloned().collect();
     names.retain(|name| variable(name).is_some());
     names.sort();
     names.dedup();
-    names
+    Ok(names)
 }
 
 pub(crate) fn no_linger(environment: &Environment, arguments: &RunArguments) -> bool {

@@ -79,7 +79,8 @@ pub(crate) fn title_of(entry: &str) -> Option<String> {
 const READ_ONLY: [&str; 6] = ["BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"];
 
 /// Whether a shell can export a variable of this name.
-pub(crate) fn is_variable_name(name: &str) -> bool {
+#[must_use]
+pub fn is_variable_name(name: &str) -> bool {
     if READ_ONLY.contains(&name) {
         return false;
     }

@@ -93,7 +93,11 @@ impl Operator {
         let table = Table::of(node, "config", &["floors", "jobs", "state", "shell"])?;
         let jobs = table.table("jobs", &["environment"])?;
         let names: Vec<String> = jobs.parsed_list("environment")?;
-        jobs.must("environment", names.iter().all(|name| is_variable(name)), "has something that names no variable, or one of hms's own")?;
+        jobs.must(
+            "environment",
+            names.iter().all(|name| may_be_let_in(name)),
+            "has something that names no variable, or one of hms's own",
+        )?;
         Ok(Self {
             floors: floors(&table)?,
             job_environment: names.into_iter().collect(),
@@ -219,9 +223,13 @@ fn absolute(table: &Table<'_>, key: &str) -> Result<Option<PathBuf>, Problem> {
     Ok(path)
 }
 
-fn is_variable(name: &str) -> bool {
+/// Whether a variable of this name may be let in from the environment: a name, and none whose value in a job is hms's to say (`PATH`,
+/// `HOME`, `CI…`, `HMS_…`).
+#[must_use]
+pub fn may_be_let_in(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    !name.is_empty() && !name.starts_with(|one: char| one.is_ascii_digit()) && name.bytes().all(plain) && !name.starts_with("HMS_ATTEMPT_")
+    let named = !name.is_empty() && !name.starts_with(|one: char| one.is_ascii_digit()) && name.bytes().all(plain);
+    named && !matches!(name, "PATH" | "HOME") && !["CI", "HMS_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -274,9 +282,16 @@ mod tests {
         assert_eq!((joined.floors.approvals, joined.floors.bake), (Some(1), Some(Period::from_seconds(3600))));
         assert_eq!((joined.state, joined.shell), (Some(PathBuf::from("/var/lib/hms")), Some(PathBuf::from("/bin/bash"))));
         assert_eq!(joined.job_environment.into_iter().collect::<Vec<_>>(), ["A", "B"]);
-        for bad in
-            ["state: here", "jobs: {environment: [1A]}", "jobs: {environment: [HMS_ATTEMPT_X]}", "floor: {}", "floors: {approval: 1}"]
-        {
+        for bad in [
+            "state: here",
+            "jobs: {environment: [1A]}",
+            "jobs: {environment: [HMS_ATTEMPT_X]}",
+            "jobs: {environment: [PATH]}",
+            "jobs: {environment: [HOME]}",
+            "jobs: {environment: [CI_COMMIT_SHA]}",
+            "floor: {}",
+            "floors: {approval: 1}",
+        ] {
             let tree = crate::document::parse(bad.as_bytes()).unwrap();
             assert!(Operator::read(&tree).is_err(), "{bad}");
         }

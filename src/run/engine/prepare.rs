@@ -127,7 +127,8 @@ pub(super) fn prepare(order: &Order) -> Result<Prepared, String> {
 fn specification(order: &Order, pipeline: &BTreeMap<String, String>) -> KeeperSpec {
     let started_at = now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let project_dir = order.work.to_string_lossy().into_owned();
-    let variables = job_variables(pipeline, &order.job, &order.attempt, &project_dir, &started_at, &order.briefing);
+    let variables =
+        job_variables(pipeline, &order.created.variables, &order.job, &order.attempt, &project_dir, &started_at, &order.briefing);
     let artifacts = &order.job.artifacts;
     let artifacts = ArtifactSpec {
         paths: expanded(&artifacts.paths, &variables),

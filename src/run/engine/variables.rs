@@ -54,10 +54,11 @@ pub fn pipeline_variables(
     }))
 }
 
-/// The variables of an attempt, in the order in which the script exports them; later ones win. Masked values come last, as GitLab's
-/// project variables beat the file's.
+/// The variables of an attempt, in the order in which the script exports them; later ones win. What was let in beats the file's, and
+/// what was given for this run beats both. Masked values come last, as GitLab's project variables beat the file's.
 pub(super) fn job_variables(
     pipeline: &BTreeMap<String, String>,
+    given: &BTreeMap<String, String>,
     job: &Job,
     attempt: &AttemptId,
     project_dir: &str,
@@ -76,7 +77,8 @@ pub(super) fn job_variables(
     }));
     known.extend(briefing.masked.iter().map(|(name, value)| (name.clone(), value.clone())));
     let mut all = job.runner_variables(&known);
-    all.extend(briefing.passed.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let passed = briefing.passed.iter().filter(|(name, _)| !given.contains_key(*name));
+    all.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
     all.extend(briefing.masked.iter().map(|(name, value)| (name.clone(), value.clone())));
     all.into_iter().collect()
 }

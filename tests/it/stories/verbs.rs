@@ -6,6 +6,7 @@ mod honest;
 mod keywords;
 mod ledger;
 mod masked;
+mod names;
 mod policy;
 
 use std::path::{Path, PathBuf};
