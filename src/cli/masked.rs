@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::event::RunCreated;
+use crate::executor::is_variable_name;
 
 use super::arguments::RunArguments;
 use super::environment::variable;
@@ -78,14 +79,21 @@ fn read_variable_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> 
         let failure = Failure::new(Exit::Usage, format!("{} can be read by others (mode {:o})", path.display(), found.mode() & 0o777));
         return Err(failure.hint(format!("chmod 600 {}", path.display())));
     }
-    let text = std::fs::read_to_string(path).map_err(unread)?;
+    let bytes = std::fs::read(path).map_err(unread)?;
+    let wrong = |line: usize, why: &str| Failure::new(Exit::Usage, format!("{}:{line}: {why}", path.display()));
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        wrong(before.split(|byte| *byte == b'\n').count(), "not UTF-8")
+    })?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
     lines
         .map(|(index, line)| {
-            let (key, value) = line
-                .split_once('=')
-                .ok_or_else(|| Failure::new(Exit::Usage, format!("{}:{}: not KEY=VALUE", path.display(), index + 1)))?;
-            Ok((key.trim().to_owned(), value.to_owned()))
+            let (key, value) = line.split_once('=').ok_or_else(|| wrong(index + 1, "not KEY=VALUE"))?;
+            let key = key.trim();
+            if !is_variable_name(key) {
+                return Err(wrong(index + 1, &format!("no shell can export a variable `{key}`")));
+            }
+            Ok((key.to_owned(), value.to_owned()))
         })
         .collect()
 }

@@ -1,5 +1,7 @@
 //! Variables by name: what is let in, given or masked, and which names are refused.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::{Said, World};
 
 #[test]
@@ -21,4 +23,26 @@ fn what_a_job_is_told_by_hms_is_not_let_in_from_outside() {
     assert!(world.hms(&["logs", "a"]).out.contains("<given|let-in>"));
     assert_eq!(world.status("1")["number"], 1);
     assert_eq!(world.hms(&["status", "2"]).code, Some(2), "what was refused made no run");
+}
+
+#[test]
+fn names_that_no_shell_can_export_are_refused_where_they_are_given() {
+    let world = World::new("a:\n  script: echo a\n");
+    for given in ["1A=x", "A B=c", "UID=1", "=x", "A"] {
+        let said = world.hms(&["run", "--headless", "--variable", given]);
+        assert!(said.code == Some(2) && said.err.contains(&format!("`--variable {given}`")), "{given}: {said:?}");
+    }
+    let file = world.path("variables");
+    let lines: [(&[u8], &str); 4] = [
+        (b"# first\nA=good-value-1\n1X=bad-value-1\n", ":3: no shell can export a variable `1X`"),
+        (b"UID=bad-value-1\n", ":1: no shell can export a variable `UID`"),
+        (b"A=good-value-1\n\nB=\xff\xfe\n", ":3: not UTF-8"),
+        (b"A\n", ":1: not KEY=VALUE"),
+    ];
+    for (text, why) in lines {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        let said = world.hms(&["run", "--headless", "--variable-file", file.to_str().unwrap()]);
+        assert!(said.code == Some(2) && said.err.contains(&format!("{}{why}", file.display())), "{why}: {said:?}");
+    }
 }
