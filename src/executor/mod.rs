@@ -39,4 +39,4 @@ pub use record::{ArtifactCounts, ExitRecord, KeeperState, keeper_state, log_path
 pub use shell::is_variable_name;
 pub use spec::{ArtifactSpec, KeeperSpec};
 pub use start::{StartedKeeper, start_keeper};
-pub use sweep::{children_of_this_process, sweep};
+pub use sweep::{at_work_below, children_of_this_process, sweep};

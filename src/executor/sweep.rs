@@ -1,7 +1,9 @@
 //! Ending what an attempt left when its keeper is gone.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, pidfd_send_signal};
@@ -44,6 +46,21 @@ pub fn sweep(attempt: &AttemptId, known: &[ProcessName]) -> Vec<ProcessName> {
         }
     }
     end(found)
+}
+
+/// Processes that are at work below one of these folders: theirs, or an open file of theirs, lies there. For what shed its mark and was
+/// handed to process 1, because keeper and engine were killed at once. Whoever has a terminal, or was there before `keeper`, looks at
+/// the folder and is no job.
+#[must_use]
+pub fn at_work_below(folders: &[PathBuf], keeper: &ProcessName) -> Vec<ProcessName> {
+    let folders: Vec<PathBuf> = folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
+    let leads_below = |link: &Path| fs::read_link(link).is_ok_and(|place| folders.iter().any(|folder| place.starts_with(folder)));
+    let is_at_work = |name: &ProcessName| {
+        let process = Path::new("/proc").join(name.pid.to_string());
+        let open = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        leads_below(&process.join("cwd")) || open.map(|entry| entry.path()).any(|link| leads_below(&link))
+    };
+    store::without_terminal_since(keeper).into_iter().filter(is_at_work).collect()
 }
 
 /// The living children of this very process: for a subreaper, also those that were handed to it.

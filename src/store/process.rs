@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, PidfdFlags};
@@ -94,6 +95,21 @@ pub fn with_mark(mark: &str) -> Vec<ProcessName> {
         .collect()
 }
 
+/// Every living process of this user that began after another one and has no controlling terminal, by name.
+#[must_use]
+pub fn without_terminal_since(since: &ProcessName) -> Vec<ProcessName> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let user = rustix::process::geteuid().as_raw();
+    entries
+        .flatten()
+        .filter(|entry| entry.metadata().is_ok_and(|found| found.uid() == user))
+        .filter_map(|entry| std::str::from_utf8(entry.file_name().as_bytes()).ok()?.parse::<u32>().ok())
+        .filter(|pid| Stat::read(*pid).is_some_and(|stat| !stat.has_terminal))
+        .filter_map(name_of)
+        .filter(|name| name.boot_id == since.boot_id && name.start_ticks >= since.start_ticks)
+        .collect()
+}
+
 /// The program that a process runs.
 #[must_use]
 pub fn executable(pid: u32) -> Option<PathBuf> {
@@ -108,6 +124,7 @@ struct Stat {
     parent: u32,
     start_ticks: u64,
     gone: bool,
+    has_terminal: bool,
 }
 
 impl Stat {
@@ -119,6 +136,7 @@ impl Stat {
         Some(Self {
             gone: matches!(*fields.first()?, "Z" | "X" | "x"),
             parent: fields.get(1)?.parse().ok()?,
+            has_terminal: *fields.get(4)? != "0",
             start_ticks: fields.get(19)?.parse().ok()?,
         })
     }

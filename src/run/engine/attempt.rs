@@ -1,6 +1,7 @@
 //! An attempt's life as the engine sees it: starting, living under its keeper, ended.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
@@ -9,7 +10,7 @@ use crate::event::{
     AttemptId, AttemptResult, DeployOutcome, Digest, FailureReason, InterruptedDecision, JobName, JobStatus, ProcessName, RunEvent,
     RunState,
 };
-use crate::executor::{ExitRecord, KeeperState, children_of_this_process, keeper_state, sweep};
+use crate::executor::{ExitRecord, KeeperState, at_work_below, children_of_this_process, keeper_state, sweep};
 use crate::store::{Signal, environment_has, executable, pidfd, send_signal};
 
 use super::outcome::failure_reason;
@@ -137,11 +138,16 @@ impl Engine {
     pub(super) fn find_end(&mut self, job: &JobName, attempt: &AttemptId) {
         let Some(number) = self.number_of(attempt) else { return };
         let folder = self.setup.folder.attempt(job, number);
+        let attempts = self.state.job(job).map(|job| job.attempts.as_slice()).unwrap_or_default();
+        let ground = Ground {
+            keeper: attempts.iter().find(|found| &found.id == attempt).and_then(|found| found.keeper.clone()),
+            folders: vec![self.setup.folder.work(job, number), self.setup.folder.home(job, number)],
+        };
         let (sender, job, attempt) = (self.sender.clone(), job.clone(), attempt.clone());
         tokio::spawn(async move {
             let found = tokio::task::spawn_blocking(move || match keeper_state(&folder) {
                 Ok(KeeperState::Ended(record)) => ended_with(&job, &attempt, &record),
-                Ok(KeeperState::Alive(_) | KeeperState::Gone) | Err(_) => interrupted(&job, &attempt),
+                Ok(KeeperState::Alive(_) | KeeperState::Gone) | Err(_) => interrupted(&job, &attempt, &ground),
             });
             if let Ok(event) = found.await {
                 let _ = sender.send(Input::Ended(Box::new(event))).await;
@@ -266,14 +272,23 @@ fn ended_with(job: &JobName, attempt: &AttemptId, record: &ExitRecord) -> RunEve
     }
 }
 
-/// Neither keeper nor exit record: whatever is left is ended first, then the attempt is called interrupted.
-fn interrupted(job: &JobName, attempt: &AttemptId) -> RunEvent {
+/// Where an attempt's processes can be known by.
+struct Ground {
+    keeper: Option<ProcessName>,
+    /// The attempt's own folders, in which nobody else works.
+    folders: Vec<PathBuf>,
+}
+
+/// Neither keeper nor exit record: what can be found of it is ended first, then the attempt is called interrupted.
+fn interrupted(job: &JobName, attempt: &AttemptId, ground: &Ground) -> RunEvent {
     // The engine is a subreaper: what a killed keeper left comes to it. Its other children are hms's own: keepers of other
     // attempts, also those that are just starting, and the supervisor with all that serves users.
-    let orphans: Vec<ProcessName> = children_of_this_process().into_iter().filter(|child| !is_own(child)).collect();
-    let left = sweep(attempt, &orphans);
+    let orphans = children_of_this_process().into_iter().filter(|child| !is_own(child));
+    let workers = ground.keeper.iter().flat_map(|keeper| at_work_below(&ground.folders, keeper));
+    let known: Vec<ProcessName> = orphans.chain(workers).collect();
+    let left = sweep(attempt, &known);
     let message = if left.is_empty() {
-        "its keeper was killed; whatever it left running was ended".to_owned()
+        "its keeper was killed; what was found of it was ended".to_owned()
     } else {
         format!("its keeper was killed, and {} of its processes could not be ended", left.len())
     };

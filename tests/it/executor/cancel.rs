@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use hms::event::{AttemptResult, ProcessName};
-use hms::executor::{KeeperState, sweep};
+use hms::executor::{KeeperState, at_work_below, sweep};
 use hms::store::{self, Signal};
 
 use super::{Bench, wait_for};
@@ -125,6 +125,42 @@ fn what_a_killed_keeper_left_is_found_and_ended() {
     store::send_signal(&stranger_name, Signal::Kill).unwrap();
     { stranger }.wait().unwrap();
     assert_eq!(sweep(&bench.spec.attempt, &[]), []);
+}
+
+#[test]
+fn what_shed_its_mark_is_known_by_where_it_works() {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let bench = Bench::new(&["(cd /; exec setsid env -i sleep 311 3>$OLDPWD/open) &", "exec setsid env -i sleep 312"]);
+    let looks = Command::new("sleep").arg("313").current_dir(bench.checkout("")).spawn().unwrap();
+    let looks_name = store::name_of(looks.id()).unwrap();
+    // Ticks are hundredths of a second: the keeper is to be younger than who looks.
+    wait_for("the next tick", || {
+        let mut now = Command::new("sleep").arg("314").spawn().unwrap();
+        let later = store::name_of(now.id()).is_some_and(|name| name.start_ticks > looks_name.start_ticks);
+        now.kill().unwrap();
+        now.wait().unwrap();
+        later
+    });
+    let mut running = bench.start();
+    let found = |count: usize| {
+        let found = at_work_below(&[bench.checkout("")], &running.started.process);
+        let sleeps: Vec<ProcessName> = found.into_iter().filter(|name| command_line(name.pid).starts_with("sleep\0")).collect();
+        (sleeps.len() == count).then_some(sleeps)
+    };
+    wait_for("both", || found(2).is_some());
+    let names = found(2).unwrap();
+    assert!(!names.contains(&looks_name));
+    store::send_signal(&running.started.process, Signal::Kill).unwrap();
+    running.started.child.wait().unwrap();
+    assert_eq!(sweep(&bench.spec.attempt, &names), []);
+    all_gone(&names);
+    assert!(store::is_alive(&looks_name), "whoever was there before is no job");
+    store::send_signal(&looks_name, Signal::Kill).unwrap();
+    { looks }.wait().unwrap();
+}
+
+fn command_line(pid: u32) -> String {
+    String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).into_owned()
 }
 
 #[test]
