@@ -1,23 +1,27 @@
 //! The keeper's process: from the specification on its standard input to the exit record (`docs/decisions.md` 1.4).
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{getpid, set_child_subreaper, setsid};
 
 use super::attempt::Attempt;
 use super::log::Log;
 use super::mask::Secrets;
-use super::record::{ArtifactCounts, ExitRecord, lock_path, log_path, record_path};
+use super::record::{ArtifactCounts, ExitRecord, lock_path, log_path, record_path, reserve_path};
 use super::signals::Signals;
 use super::spec::KeeperSpec;
 use super::start::READY;
 use crate::event::{AttemptResult, FailureReason};
 use crate::store::{self, Holder, Lock};
 
+/// How much of the disk is kept for the exit record, in bytes: by the job's end the disk may be full, by the job itself.
+const RESERVED_BYTES: u64 = 64 << 10;
 /// How often a full disk is tried again for the exit record.
 const RECORD_TRIES: u32 = 20;
 /// How long between two tries.
@@ -70,6 +74,8 @@ fn keep(state: &Path) -> Result<(), KeeperError> {
         return Err(KeeperError::Again(lock));
     }
     let _held = Lock::try_take(&lock, &this_holder())?;
+    // Where it cannot be kept, the record is written as the disk is by then.
+    let _ = reserve(&reserve_path(&spec.attempt_folder));
     writeln!(io::stdout(), "{READY}").and_then(|()| io::stdout().flush()).map_err(KeeperError::of("say that it is ready"))?;
     let record = match prepare(&spec) {
         Ok((log, secrets)) => Attempt::new(&spec, store::mark_value(state), signals, log, &secrets).run(),
@@ -105,7 +111,13 @@ fn not_carried_out(spec: &KeeperSpec, why: String) -> ExitRecord {
     }
 }
 
+fn reserve(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    Ok(fallocate(&file, FallocateFlags::empty(), 0, RESERVED_BYTES)?)
+}
+
 fn write_record(spec: &KeeperSpec, record: &ExitRecord) -> Result<(), KeeperError> {
+    let _ = fs::remove_file(reserve_path(&spec.attempt_folder));
     let path = record_path(&spec.attempt_folder);
     let text = serde_json::to_vec(record).map_err(|error| KeeperError::System("write the exit record", error.into()))?;
     let mut tries = 0;

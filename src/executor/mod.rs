@@ -35,7 +35,7 @@ mod variants;
 pub use error::ExecutorError;
 pub use keeper::keeper_main;
 pub use mask::{NotMaskable, check_maskable};
-pub use record::{ArtifactCounts, ExitRecord, KeeperState, keeper_state, log_path};
+pub use record::{ArtifactCounts, ExitRecord, KeeperState, keeper_state, last_words, log_path};
 pub use shell::is_variable_name;
 pub use spec::{ArtifactSpec, KeeperSpec};
 pub use start::{StartedKeeper, start_keeper};

@@ -92,6 +92,15 @@ fn read_record(attempt_folder: &Path) -> Result<Option<ExitRecord>, ExecutorErro
     serde_json::from_slice(&bytes).map(Some).map_err(|source| ExecutorError::BadRecord { path, source })
 }
 
+/// The last line that a keeper wrote of its own troubles; none when it had none, or could not.
+#[must_use]
+pub fn last_words(attempt_folder: &Path) -> Option<String> {
+    let text = std::fs::read(attempt_folder.join("keeper.log")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    Some(line.strip_prefix("hms keeper: ").unwrap_or(line).to_owned())
+}
+
 /// The attempt's log: the masked bytes of the job, as they came.
 #[must_use]
 pub fn log_path(attempt_folder: &Path) -> PathBuf {
@@ -101,6 +110,11 @@ pub fn log_path(attempt_folder: &Path) -> PathBuf {
 /// The file whose lock the keeper holds for life.
 pub(crate) fn lock_path(attempt_folder: &Path) -> PathBuf {
     attempt_folder.join("keeper.json")
+}
+
+/// Room on the disk that the exit record is to have.
+pub(crate) fn reserve_path(attempt_folder: &Path) -> PathBuf {
+    attempt_folder.join("reserve")
 }
 
 /// The exit record.

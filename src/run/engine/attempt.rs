@@ -10,7 +10,7 @@ use crate::event::{
     AttemptId, AttemptResult, DeployOutcome, Digest, FailureReason, InterruptedDecision, JobName, JobStatus, ProcessName, RunEvent,
     RunState,
 };
-use crate::executor::{ExitRecord, KeeperState, at_work_below, children_of_this_process, keeper_state, sweep};
+use crate::executor::{ExitRecord, KeeperState, at_work_below, children_of_this_process, keeper_state, last_words, sweep};
 use crate::store::{Signal, environment_has, executable, pidfd, send_signal};
 
 use super::outcome::failure_reason;
@@ -141,6 +141,7 @@ impl Engine {
         let attempts = self.state.job(job).map(|job| job.attempts.as_slice()).unwrap_or_default();
         let ground = Ground {
             keeper: attempts.iter().find(|found| &found.id == attempt).and_then(|found| found.keeper.clone()),
+            last_words: last_words(&folder),
             folders: vec![self.setup.folder.work(job, number), self.setup.folder.home(job, number)],
         };
         let (sender, job, attempt) = (self.sender.clone(), job.clone(), attempt.clone());
@@ -272,9 +273,11 @@ fn ended_with(job: &JobName, attempt: &AttemptId, record: &ExitRecord) -> RunEve
     }
 }
 
-/// Where an attempt's processes can be known by.
+/// What is known of an attempt whose keeper left no record.
 struct Ground {
     keeper: Option<ProcessName>,
+    /// What the keeper said of its own troubles.
+    last_words: Option<String>,
     /// The attempt's own folders, in which nobody else works.
     folders: Vec<PathBuf>,
 }
@@ -287,10 +290,14 @@ fn interrupted(job: &JobName, attempt: &AttemptId, ground: &Ground) -> RunEvent 
     let workers = ground.keeper.iter().flat_map(|keeper| at_work_below(&ground.folders, keeper));
     let known: Vec<ProcessName> = orphans.chain(workers).collect();
     let left = sweep(attempt, &known);
+    let how = match &ground.last_words {
+        Some(words) => format!("its keeper ended without a record ({words})"),
+        None => "its keeper was killed".to_owned(),
+    };
     let message = if left.is_empty() {
-        "its keeper was killed; what was found of it was ended".to_owned()
+        format!("{how}; what was found of it was ended")
     } else {
-        format!("its keeper was killed, and {} of its processes could not be ended", left.len())
+        format!("{how}, and {} of its processes could not be ended", left.len())
     };
     RunEvent::AttemptEnded {
         job: job.clone(),

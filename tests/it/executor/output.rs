@@ -110,3 +110,28 @@ fn tests_are_counted_from_the_output_of_node() {
     assert_eq!((tests.passed, tests.failed, tests.skipped), (4, 2, 2), "{}", ended.log);
     wait_for("nothing is left", || bench.marked().is_empty());
 }
+
+#[test]
+fn room_for_the_exit_record_is_kept_while_the_job_runs() {
+    use std::os::unix::fs::MetadataExt;
+    let bench = Bench::new(&["echo ready; while ! [ -e go ]; do sleep 0.01; done"]);
+    let running = bench.start();
+    running.shows("\nready\n");
+    let reserve = bench.spec.attempt_folder.join("reserve");
+    assert_eq!(std::fs::metadata(&reserve).unwrap().blocks() * 512, 64 << 10);
+    std::fs::write(bench.checkout("go"), "").unwrap();
+    running.end().succeeded();
+    assert!(!reserve.exists());
+}
+
+#[test]
+fn a_keeper_that_could_not_write_its_record_says_so() {
+    let bench = Bench::new(&["true"]);
+    // In place of the record there is something that no file replaces.
+    std::fs::create_dir_all(bench.spec.attempt_folder.join("exit.json/in-the-way")).unwrap();
+    let mut running = bench.start();
+    wait_for("the keeper's end", || running.started.child.try_wait().unwrap().is_some());
+    std::fs::copy(bench.path("stderr"), bench.spec.attempt_folder.join("keeper.log")).unwrap();
+    let words = hms::executor::last_words(&bench.spec.attempt_folder).unwrap();
+    assert!(words.starts_with("the exit record cannot be written: "), "{words}");
+}
