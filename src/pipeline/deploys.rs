@@ -30,18 +30,78 @@ pub(super) fn environments(text: &str) -> Vec<Named> {
 struct Command {
     /// The name was seen; words are arguments now.
     named: bool,
+    /// A wrapper was seen, and the name is still to come.
+    wrapped: Option<Wrapped>,
     deploys: bool,
     wants_environment: bool,
 }
 
 /// Words that stand before a command and leave it one.
-const PREFIXES: &[&str] =
-    &["if", "then", "elif", "else", "while", "until", "do", "!", "{", "time", "exec", "command", "env", "nohup", "builtin"];
+const PREFIXES: &[&str] = &["if", "then", "elif", "else", "while", "until", "do", "!", "{", "builtin"];
+
+/// A program that runs the command after it.
+struct Wrapper {
+    name: &'static str,
+    /// Its options whose value is the next word.
+    valued: &'static [&'static str],
+    /// How many words of its own come before the command.
+    operands: usize,
+}
+
+const fn wrapper(name: &'static str, valued: &'static [&'static str], operands: usize) -> Wrapper {
+    Wrapper { name, valued, operands }
+}
+
+const WRAPPERS: &[Wrapper] = &[
+    wrapper("command", &[], 0),
+    wrapper("env", &["-u", "--unset", "-C", "--chdir"], 0),
+    wrapper("exec", &["-a"], 0),
+    wrapper("ionice", &["-c", "--class", "-n", "--classdata"], 0),
+    wrapper("nice", &["-n", "--adjustment"], 0),
+    wrapper("nohup", &[], 0),
+    wrapper("setsid", &[], 0),
+    wrapper("stdbuf", &["-i", "--input", "-o", "--output", "-e", "--error"], 0),
+    wrapper("sudo", &["-u", "--user", "-g", "--group", "-C", "-D", "--chdir", "-h", "--host", "-p", "--prompt", "-T", "-r", "-t"], 0),
+    wrapper("time", &["-f", "--format", "-o", "--output"], 0),
+    wrapper("timeout", &["-k", "--kill-after", "-s", "--signal"], 1),
+];
+
+/// Words of a wrapper that are still to come before its command.
+#[derive(Default)]
+struct Wrapped {
+    valued: &'static [&'static str],
+    operands: usize,
+    wants_value: bool,
+    options_ended: bool,
+}
+
+impl Wrapped {
+    /// Whether a word is the wrapper's own.
+    fn takes(&mut self, text: &str) -> bool {
+        if std::mem::take(&mut self.wants_value) {
+            return true;
+        }
+        if !self.options_ended && text.len() > 1 && text.starts_with('-') {
+            self.options_ended = text == "--";
+            self.wants_value = self.valued.contains(&text);
+            return true;
+        }
+        self.options_ended = true;
+        let own = self.operands > 0;
+        self.operands = self.operands.saturating_sub(1);
+        own
+    }
+}
 
 impl Command {
     fn word(&mut self, text: &str, literal: bool, found: &mut Vec<Named>) {
         if !self.named {
-            if PREFIXES.contains(&text) || is_assignment(text) {
+            if self.wrapped.as_mut().is_some_and(|wrapped| wrapped.takes(text)) || PREFIXES.contains(&text) || is_assignment(text) {
+                return;
+            }
+            let program = text.rsplit('/').next();
+            if let Some(wrapper) = WRAPPERS.iter().find(|wrapper| literal && program == Some(wrapper.name)) {
+                self.wrapped = Some(Wrapped { valued: wrapper.valued, operands: wrapper.operands, ..Wrapped::default() });
                 return;
             }
             self.named = true;
@@ -241,6 +301,16 @@ mod tests {
             ("hms-deploy \\\n  --env prod", literal(&["prod"])),
             ("exec /usr/bin/hms-deploy --env prod > log 2>&1", literal(&["prod"])),
             ("hms-deploy 2>/dev/null --env prod", literal(&["prod"])),
+            ("timeout 3 hms-deploy --env canary", literal(&["canary"])),
+            ("timeout -k 5 --signal=KILL 3m hms-deploy --env canary", literal(&["canary"])),
+            ("timeout $T hms-deploy --env canary", literal(&["canary"])),
+            ("nice -n 5 nohup /usr/bin/stdbuf -oL hms-deploy --env prod", literal(&["prod"])),
+            ("sudo -u deploy -- hms-deploy --env prod", literal(&["prod"])),
+            ("exec -a x command -p env -i -u B A=1 hms-deploy --env prod", literal(&["prod"])),
+            ("time -p hms-deploy --env prod", literal(&["prod"])),
+            ("if ! timeout 3 hms-deploy --env prod; then exit 1; fi", literal(&["prod"])),
+            ("timeout hms-deploy --env prod", vec![]),
+            ("nice make hms-deploy --env prod", vec![]),
             ("(hms-deploy --env prod)", literal(&["prod"])),
             ("x=$(hms-deploy --env prod)", literal(&["prod"])),
             ("hms-deploy --env $TARGET", vec![Named::Unreadable]),
