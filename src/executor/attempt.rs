@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::artifacts::{self, ArtifactError, Collected};
@@ -26,7 +27,7 @@ pub(super) struct Attempt<'a> {
     spec: &'a KeeperSpec,
     signals: Signals,
     log: Log,
-    secrets: &'a Secrets,
+    secrets: &'a Rc<Secrets>,
     shell: Shell,
     environment: Vec<(String, String)>,
     exports: Vec<(String, String)>,
@@ -63,7 +64,7 @@ impl Outcome {
 
 impl<'a> Attempt<'a> {
     /// Gets everything ready that needs no shell.
-    pub(super) fn new(spec: &'a KeeperSpec, mark_value: String, signals: Signals, log: Log, secrets: &'a Secrets) -> Self {
+    pub(super) fn new(spec: &'a KeeperSpec, mark_value: String, signals: Signals, log: Log, secrets: &'a Rc<Secrets>) -> Self {
         let path = spec.base_environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path.as_str());
         let mut attempt = Self {
             spec,
@@ -304,7 +305,8 @@ impl<'a> Attempt<'a> {
             let manifest = spec.attempt_folder.join("artifacts.json");
             let signals = &mut self.signals;
             let go_on = &mut || signals.cancels() == heeded;
-            let kept = artifacts::collect(&spec.artifacts, &spec.checkout, tracked, &spec.artifacts_folder, &manifest, go_on)?;
+            let kept =
+                artifacts::collect(&spec.artifacts, &spec.checkout, tracked, &spec.artifacts_folder, &manifest, self.secrets, go_on)?;
             let counts = kept.counts;
             self.log.say(&format!("artifacts: {} files, {} links, {} bytes kept", counts.files, counts.links, counts.bytes));
             self.take(kept);
@@ -313,7 +315,7 @@ impl<'a> Attempt<'a> {
             let signals = &mut self.signals;
             let go_on = &mut || signals.cancels() == heeded;
             let folder = spec.attempt_folder.join("junit");
-            let kept = artifacts::copy_reports(&spec.artifacts.reports_junit, &spec.checkout, &folder, go_on)?;
+            let kept = artifacts::copy_reports(&spec.artifacts.reports_junit, &spec.checkout, &folder, self.secrets, go_on)?;
             self.take(kept);
         }
         Ok(())

@@ -1,9 +1,11 @@
 //! From a checkout to a tree of artifacts.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File, Metadata};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde::Serialize;
 
@@ -13,12 +15,16 @@ use super::walk::{Met, Then, walk};
 use super::{ArtifactError, GoOn};
 use crate::event::TestCounts;
 use crate::executor::counts::{count_report, sum_of};
+use crate::executor::mask::{Masker, Secrets};
 use crate::executor::record::ArtifactCounts;
 use crate::executor::spec::ArtifactSpec;
 use crate::store;
 
 /// The mode of a folder that is made for what is in it.
 const FOLDER_MODE: u32 = 0o755;
+
+/// Bytes of a report read at once.
+const CHUNK: usize = 64 * 1024;
 
 /// What came of collecting.
 #[derive(Debug, Default)]
@@ -42,7 +48,7 @@ struct Manifest<'a> {
 /// A file or a link of the tree.
 #[derive(Serialize)]
 struct Entry {
-    /// Below the checkout; bytes that are no UTF-8 are replaced, the tree has the real name.
+    /// Below the checkout; bytes that are no UTF-8 are replaced and secrets masked, the tree has the real name.
     path: String,
     /// A link's text; none for a file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,6 +68,7 @@ pub(in crate::executor) fn collect(
     tracked: Option<&HashSet<PathBuf>>,
     tree_folder: &Path,
     manifest: &Path,
+    secrets: &Secrets,
     go_on: GoOn<'_>,
 ) -> Result<Collected, ArtifactError> {
     let mut collected = Collected::default();
@@ -76,7 +83,7 @@ pub(in crate::executor) fn collect(
             return Err(ArtifactError::Stopped);
         }
         if let Some(entry) = keep(path, metadata, checkout, &root, &mut tree, &mut collected)? {
-            entries.push(entry);
+            entries.push(Entry { path: secrets.mask(&entry.path), link: entry.link.map(|link| secrets.mask(&link)), ..entry });
         }
     }
     let text = serde_json::to_vec(&Manifest { format: 1, counts: collected.counts, entries: &entries })
@@ -85,7 +92,7 @@ pub(in crate::executor) fn collect(
     Ok(collected)
 }
 
-/// Copies `JUnit` reports into `folder`, numbered, and counts their tests.
+/// Copies `JUnit` reports into `folder`, masked and numbered, and counts their tests.
 ///
 /// # Errors
 /// When a report cannot be copied. One that cannot be understood is a warning.
@@ -93,6 +100,7 @@ pub(in crate::executor) fn copy_reports(
     patterns: &[String],
     checkout: &Path,
     folder: &Path,
+    secrets: &Rc<Secrets>,
     go_on: GoOn<'_>,
 ) -> Result<Collected, ArtifactError> {
     let mut collected = Collected::default();
@@ -108,16 +116,30 @@ pub(in crate::executor) fn copy_reports(
         }
         fs::create_dir_all(folder).map_err(ArtifactError::of("make the folder", folder))?;
         collected.counts.reports += 1;
-        let name = PathBuf::from(format!("{}.xml", collected.counts.reports));
+        let copy = folder.join(format!("{}.xml", collected.counts.reports));
         let source = open_below(&root, path).map_err(ArtifactError::of("open", path))?;
-        Tree::at(folder).file(&name, source)?;
-        let copy = folder.join(&name);
+        masked_copy(source, &copy, secrets).map_err(ArtifactError::of("copy", path))?;
         match count_report(File::open(&copy).map_err(ArtifactError::of("open", &copy))?) {
             Ok(counts) => collected.tests = sum_of(collected.tests, counts),
             Err(why) => collected.warnings.push(format!("the report {} cannot be read: {why}", path.display())),
         }
     }
     Ok(collected)
+}
+
+fn masked_copy(mut source: File, copy: &Path, secrets: &Rc<Secrets>) -> io::Result<()> {
+    let mut copy = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(copy)?;
+    let (mut masker, mut buffer, mut shown) = (Masker::new(Rc::clone(secrets)), vec![0; CHUNK], Vec::new());
+    loop {
+        let count = source.read(&mut buffer)?;
+        shown.clear();
+        if count == 0 {
+            masker.finish(&mut shown);
+            return copy.write_all(&shown);
+        }
+        masker.push(buffer.get(..count).unwrap_or_default(), &mut shown);
+        copy.write_all(&shown)?;
+    }
 }
 
 type Found = BTreeMap<PathBuf, Metadata>;

@@ -166,3 +166,25 @@ fn the_after_script_can_still_change_them() {
     bench.run().succeeded();
     assert_eq!(tree(&bench.spec.artifacts_folder), texts(&["b", "c"]).into_iter().collect());
 }
+
+#[test]
+fn what_hms_writes_of_artifacts_and_reports_is_masked() {
+    let secret = "s3cr3t-value-of-the-job";
+    let bench = Bench::new(&[
+        "mkdir out; echo x > out/$TOKEN.txt; ln -s $TOKEN.txt out/link",
+        "echo \"<testsuite tests='1'><testcase name='$TOKEN'/></testsuite>\" > r.xml",
+    ])
+    .with(|spec| {
+        spec.variables = vec![("TOKEN".to_owned(), secret.to_owned())];
+        spec.masks = vec![secret.to_owned()];
+        spec.artifacts = ArtifactSpec { paths: texts(&["out/"]), reports_junit: texts(&["*.xml"]), ..ArtifactSpec::default() };
+    });
+    let ended = bench.run();
+    ended.succeeded();
+    assert_eq!(ended.record.tests.unwrap().passed, 1);
+    for (file, shown) in [("artifacts.json", "out/[MASKED].txt"), ("junit/1.xml", "name='[MASKED]'")] {
+        let text = std::fs::read_to_string(bench.spec.attempt_folder.join(file)).unwrap();
+        assert!(text.contains(shown) && !text.contains(secret), "{file}: {text}");
+    }
+    assert!(bench.spec.artifacts_folder.join(format!("out/{secret}.txt")).exists(), "what is handed on keeps its name");
+}
