@@ -151,10 +151,16 @@ impl Report {
             Advisories::Required => self.has_unchecked_packages(),
             Advisories::Optional => false,
         };
-        if unchecked || self.files == 0 || !self.failures.is_empty() || !self.limits.is_empty() {
+        if unchecked || self.is_empty() || !self.failures.is_empty() || !self.limits.is_empty() {
             return Outcome::NotCarriedOut;
         }
         Outcome::Clean
+    }
+
+    /// Whether nothing was scanned: no file, or none with a byte in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files == 0 || self.bytes == 0
     }
 
     /// Whether there are packages that were not looked up, or a lockfile whose packages are not known.

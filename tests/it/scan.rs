@@ -118,7 +118,7 @@ fn exit_codes_and_the_summary_line() {
             1,
             "✘ 1 critical 0 high 0 medium · 1 secret · 1 file · 2 packages NOT CHECKED",
         ),
-        (&[("dist/sub/.keep", b"")], &[], 0, "✔ 0 critical 0 high 0 medium · 0 secrets · 1 file · no lockfile found"),
+        (&[("dist/sub/.keep", b"")], &[], 3, "✘ 0 critical 0 high 0 medium · 0 secrets · 1 file · no lockfile found · NOTHING SCANNED"),
     ];
     for (files, flags, code, summary) in table {
         let folder = folder_with(files);
@@ -147,7 +147,9 @@ fn a_scan_of_nothing_is_never_green() {
     let folder = folder_with(&[]);
     fs::create_dir(folder.path().join("dist")).unwrap();
     symlink("/etc/hostname", folder.path().join("dist/link")).unwrap();
-    for below in ["dist", "dist/link", "absent"] {
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    fs::write(folder.path().join("empty/file"), "").unwrap();
+    for below in ["dist", "dist/link", "absent", "empty"] {
         let answer = scan_below(folder.path(), below, &["--advisories", "optional"]);
         assert_eq!(answer.code, 3, "{below}");
         assert!(answer.stderr.contains("nothing was scanned"), "{}", answer.stderr);

@@ -63,7 +63,7 @@ fn notifications(report: &Report, advisories: Advisories) -> Vec<Value> {
     let broken = report.failures.iter().chain(&report.limits);
     let mut notes: Vec<Value> = broken.map(|failure| note("error", &format!("{}: {}", failure.path, failure.why))).collect();
     notes.extend(report.skipped.iter().map(|skipped| note("note", &format!("skipped {}: {}", skipped.path, skipped.reason))));
-    if report.files == 0 {
+    if report.is_empty() {
         notes.push(note("error", "nothing was scanned"));
     }
     if report.has_unchecked_packages() {

@@ -41,8 +41,8 @@ pub(crate) fn notices(report: &Report, advisories: Advisories) -> String {
     for limit in &report.limits {
         let _ = writeln!(text, "error: {}: {}", for_terminal(&limit.path), for_terminal(&limit.why));
     }
-    if report.files == 0 {
-        text.push_str("error: nothing was scanned: no file in the given paths could be read\n");
+    if report.is_empty() {
+        text.push_str("error: nothing was scanned: no file in the given paths could be read, or all are empty\n");
         text.push_str("hint: name a folder that holds files, for instance the job's artifacts\n");
     }
     if report.has_unchecked_packages() {
@@ -75,7 +75,7 @@ pub(crate) fn summary(report: &Report, outcome: Outcome) -> String {
     let secrets = counted(crate::scan::report::count(report.findings.len()), "secret", "secrets");
     let _ = write!(line, " · {secrets} · {} · {}", counted(report.files, "file", "files"), packages(report));
     let failed = report.failures.len() + report.limits.len();
-    if report.files == 0 {
+    if report.is_empty() {
         line.push_str(" · NOTHING SCANNED");
     } else if failed > 0 {
         let _ = write!(line, " · {failed} NOT READ");
