@@ -20,7 +20,7 @@ use crate::event::{AttemptResult, FailureReason, TestCounts, When};
 /// A timeout is not longer than this: ten years.
 const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 /// A command in a sentence is cut here, in characters.
-const COMMAND_LENGTH: usize = 120;
+const COMMAND_LENGTH: usize = 60;
 
 /// An attempt being carried out.
 pub(super) struct Attempt<'a> {
@@ -194,7 +194,9 @@ impl<'a> Attempt<'a> {
         };
         let (result, failure, message) = match (ended.stopped, ended.end) {
             (Stopped::TimedOut { running }, _) => {
-                let running = running.map(|command| format!(" while `{}` ran", self.shorten(&command))).unwrap_or_default();
+                // A command that is the line itself is said once.
+                let running = running.map(|command| self.shorten(&command)).filter(|command| !place.contains(&format!("`{command}`")));
+                let running = running.map(|command| format!(" while `{command}` ran")).unwrap_or_default();
                 let message =
                     format!("took longer than {} and was ended{running}{}", seconds(spec.timeout_ms), place.replacen(": ", " in ", 1));
                 (AttemptResult::Failed, Some(FailureReason::JobExecutionTimeout), Some(message))

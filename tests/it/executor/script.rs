@@ -154,6 +154,14 @@ fn a_timeout_ends_everything_and_names_what_ran() {
 }
 
 #[test]
+fn a_long_line_is_named_once_and_shortly() {
+    let long = format!("sleep 73 {}", "0 ".repeat(100));
+    let ended = Bench::new(&[long.trim()]).with(|spec| spec.timeout_ms = 300).run();
+    let short: String = long.chars().take(60).collect();
+    assert_eq!(ended.record.message, Some(format!("took longer than 300 ms and was ended in line 1 of 1, `{short}…`")));
+}
+
+#[test]
 fn what_cannot_be_carried_out_is_the_systems_failure() {
     let bench = Bench::new(&["true"]);
     std::fs::remove_dir(&bench.spec.checkout).unwrap();
