@@ -9,7 +9,8 @@ pub(super) fn settled_outcome(state: &RunState) -> RunOutcome {
         return RunOutcome::Canceled;
     }
     let failed = || state.jobs.iter().filter(|job| job.status == JobStatus::Failed && !job.plan.allow_failure);
-    if failed().any(|job| job.interrupted().is_some()) {
+    // Also where a failure is allowed: until somebody decides nobody knows that it is one, and what comes after it has not run.
+    if state.jobs.iter().any(|job| job.interrupted().is_some()) {
         return RunOutcome::Interrupted;
     }
     let canceled = state.jobs.iter().filter(|job| job.status == JobStatus::Canceled && !job.plan.allow_failure);
@@ -103,32 +104,56 @@ mod tests {
         settled_outcome(&RunState { jobs, ..RunState::default() })
     }
 
+    fn ends(result: AttemptResult, failure_reason: FailureReason) -> [RunEvent; 2] {
+        let job = || "c".parse().unwrap();
+        let (exit_code, signal, tests, message) = (None, None, None, None);
+        [
+            RunEvent::AttemptStarting { job: job(), attempt: id(), number: 1, guarded: true },
+            RunEvent::AttemptEnded {
+                job: job(),
+                attempt: id(),
+                result,
+                exit_code,
+                signal,
+                failure_reason: Some(failure_reason),
+                duration_ms: 1,
+                tests,
+                message,
+            },
+        ]
+    }
+
+    fn after(mut jobs: Vec<JobState>, events: impl IntoIterator<Item = RunEvent>) -> RunOutcome {
+        jobs.push(job("last", JobStatus::Success));
+        let mut state = RunState { jobs, ..RunState::default() };
+        for (seq, event) in (1..).zip(events) {
+            state.apply(&Stamped { format: 1, seq, time: crate::store::now(), event });
+        }
+        settled_outcome(&state)
+    }
+
     #[test]
     fn a_canary_that_was_held_and_then_taken_back_is_rolled_back() {
         let held = |outcome: DeployOutcome| {
-            let events = [
-                RunEvent::AttemptStarting { job: "c".parse().unwrap(), attempt: id(), number: 1, guarded: true },
-                RunEvent::AttemptEnded {
-                    job: "c".parse().unwrap(),
-                    attempt: id(),
-                    result: AttemptResult::Failed,
-                    exit_code: Some(11),
-                    signal: None,
-                    failure_reason: Some(FailureReason::CanaryHeld),
-                    duration_ms: 1,
-                    tests: None,
-                    message: None,
-                },
-                RunEvent::DeployEnded { job: "c".parse().unwrap(), attempt: id(), outcome, message: String::new() },
-            ];
-            let mut state = RunState { jobs: vec![job("c", JobStatus::Created)], ..RunState::default() };
-            for (seq, event) in (1..).zip(events) {
-                state.apply(&Stamped { format: 1, seq, time: crate::store::now(), event });
-            }
-            settled_outcome(&state)
+            let end = RunEvent::DeployEnded { job: "c".parse().unwrap(), attempt: id(), outcome, message: String::new() };
+            let events = ends(AttemptResult::Failed, FailureReason::CanaryHeld).into_iter().chain([end]);
+            after(vec![job("c", JobStatus::Created)], events)
         };
         assert_eq!(held(DeployOutcome::Held), RunOutcome::Held);
         assert_eq!(held(DeployOutcome::RolledBack), RunOutcome::RolledBack);
+    }
+
+    #[test]
+    fn an_interruption_that_nobody_decided_about_is_no_allowed_failure() {
+        let mut allowed = job("c", JobStatus::Created);
+        allowed.plan.allow_failure = true;
+        let events = ends(AttemptResult::Interrupted, FailureReason::Interrupted);
+        assert_eq!(after(vec![allowed.clone()], events.clone()), RunOutcome::Interrupted);
+        let decision = crate::event::InterruptedDecision::Fail;
+        let actor =
+            crate::event::Actor { uid: 1, login: String::new(), host: String::new(), tty: None, ssh_client: None, via: String::new() };
+        let answered = RunEvent::InterruptionAnswered { job: "c".parse().unwrap(), decision, actor };
+        assert_eq!(after(vec![allowed], events.into_iter().chain([answered])), RunOutcome::Success);
     }
 
     fn id() -> AttemptId {
