@@ -28,6 +28,10 @@ type link struct {
 	namespace *os.File
 }
 
+// The main goroutine keeps the process' first thread to itself: that thread's network is what /proc/PID/ns/net names, so no
+// goroutine may take it elsewhere.
+func init() { runtime.LockOSThread() }
+
 func (n *network) connect(id string) (*link, error) {
 	made := &link{device: "pod" + id[:11]}
 	n.lock.Lock()

@@ -13,7 +13,8 @@
 //	TAIL_RATE      share of requests that take TAIL_LATENCY instead, 0 to 1
 //	JOB            a duration after which the program is through and ends with code JOB_CODE (0 when unset)
 //
-// `app pause` only waits: it is what holds a pod's namespaces on a node with a real container runtime.
+// `app pause` only waits: it is what holds a pod's namespaces on a node with a real container runtime. `app fail LINE`
+// ends at once.
 package main
 
 import (
@@ -37,6 +38,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "pause" {
 		<-ctx.Done()
 		return
+	}
+	if len(os.Args) > 2 && os.Args[1] == "fail" {
+		fail(os.Args[2])
 	}
 	for name := range strings.SplitSeq(os.Getenv("REQUIRED"), ",") {
 		if name != "" && os.Getenv(name) == "" {
