@@ -59,7 +59,6 @@ func (r *runtimeServer) CreateContainer(_ context.Context, request *cri.CreateCo
 	r.lock.Lock()
 	r.containers[made.id] = made
 	r.lock.Unlock()
-	r.announce(pod, made.id, cri.ContainerEventType_CONTAINER_CREATED_EVENT)
 	return &cri.CreateContainerResponse{ContainerId: made.id}, nil
 }
 
@@ -75,7 +74,7 @@ func (r *runtimeServer) StartContainer(_ context.Context, request *cri.StartCont
 	command, err := started.command(started.argv())
 	if err == nil {
 		command.Stdout, command.Stderr = output.stream("stdout"), output.stream("stderr")
-		err = started.pod.link.within(command.Start)
+		err = r.within(started.pod, command.Start)
 	}
 	now := time.Now().UnixNano()
 	if err != nil {
@@ -86,13 +85,11 @@ func (r *runtimeServer) StartContainer(_ context.Context, request *cri.StartCont
 		started.code, started.reason, started.message = 128, "StartError", err.Error()
 		r.lock.Unlock()
 		close(started.done)
-		r.announce(started.pod, started.id, cri.ContainerEventType_CONTAINER_STOPPED_EVENT)
 		return nil, status.Error(codes.Unknown, "failed to start container "+fmt.Sprintf("%q", started.id)+": "+err.Error())
 	}
 	r.lock.Lock()
 	started.state, started.started, started.process = cri.ContainerState_CONTAINER_RUNNING, now, command.Process
 	r.lock.Unlock()
-	r.announce(started.pod, started.id, cri.ContainerEventType_CONTAINER_STARTED_EVENT)
 	go r.await(started, command, output)
 	return &cri.StartContainerResponse{}, nil
 }
@@ -112,7 +109,6 @@ func (r *runtimeServer) await(ended *container, command *exec.Cmd, output *logFi
 	ended.code, ended.reason, ended.process = code, reason, nil
 	r.lock.Unlock()
 	close(ended.done)
-	r.announce(ended.pod, ended.id, cri.ContainerEventType_CONTAINER_STOPPED_EVENT)
 }
 
 // argv is the command line: a command of the pod replaces the image's entrypoint and arguments, arguments only the latter.
@@ -206,7 +202,6 @@ func (r *runtimeServer) RemoveContainer(_ context.Context, request *cri.RemoveCo
 	r.lock.Lock()
 	delete(r.containers, gone.id)
 	r.lock.Unlock()
-	r.announce(gone.pod, gone.id, cri.ContainerEventType_CONTAINER_DELETED_EVENT)
 	return &cri.RemoveContainerResponse{}, nil
 }
 

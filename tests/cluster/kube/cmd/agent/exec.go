@@ -36,7 +36,7 @@ func (r *runtimeServer) run(ctx context.Context, id string, argv []string, in io
 	}
 	command.SysProcAttr.Cloneflags = 0
 	command.Stdin, command.Stdout, command.Stderr = in, out, problems
-	err = inside.pod.link.within(func() error {
+	err = r.within(inside.pod, func() error {
 		namespace, err := unix.Open(fmt.Sprintf("/proc/%d/ns/pid", process.Pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return err
@@ -111,7 +111,7 @@ func (e execStreams) PortForward(_ context.Context, id string, port int32, strea
 		return fmt.Errorf("no sandbox %s", id)
 	}
 	var connection net.Conn
-	err := pod.link.within(func() (err error) {
+	err := e.node.within(pod, func() (err error) {
 		connection, err = net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 5*time.Second)
 		return err
 	})

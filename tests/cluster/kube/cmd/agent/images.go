@@ -32,6 +32,8 @@ type imageStore struct {
 	cri.UnimplementedImageServiceServer
 	root string
 
+	unpacking sync.Mutex // one unpacks at a time
+
 	lock  sync.Mutex
 	names map[string]*image // by tag, by digest and by id
 }
@@ -93,13 +95,11 @@ func (s *imageStore) pull(ctx context.Context, name string, registry oci.Client)
 	for _, layer := range manifest.Layers {
 		made.size += uint64(layer.Size)
 	}
-	s.lock.Lock()
-	defer s.lock.Unlock() // one unpacks at a time
-	if _, err := os.Stat(made.folder); err != nil {
-		if err := unpackAll(ctx, registry, reference, manifest.Layers, made.folder); err != nil {
-			return nil, err
-		}
+	if err := s.unpackOnce(ctx, registry, reference, manifest.Layers, made.folder); err != nil {
+		return nil, err
 	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
 	s.names[name], s.names[made.digest], s.names[made.id] = made, made, made
 	return made, nil
 }
@@ -117,8 +117,13 @@ func blob(ctx context.Context, registry oci.Client, reference oci.Reference, dig
 	return content, err
 }
 
-// unpackAll fills a folder aside and renames it when it is whole.
-func unpackAll(ctx context.Context, registry oci.Client, reference oci.Reference, layers []oci.Descriptor, folder string) error {
+// unpackOnce fills a folder aside and renames it when it is whole, unless it is there.
+func (s *imageStore) unpackOnce(ctx context.Context, registry oci.Client, reference oci.Reference, layers []oci.Descriptor, folder string) error {
+	s.unpacking.Lock()
+	defer s.unpacking.Unlock()
+	if _, err := os.Stat(folder); err == nil {
+		return nil
+	}
 	aside := folder + ".partial"
 	if err := errors.Join(os.RemoveAll(aside), os.Mkdir(aside, 0o755)); err != nil {
 		return err

@@ -36,13 +36,8 @@ func serve(socket, root string, pods *network) error {
 		return err
 	}
 	node := &runtimeServer{root: root, network: pods, images: images, sandboxes: map[string]*sandbox{}, containers: map[string]*container{}}
-	local, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
 	config := streaming.DefaultConfig
-	config.Addr = local.Addr().String()
-	_ = local.Close()
+	config.Addr = "127.0.0.1:0"
 	if node.streams, err = streaming.NewServer(config, execStreams{node}); err != nil {
 		return err
 	}

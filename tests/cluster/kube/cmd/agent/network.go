@@ -83,9 +83,6 @@ func (n *network) disconnect(gone *link) {
 
 // within runs f in the pod's network; processes that f starts are in it too.
 func (l *link) within(f func() error) error {
-	if l == nil {
-		return f()
-	}
 	return onOwnThread(func() error {
 		if err := unix.Setns(int(l.namespace.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter the pod's network: %w", err)

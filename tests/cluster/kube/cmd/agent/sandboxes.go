@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"sync"
 	"time"
 
@@ -25,7 +26,6 @@ type runtimeServer struct {
 	lock       sync.Mutex
 	sandboxes  map[string]*sandbox
 	containers map[string]*container
-	watchers   []chan *cri.ContainerEventResponse
 }
 
 // sandbox is one pod: its addresses and namespaces outlive the containers in it.
@@ -72,7 +72,6 @@ func (r *runtimeServer) RunPodSandbox(_ context.Context, request *cri.RunPodSand
 	r.lock.Lock()
 	r.sandboxes[pod.id] = pod
 	r.lock.Unlock()
-	r.announce(pod, pod.id, cri.ContainerEventType_CONTAINER_STARTED_EVENT)
 	return &cri.RunPodSandboxResponse{PodSandboxId: pod.id}, nil
 }
 
@@ -87,14 +86,11 @@ func (r *runtimeServer) StopPodSandbox(_ context.Context, request *cri.StopPodSa
 		r.stop(inside, 0)
 	}
 	r.lock.Lock()
-	wasReady, link := pod.ready, pod.link
+	link := pod.link
 	pod.ready, pod.link = false, nil
 	r.lock.Unlock()
 	if link != nil {
 		r.network.disconnect(link)
-	}
-	if wasReady {
-		r.announce(pod, pod.id, cri.ContainerEventType_CONTAINER_STOPPED_EVENT)
 	}
 	return &cri.StopPodSandboxResponse{}, nil
 }
@@ -109,12 +105,8 @@ func (r *runtimeServer) RemovePodSandbox(ctx context.Context, request *cri.Remov
 		}
 	}
 	r.lock.Lock()
-	pod := r.sandboxes[request.PodSandboxId]
 	delete(r.sandboxes, request.PodSandboxId)
 	r.lock.Unlock()
-	if pod != nil {
-		r.announce(pod, pod.id, cri.ContainerEventType_CONTAINER_DELETED_EVENT)
-	}
 	return &cri.RemovePodSandboxResponse{}, nil
 }
 
@@ -145,6 +137,20 @@ func (r *runtimeServer) ListPodSandbox(_ context.Context, request *cri.ListPodSa
 	return response, nil
 }
 
+// within runs f in a pod's network, as long as the pod is there.
+func (r *runtimeServer) within(pod *sandbox, f func() error) error {
+	r.lock.Lock()
+	ready, place := pod.ready, pod.link
+	r.lock.Unlock()
+	if !ready {
+		return fmt.Errorf("sandbox %q is not running", pod.id)
+	}
+	if place == nil {
+		return f()
+	}
+	return place.within(f)
+}
+
 func (s *sandbox) state() cri.PodSandboxState {
 	if s.ready {
 		return cri.PodSandboxState_SANDBOX_READY
@@ -162,43 +168,6 @@ func (s *sandbox) status() *cri.PodSandboxStatus {
 		answer.Network.Ip = s.link.address
 	}
 	return answer
-}
-
-// GetContainerEvents lets the kubelet know at once what it would see at its next look, a second later.
-func (r *runtimeServer) GetContainerEvents(_ *cri.GetEventsRequest, stream cri.RuntimeService_GetContainerEventsServer) error {
-	events := make(chan *cri.ContainerEventResponse, 1000)
-	r.lock.Lock()
-	r.watchers = append(r.watchers, events)
-	r.lock.Unlock()
-	for {
-		select {
-		case <-stream.Context().Done():
-			return nil
-		case event := <-events:
-			if err := stream.Send(event); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// announce tells the watchers what became of a sandbox or of a container in it. A watcher that does not read loses
-// events; the kubelet lists everything now and then for that reason.
-func (r *runtimeServer) announce(pod *sandbox, id string, kind cri.ContainerEventType) {
-	r.lock.Lock()
-	defer r.lock.Unlock()
-	event := &cri.ContainerEventResponse{ContainerId: id, ContainerEventType: kind, CreatedAt: time.Now().UnixNano(), PodSandboxStatus: pod.status()}
-	for _, inside := range r.containers {
-		if inside.pod == pod {
-			event.ContainersStatuses = append(event.ContainersStatuses, inside.status())
-		}
-	}
-	for _, watcher := range r.watchers {
-		select {
-		case watcher <- event:
-		default:
-		}
-	}
 }
 
 func matches(selector, labels map[string]string) bool {
