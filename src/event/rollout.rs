@@ -27,7 +27,12 @@ pub enum RolloutEvent {
         holder: ReleaseRef,
     },
     /// The environment is held by this rollout.
-    SlotTaken,
+    SlotTaken {
+        /// What has the traffic then, which may be another release than when the rollout was created: it may have waited. Older
+        /// journals do not say.
+        #[serde(default)]
+        previous: Option<ReleaseRef>,
+    },
     /// A line for people about something under way.
     ProgressSeen {
         /// The line.
@@ -192,6 +197,9 @@ pub struct RolloutCreated {
     /// The rollout that it undoes.
     #[serde(default)]
     pub supersedes: Option<RolloutId>,
+    /// Why it may go although its commit does not come after the one that is there: `--allow-outdated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_outdated: Option<String>,
 }
 
 /// Which way a rollout goes.

@@ -61,6 +61,8 @@ pub struct ReleaseRequest {
     pub actor: Actor,
     /// Why, in the person's words.
     pub reason: Option<String>,
+    /// Why it may go although it is outdated.
+    pub allow_outdated: Option<String>,
 }
 
 /// A release and where its bytes lie.
@@ -182,6 +184,7 @@ impl Driver {
             actor: request.actor,
             reason: request.reason,
             supersedes: None,
+            allow_outdated: request.allow_outdated,
         };
         book.append(now, RolloutEvent::RolloutCreated(Box::new(created.clone())))?;
         book.append(now, RolloutEvent::DriverStarted { driver: this_process() })?;

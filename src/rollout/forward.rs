@@ -133,7 +133,7 @@ impl<T: Target + 'static> Worker<T> {
             if running(&seen, ArmName::Canary).is_some_and(|release| release != self.digest()) {
                 record = self.push_out(Claim::Holding).await?;
             }
-            self.steps.note(RolloutEvent::SlotTaken)?;
+            self.steps.note(RolloutEvent::SlotTaken { previous: record.current.clone() })?;
             self.held = true;
         }
         Ok(record)
@@ -201,7 +201,13 @@ impl<T: Target + 'static> Worker<T> {
     /// The gates, and that there is a way back.
     async fn check_start(&mut self, record: &EnvironmentRecord) -> Result<(), StepError> {
         let release = self.release().await?;
-        let facts = StartFacts { record, release: &release, policy_hash: &self.created.policy_hash, now: self.steps.now() };
+        let facts = StartFacts {
+            record,
+            release: &release,
+            policy_hash: &self.created.policy_hash,
+            allow_outdated: self.created.allow_outdated.as_deref(),
+            now: self.steps.now(),
+        };
         self.ports.gatekeeper.may_start(&facts).map_err(StepError::Refused)?;
         self.check_way_back(record).await
     }

@@ -174,7 +174,7 @@ fn durability(event: &RolloutEvent) -> Durability {
         | RolloutEvent::DriverStarted { .. }
         | RolloutEvent::JournalRepaired { .. }
         | RolloutEvent::SlotAwaited { .. }
-        | RolloutEvent::SlotTaken
+        | RolloutEvent::SlotTaken { .. }
         | RolloutEvent::RollbackArmed { .. }
         | RolloutEvent::RollbackCancelled { .. }
         | RolloutEvent::StepBegan { .. }

@@ -293,6 +293,8 @@ pub struct StartFacts<'a> {
     pub release: &'a ReleaseRecord,
     /// The policy that the request was made under.
     pub policy_hash: &'a Digest,
+    /// Why an outdated one may go, when somebody said so.
+    pub allow_outdated: Option<&'a str>,
     /// The time.
     pub now: DateTime<Utc>,
 }
@@ -312,13 +314,16 @@ pub struct PromoteFacts<'a> {
     pub yeses: &'a [Yes],
     /// The policy that the request was made under.
     pub policy_hash: &'a Digest,
+    /// Why an outdated one may go, when somebody said so.
+    pub allow_outdated: Option<&'a str>,
     /// Whose run it is.
     pub starter: &'a Actor,
     /// The time.
     pub now: DateTime<Utc>,
 }
 
-/// Who may: decisions of policy, with all that they need (ancestry, freeze windows, approvals) already in hand.
+/// Who may: decisions of policy. What changes while a release waits (what is there, how it stands to that, the time) is looked at anew
+/// each time.
 pub trait Gatekeeper: Send + Sync {
     /// Whether a release may begin: outdated, frozen, unscanned.
     ///
@@ -326,7 +331,7 @@ pub trait Gatekeeper: Send + Sync {
     /// The refusal.
     fn may_start(&self, facts: &StartFacts<'_>) -> Result<(), Refusal>;
 
-    /// Whether a release may have all traffic: verdict, yeses, scan, freeze, policy.
+    /// Whether a release may have all traffic: outdated, verdict, yeses, scan, freeze, policy.
     ///
     /// # Errors
     /// The refusal.

@@ -78,6 +78,7 @@ impl<T: Target + 'static> Worker<T> {
             overridden: state.overridden.as_ref(),
             yeses: &authority.yeses,
             policy_hash: &self.created.policy_hash,
+            allow_outdated: self.created.allow_outdated.as_deref(),
             starter: &self.created.actor,
             now: self.steps.now(),
         };

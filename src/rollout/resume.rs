@@ -17,7 +17,7 @@ impl<T: Target + 'static> Worker<T> {
             return Ok(());
         }
         let record = self.steps.target.record(&self.steps.environment).await?;
-        self.held = events.iter().any(|stamped| stamped.event == RolloutEvent::SlotTaken);
+        self.held = events.iter().any(|stamped| matches!(stamped.event, RolloutEvent::SlotTaken { .. }));
         self.base.clone_from(&record.current);
         match self.steps.still_ours(&record) {
             Ok(()) => {}
@@ -132,7 +132,7 @@ impl<T: Target + 'static> Worker<T> {
             self.steps.note(RolloutEvent::WeightApplied { requested, applied: seen.weight })?;
         }
         if !self.held {
-            self.steps.note(RolloutEvent::SlotTaken)?;
+            self.steps.note(RolloutEvent::SlotTaken { previous: record.current.clone() })?;
             self.held = true;
         }
         self.take_up_watch(seen, events)?;

@@ -296,6 +296,7 @@ fn open<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest
             actor: request.actor.clone(),
             reason: request.reason.clone(),
             supersedes: plan.supersedes.clone(),
+            allow_outdated: None,
         };
         let _ = book.append(now, RolloutEvent::RolloutCreated(Box::new(created)));
     }

@@ -21,11 +21,11 @@ use crate::event::{
     Yes,
 };
 use crate::ledger::LedgerPlaces;
-use crate::policy::{Ancestry, Environment as Setting, Placed, Policy, Protection, Target, VersionBump, outdated, resolve_environment};
+use crate::policy::{Environment as Setting, Placed, Policy, Protection, Target, VersionBump, outdated, resolve_environment};
 use crate::rollout::ports::SlotPolicy;
-use crate::rollout::wired::{Asker, InForce, ground, in_force};
+use crate::rollout::wired::{Asker, InForce, Lineage, ground, in_force};
 use crate::rollout::{Answer, Authority, Bytes, Driver, ReleaseRequest, Setup, Standing, Walk, folder_of, reader};
-use crate::run::engine::{VersionTag, make_version_tag};
+use crate::run::engine::{VersionTag, lineage_in, make_version_tag};
 use crate::text::plain;
 
 use super::arguments::DeployArguments;
@@ -79,17 +79,17 @@ impl Alone<'_> {
             return self.report(&grounds, None, &answer).await;
         }
         let open = self.open_rollout(record, release, force)?;
-        let ancestry = self.ancestry(record, release);
-        if whole
-            && open.is_none()
-            && let Some(current) = &record.current
-        {
-            outdated(ancestry, release, current, self.allowed()).map_err(|refusal| self.refused(refusal, Some(release)))?;
+        let lineage = self.clone.as_ref().map_or_else(Lineage::unknown, |clone| lineage_in(&clone.repository.common_dir()));
+        if whole && let Some(current) = &record.current {
+            // The driver looks again, at the effect; here so that nobody is asked for a yes that comes to nothing.
+            let allowed = self.allowed().or(open.as_ref().and_then(|open| open.allow_outdated.as_deref()));
+            outdated(lineage.ancestry(current, release), release, current, allowed)
+                .map_err(|refusal| self.refused(refusal, Some(release)))?;
         }
         let yes = if whole && placed.protection() != Protection::Open { Some(self.consent(&grounds)?) } else { None };
-        let setup = self.setup(&grounds, ancestry)?;
+        let setup = self.setup(&grounds, lineage)?;
         let driver = match &open {
-            Some(rollout) => Box::pin(Driver::resume(setup, &self.app, rollout, None)).await?,
+            Some(open) => Box::pin(Driver::resume(setup, &self.app, &open.rollout, None)).await?,
             None => Driver::begin(setup, self.request(target, force, placed, release).await?).await?,
         };
         let work = async {
@@ -168,7 +168,7 @@ impl Alone<'_> {
     }
 
     /// The rollout of this release that nobody drives now; one that somebody drives is theirs.
-    fn open_rollout(&self, record: &EnvironmentRecord, release: &ReleaseRef, force: &InForce) -> Result<Option<RolloutId>, Failure> {
+    fn open_rollout(&self, record: &EnvironmentRecord, release: &ReleaseRef, force: &InForce) -> Result<Option<RolloutCreated>, Failure> {
         let Some(slot) = record.slot.as_ref().filter(|slot| slot.release.digest == release.digest) else { return Ok(None) };
         let folder = folder_of(&self.environment.places.state, &self.app, &slot.rollout);
         let Some(state) = reader::read(&folder)? else { return Ok(None) };
@@ -186,22 +186,7 @@ impl Alone<'_> {
             let hint = format!("take it back and release it again: hms rollback --env canary --app {}", self.app);
             return Err(self.refused(Refusal::new(RefusalKind::Stale, message).hint(hint), Some(release)));
         }
-        Ok(Some(slot.rollout.clone()))
-    }
-
-    fn ancestry(&self, record: &EnvironmentRecord, release: &ReleaseRef) -> Ancestry {
-        let Some(current) = &record.current else { return Ancestry::Descends };
-        if current.revision.is_some() && current.revision == release.revision {
-            return Ancestry::Descends;
-        }
-        let (Some(there), Some(candidate), Some(clone)) = (&current.revision, &release.revision, &self.clone) else {
-            return Ancestry::Unknown;
-        };
-        match clone.repository.is_ancestor(there, candidate) {
-            Ok(true) => Ancestry::Descends,
-            Ok(false) => Ancestry::Apart,
-            Err(_) => Ancestry::Unknown,
-        }
+        Ok(Some(created))
     }
 
     /// The reason of `--allow-outdated`.
@@ -224,7 +209,7 @@ impl Alone<'_> {
         })
     }
 
-    fn setup(&self, grounds: &Grounds, ancestry: Ancestry) -> Result<Setup<LocalTarget>, Failure> {
+    fn setup(&self, grounds: &Grounds, lineage: Lineage) -> Result<Setup<LocalTarget>, Failure> {
         let Grounds { target, force, placed, release, .. } = grounds;
         let ground = ground::Ground {
             places: self.environment.places.clone(),
@@ -234,7 +219,7 @@ impl Alone<'_> {
             tell: Arc::new(notice),
         };
         let allowed = self.allowed().map(str::to_owned);
-        let mut setup = ground.driver_setup(Arc::clone(target), &self.app, placed, force, release.run.clone(), ancestry, allowed);
+        let mut setup = ground.driver_setup(Arc::clone(target), &self.app, placed, force, release.run.clone(), lineage, allowed);
         if let Some(timeout) = &self.arguments.slot_timeout {
             setup.rules.slot_timeout = crate::cli::duration::parse(timeout)?;
         }
@@ -262,6 +247,7 @@ impl Alone<'_> {
             policy_hash: force.hash.clone(),
             actor: self.actor.clone(),
             reason: self.arguments.reason.clone(),
+            allow_outdated: self.allowed().map(str::to_owned),
         })
     }
 

@@ -200,7 +200,7 @@ impl Story {
         let mut rollout = Journal::new();
         rollout.add(211, RolloutEvent::RolloutCreated(Box::new(created(ROLLOUT, RolloutKind::Release, new_release(), old_release()))));
         rollout.add(211, RolloutEvent::DriverStarted { driver: process() });
-        rollout.add(211, RolloutEvent::SlotTaken);
+        rollout.add(211, RolloutEvent::SlotTaken { previous: None });
         rollout.add(212, RolloutEvent::StepBegan { step: Step::Start, fence: 7, intent_seq: Some(101) });
         rollout.add(214, RolloutEvent::ReleaseHealthy { duration_ms: 1800 });
         rollout.add(214, RolloutEvent::StepBegan { step: Step::Weigh, fence: 8, intent_seq: Some(103) });
@@ -352,6 +352,7 @@ pub(super) fn created(id: &str, kind: RolloutKind, release: ReleaseRef, previous
         actor: actor("anna"),
         reason: None,
         supersedes: None,
+        allow_outdated: None,
     }
 }
 

@@ -132,7 +132,12 @@ impl RolloutState {
                 self.driver = Some(driver.clone());
                 self.left = false;
             }
-            RolloutEvent::JournalRepaired { .. } | RolloutEvent::SlotTaken | RolloutEvent::Unknown => {}
+            RolloutEvent::JournalRepaired { .. } | RolloutEvent::Unknown => {}
+            RolloutEvent::SlotTaken { previous } => {
+                if let (Some(created), Some(previous)) = (&mut self.created, previous) {
+                    created.previous = Some(previous.clone());
+                }
+            }
             RolloutEvent::SlotAwaited { holder } => self.phase = RolloutPhase::AwaitingSlot(holder.clone()),
             RolloutEvent::ProgressSeen { text } => self.progress = Some(text.clone()),
             RolloutEvent::RollbackArmed { from, to, fires_at } => {

@@ -314,6 +314,7 @@ impl World {
             policy_hash: policy(),
             actor: actor(),
             reason: None,
+            allow_outdated: None,
         }
     }
 

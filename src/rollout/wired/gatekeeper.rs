@@ -1,9 +1,8 @@
 //! The gates over policy: who may begin, and who may have all traffic.
 
-use crate::event::{Actor, EnvironmentName, Refusal, RunId, VerdictClass, Yes, YesKind};
-use crate::policy::{
-    Ancestry, FreezeWindow, GivenYes, Judgement, Policy, PromotionFacts, Protection, frozen, may_promote, outdated, scan_gate,
-};
+use super::Lineage;
+use crate::event::{Actor, EnvironmentName, EnvironmentRecord, Refusal, ReleaseRef, RunId, VerdictClass, Yes, YesKind};
+use crate::policy::{FreezeWindow, GivenYes, Judgement, Policy, PromotionFacts, Protection, frozen, may_promote, outdated, scan_gate};
 use crate::rollout::ports::{Gatekeeper, PromoteFacts, StartFacts};
 
 /// The gates of one release on its way into one environment.
@@ -19,21 +18,20 @@ pub struct PolicyGatekeeper {
     pub environment: EnvironmentName,
     /// The run that made the release.
     pub run: Option<RunId>,
-    /// How its commit stands to what is there.
-    pub ancestry: Ancestry,
-    /// The reason given with `--allow-outdated`.
+    /// How commits stand to each other.
+    pub lineage: Lineage,
+    /// The reason given with `--allow-outdated` by whoever asks now, beside the one that the rollout began with.
     pub allow_outdated: Option<String>,
 }
 
 impl Gatekeeper for PolicyGatekeeper {
     fn may_start(&self, facts: &StartFacts<'_>) -> Result<(), Refusal> {
-        if let Some(current) = &facts.record.current {
-            outdated(self.ancestry, &facts.release.release, current, self.allow_outdated.as_deref())?;
-        }
+        self.outdated(facts.record, &facts.release.release, facts.allow_outdated)?;
         scan_gate(&self.policy.scan, self.protection, facts.release.scan.as_ref(), &facts.release.must_be_scanned)
     }
 
     fn may_promote(&self, facts: &PromoteFacts<'_>) -> Result<(), Refusal> {
+        self.outdated(facts.record, &facts.release.release, facts.allow_outdated)?;
         frozen(facts.now, &self.policy.freeze)?;
         frozen(facts.now, &self.freeze)?;
         scan_gate(&self.policy.scan, self.protection, facts.release.scan.as_ref(), &facts.release.must_be_scanned)?;
@@ -51,6 +49,12 @@ impl Gatekeeper for PolicyGatekeeper {
 }
 
 impl PolicyGatekeeper {
+    /// What is there is asked of the record each time: a release that waited for its turn may have been overtaken.
+    fn outdated(&self, record: &EnvironmentRecord, release: &ReleaseRef, allowed: Option<&str>) -> Result<(), Refusal> {
+        let Some(current) = &record.current else { return Ok(()) };
+        outdated(self.lineage.ancestry(current, release), release, current, self.allow_outdated.as_deref().or(allowed))
+    }
+
     /// The driver keeps a verdict only while it is about this very release, run, environment and policy.
     fn judgement(&self, facts: &PromoteFacts<'_>, class: VerdictClass) -> Judgement {
         Judgement {
@@ -83,5 +87,79 @@ fn override_yes(facts: &PromoteFacts<'_>, actor: &Actor, reason: &str) -> Yes {
         policy_hash: facts.policy_hash.clone(),
         reason: Some(reason.to_owned()),
         at: facts.now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::deploy::ReleaseRecord;
+    use crate::event::{Digest, RefusalKind};
+
+    fn release(letter: char) -> ReleaseRef {
+        let digest = Digest::of(letter.to_string().as_bytes());
+        ReleaseRef { digest, revision: letter.to_string().repeat(40).parse().ok(), tag: letter.to_string(), tag_object: None, run: None }
+    }
+
+    fn placed(letter: char) -> ReleaseRecord {
+        ReleaseRecord {
+            must_be_scanned: std::collections::BTreeMap::new(),
+            format: 1,
+            release: release(letter),
+            app: "shop".parse().unwrap(),
+            created_at: DateTime::default(),
+            files: 1,
+            bytes: 1,
+            start: None,
+            scan: None,
+        }
+    }
+
+    /// Later letters come after earlier ones.
+    fn gatekeeper() -> PolicyGatekeeper {
+        PolicyGatekeeper {
+            policy: Policy::default(),
+            freeze: Vec::new(),
+            protection: Protection::Open,
+            environment: "prod".parse().unwrap(),
+            run: None,
+            lineage: Lineage::new(|there, candidate| Some(there.as_str() < candidate.as_str())),
+            allow_outdated: None,
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_compared_at_the_start_and_again_at_the_promotion() {
+        let actor = Actor { uid: 1, login: "ada".to_owned(), host: "h".to_owned(), tty: None, ssh_client: None, via: "hms".to_owned() };
+        let (release, policy_hash) = (placed('b'), Digest::of(b"policy"));
+        let ask = |gatekeeper: &PolicyGatekeeper, current: Option<char>, allow_outdated: Option<&str>| {
+            let mut record = EnvironmentRecord::empty("shop".parse().unwrap(), "prod".parse().unwrap());
+            record.current = current.map(self::release);
+            let now = DateTime::default();
+            let start = StartFacts { record: &record, release: &release, policy_hash: &policy_hash, allow_outdated, now };
+            let promote = PromoteFacts {
+                record: &record,
+                release: &release,
+                verdict: None,
+                overridden: None,
+                yeses: &[],
+                policy_hash: &policy_hash,
+                allow_outdated,
+                starter: &actor,
+                now,
+            };
+            let kind = |answer: Result<(), Refusal>| answer.map_err(|refusal| refusal.kind);
+            [kind(gatekeeper.may_start(&start)), kind(gatekeeper.may_promote(&promote))]
+        };
+        let gatekeeper = gatekeeper();
+        assert_eq!(ask(&gatekeeper, None, None), [Ok(()), Ok(())]);
+        assert_eq!(ask(&gatekeeper, Some('a'), None), [Ok(()), Ok(())]);
+        // The same gatekeeper, when something newer is there meanwhile.
+        assert_eq!(ask(&gatekeeper, Some('c'), None), [Err(RefusalKind::Outdated), Err(RefusalKind::Outdated)]);
+        assert_eq!(ask(&gatekeeper, Some('c'), Some("known good")), [Ok(()), Ok(())]);
+        let now_allowed = PolicyGatekeeper { allow_outdated: Some("known good".to_owned()), ..gatekeeper };
+        assert_eq!(ask(&now_allowed, Some('c'), None), [Ok(()), Ok(())]);
     }
 }

@@ -7,14 +7,13 @@ use crate::deploy::Target;
 use crate::event::{AppName, Arm, DeployOutcome, ReleaseRef, RunId};
 use crate::ledger::LedgerPlaces;
 use crate::policy::{
-    Ancestry, FreezeWindow, MetricsSource, OnHarm as PolicyOnHarm, Placed, Policy, Protection as PolicyProtection,
-    Unwatched as PolicyUnwatched,
+    FreezeWindow, MetricsSource, OnHarm as PolicyOnHarm, Placed, Policy, Protection as PolicyProtection, Unwatched as PolicyUnwatched,
 };
 use crate::rollout::ports::{Meter, OnHarm, Ports, Protection, Rules, SlotPolicy, Unwatched};
 use crate::rollout::{Answer, Setup, Tell};
 use crate::store::{Places, now};
 
-use super::{CanaryJudge, InForce, LedgerRecorder, MetricsMeter, NoMeter, PolicyGatekeeper, TargetMeter};
+use super::{CanaryJudge, InForce, LedgerRecorder, Lineage, MetricsMeter, NoMeter, PolicyGatekeeper, TargetMeter};
 
 /// How long a release may take until it answers its health check.
 pub const START_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
@@ -44,7 +43,7 @@ impl Ground {
         placed: &Placed,
         force: &InForce,
         run: Option<RunId>,
-        ancestry: Ancestry,
+        lineage: Lineage,
         allow_outdated: Option<String>,
     ) -> Setup<T> {
         let policy = &force.policy;
@@ -55,7 +54,7 @@ impl Ground {
             protection: placed.protection(),
             environment: placed.environment.clone(),
             run,
-            ancestry,
+            lineage,
             allow_outdated,
         };
         Setup {

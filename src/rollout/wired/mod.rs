@@ -4,11 +4,13 @@ mod force;
 mod gatekeeper;
 pub mod ground;
 mod judge;
+mod lineage;
 mod meter;
 mod recorder;
 
 pub use force::{Asker, ForceError, InForce, accept, in_force};
 pub use gatekeeper::PolicyGatekeeper;
 pub use judge::CanaryJudge;
+pub use lineage::Lineage;
 pub use meter::{MetricsMeter, NoMeter, TargetMeter};
 pub use recorder::LedgerRecorder;

@@ -25,6 +25,7 @@ use crate::run::RunFolder;
 use crate::run::control::{DeployWish, Reply};
 use crate::store::{Places, now};
 
+pub(crate) use setup::lineage_in;
 pub(crate) use version::{VersionTag, make_version_tag};
 
 use super::socket::Replies;

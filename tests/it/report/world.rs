@@ -230,6 +230,7 @@ fn canary(verdict_reached: Verdict) -> Vec<RolloutEvent> {
             actor: actor("amy"),
             reason: None,
             supersedes: None,
+            allow_outdated: None,
         })),
         RolloutEvent::WeightApplied { requested: one, applied: one },
         RolloutEvent::WatchStarted {

@@ -12,10 +12,10 @@ use crate::event::{
 };
 use crate::ledger::LedgerPlaces;
 use crate::pipeline::Plan;
-use crate::policy::{Ancestry, Placed, Protection, Settings, resolve_environment};
+use crate::policy::{Placed, Protection, Settings, resolve_environment};
 use crate::repo::{NamedRelease, Repository};
 use crate::rollout::ports::SlotPolicy;
-use crate::rollout::wired::{Asker, ForceError, InForce, ground, in_force};
+use crate::rollout::wired::{Asker, ForceError, InForce, Lineage, ground, in_force};
 use crate::rollout::{Answer, Authority, Bytes, Driver, ReleaseRequest, Standing, Walk};
 use crate::run::RunFolder;
 use crate::run::control::Reply;
@@ -209,10 +209,6 @@ impl Work {
         bytes: &Bytes,
     ) -> Result<Arc<Driver>, No> {
         let created = self.state.created.clone().ok_or_else(|| No::Failed("the run has no beginning".to_owned()))?;
-        let record =
-            crate::deploy::Target::record(target.as_ref(), &placed.environment).await.map_err(|error| No::Failed(error.to_string()))?;
-        let ancestry =
-            ancestry(&created.repository, record.current.as_ref().and_then(|current| current.revision.clone()), &created.revision);
         let replies = order.replies.clone();
         let grounds = ground::Ground {
             places: self.setup.places.clone(),
@@ -229,7 +225,7 @@ impl Work {
             placed,
             force,
             Some(created.run.clone()),
-            ancestry,
+            lineage_in(&created.repository),
             order.wish.allow_outdated.clone(),
         );
         if let Some(seconds) = order.wish.slot_timeout_seconds {
@@ -256,6 +252,7 @@ impl Work {
             policy_hash: force.hash.clone(),
             actor: created.actor,
             reason: order.wish.allow_outdated.clone(),
+            allow_outdated: order.wish.allow_outdated.clone(),
         };
         let driver = Arc::new(Driver::begin(driver_setup, request).await.map_err(|error| No::Failed(chain(&error)))?);
         let hosted = DeliveryEvent::Hosted { environment: placed.environment.clone(), job: order.job.clone(), driver: Arc::clone(&driver) };
@@ -327,7 +324,8 @@ impl Delivery {
             freeze: self.setup.floors.freeze.clone(),
             tell: Arc::new(|_| {}),
         };
-        let driver_setup = grounds.driver_setup(target, &created.app, &placed, &force, Some(created.run.clone()), Ancestry::Descends, None);
+        let lineage = lineage_in(&created.repository);
+        let driver_setup = grounds.driver_setup(target, &created.app, &placed, &force, Some(created.run.clone()), lineage, None);
         let wanted = found.created.map(|created| created.release.digest);
         let bytes = self.bytes_again(state, plan, wanted, settings.start).await?;
         Driver::resume(driver_setup, &created.app, rollout, bytes).await.map(Some).map_err(|error| chain(&error))
@@ -356,14 +354,10 @@ impl Delivery {
     }
 }
 
-/// How the run's commit stands to the one that is there.
-fn ancestry(repository: &std::path::Path, there: Option<crate::event::Revision>, candidate: &crate::event::Revision) -> Ancestry {
-    let Some(there) = there else { return Ancestry::Descends };
-    match Repository::discover(repository).and_then(|repository| repository.is_ancestor(&there, candidate)) {
-        Ok(true) => Ancestry::Descends,
-        Ok(false) => Ancestry::Apart,
-        Err(_) => Ancestry::Unknown,
-    }
+/// What the repository at that path knows of its commits, whenever it is asked.
+pub(crate) fn lineage_in(repository: &std::path::Path) -> Lineage {
+    let repository = repository.to_owned();
+    Lineage::new(move |there, candidate| Repository::discover(&repository).and_then(|found| found.is_ancestor(there, candidate)).ok())
 }
 
 pub(super) fn asker(setup: &EngineSetup, state: &RunState) -> Asker {

@@ -46,3 +46,36 @@ fn a_revision_from_before_is_outdated() {
     let deploys = world.entries("deploy");
     assert!(deploys.iter().any(|entry| entry["reason"] == "known-good"), "{deploys:#?}");
 }
+
+#[test]
+fn a_release_that_waited_is_looked_at_again_when_its_turn_comes() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.first_release();
+    world.git(&["checkout", "-q", "-b", "side"]);
+    world.commit_service("side", 0.0);
+    world.git(&["checkout", "-q", "main"]);
+    world.commit_service("2", 0.0);
+    world.hms_ends(10, &["run", "--headless"]);
+    // Both began while the first was there; one comes after the second, the other beside it.
+    world.commit_service("3", 0.0);
+    let after = world.start(&["run", "--headless"]);
+    wait_for("the third run", || world.try_status("3"));
+    let beside = world.start(&["run", "--headless", "--ref", "side"]);
+    wait_for("the fourth run", || world.try_status("4"));
+    for run in ["3", "4"] {
+        world.wait_status(run, "canary", "waiting_for_resource");
+    }
+    world.hms_ends(0, &["approve", "2", "prod", "--wait"]);
+    // What a person sees of the one that comes after is what was there when its turn came.
+    let said = Said::wait(after);
+    assert_eq!(said.code, Some(10), "{said:#?}");
+    assert_eq!(world.rollout("3")["previous"]["revision"], world.status("2")["revision"]);
+    world.hms_ends(0, &["approve", "3", "prod", "--wait"]);
+    // The other one's turn came before that or after it.
+    let said = Said::wait(beside);
+    assert_eq!(said.code, Some(13), "{said:#?}");
+    assert!(world.log("4", "canary").contains("does not come after"), "{}", world.log("4", "canary"));
+    let weight = &world.rollout("4")["weight"]["applied"];
+    assert!(weight.is_null(), "it never had any: {weight}");
+}

@@ -100,7 +100,7 @@ impl World {
         self.commit(version);
     }
 
-    fn git(&self, arguments: &[&str]) {
+    pub(super) fn git(&self, arguments: &[&str]) {
         let mut command = Command::new("git");
         self.environment(&mut command);
         assert!(command.args(arguments).current_dir(self.path("repo")).status().unwrap().success(), "git {arguments:?}");
