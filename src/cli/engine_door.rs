@@ -30,6 +30,7 @@ fn drive(folder: &Path) -> Result<(), Failure> {
     std::io::stdin().read_to_end(&mut told)?;
     let briefing: Briefing = serde_json::from_slice(&told).map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
     let environment = Environment::find()?;
+    let _at_home = crate::store::settle(&environment.places.state);
     let places_for_jobs = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get).max(2);
     let setup = EngineSetup {
         folder: RunFolder::at(folder),

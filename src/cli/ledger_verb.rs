@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::event::{Actor, AppName, EnvironmentName, LedgerHead, Refusal, RefusalKind};
 use crate::ledger::{Entry, Ledger, LedgerPlaces, OnFault, Phase, entries, unresolved, verify};
-use crate::store::{DiskError, Inside, Places, inside_run, now, read_if_there};
+use crate::store::{DiskError, Inside, Places, now, read_if_there, this_inside_run};
 use crate::text::{plain, share};
 
 use super::arguments::{LedgerVerb, Output};
@@ -237,7 +237,7 @@ fn begin_anew(environment: &Environment, reason: &str, output: Output) -> Result
 
 /// Refuses what only a person may do from inside a run, and enters the refusal (`docs/decisions.md` 4.2).
 pub(crate) fn outside_runs(environment: &Environment, who: &Actor, verb: &str) -> Result<(), Failure> {
-    if inside_run(std::process::id(), &environment.places.state) == Inside::No {
+    if this_inside_run(&environment.places.state) == Inside::No {
         return Ok(());
     }
     let refusal = Refusal::new(RefusalKind::InsideRun, format!("`hms {verb}` is a person's to say, and this comes from inside a job"))

@@ -10,7 +10,7 @@ use crate::event::{AppName, AppRecord, Digest, EnvironmentName, Refusal, Refusal
 use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
 use crate::pipeline::ReadOptions;
 use crate::policy::{Placed, Policy, resolve_environment};
-use crate::store::{self, inside_run, now, this_process};
+use crate::store::{self, now, this_inside_run};
 use crate::text::plain;
 
 use super::environment::{Environment, actor};
@@ -84,7 +84,7 @@ pub(crate) struct Refused<'a> {
 
 /// Refuses what a job asks for that only a person may do (`docs/decisions.md` 1.5). Doubt is never a person.
 pub(crate) fn outside_run(environment: &Environment, about: &Refused<'_>) -> Result<(), Failure> {
-    let why = match inside_run(this_process().pid, &environment.places.state) {
+    let why = match this_inside_run(&environment.places.state) {
         store::Inside::No => return Ok(()),
         store::Inside::Yes => "this process is inside a run",
         store::Inside::Unknown => "it cannot be told whether this process is inside a run",

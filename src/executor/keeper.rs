@@ -76,6 +76,7 @@ fn keep(state: &Path) -> Result<(), KeeperError> {
     let _held = Lock::try_take(&lock, &this_holder())?;
     // Where it cannot be kept, the record is written as the disk is by then.
     let _ = reserve(&reserve_path(&spec.attempt_folder));
+    let _at_home = store::settle(state);
     writeln!(io::stdout(), "{READY}").and_then(|()| io::stdout().flush()).map_err(KeeperError::of("say that it is ready"))?;
     let record = match prepare(&spec) {
         Ok((log, secrets)) => Attempt::new(&spec, store::mark_value(state), signals, log, &secrets).run(),

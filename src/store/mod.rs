@@ -6,6 +6,7 @@
 mod change;
 mod clock;
 mod files;
+mod home;
 mod inside;
 mod journal;
 mod lock;
@@ -16,7 +17,8 @@ mod socket;
 pub use change::Changes;
 pub use clock::{monotonic_ms, now};
 pub use files::{DiskError, make_private_folder, read_if_there, replace, sync_folder, write_new};
-pub use inside::{Inside, inside_run, mark_value};
+pub use home::{AtHome, settle};
+pub use inside::{Inside, asks_from_inside, inside_run, mark_value, this_inside_run};
 pub use journal::{Durability, Journal, JournalError, Opened, Tail, read, read as journal_events};
 pub use lock::{Holder, Lock, LockError, holder_of};
 pub use places::{Places, PlacesError, socket_name};

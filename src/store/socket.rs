@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::socket::{getsockopt, sockopt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +43,7 @@ impl Hello {
 pub struct Peer {
     /// Its user.
     pub uid: u32,
-    /// The process that connected; none when it is gone already.
+    /// The process that connected; none when it is gone already, or lives in a pid namespace that cannot be seen from here.
     pub process: Option<ProcessName>,
 }
 
@@ -117,9 +118,10 @@ pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
 /// # Errors
 /// When the system does not say.
 pub fn peer_of(stream: &impl AsFd) -> io::Result<Peer> {
-    let found = rustix::net::sockopt::socket_peercred(stream)?;
-    let process = u32::try_from(found.pid.as_raw_nonzero().get()).ok().and_then(name_of);
-    Ok(Peer { uid: found.uid.as_raw(), process })
+    let found = getsockopt(stream, sockopt::PeerCredentials)?;
+    // The kernel says the pid as this process would see it; 0 is one that it cannot see from its own namespace.
+    let process = u32::try_from(found.pid()).ok().filter(|pid| *pid != 0).and_then(name_of);
+    Ok(Peer { uid: found.uid(), process })
 }
 
 /// Serves one connection that was accepted: says hello, reads one request.

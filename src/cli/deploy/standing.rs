@@ -13,7 +13,7 @@ use crate::cli::place::{Place, app_of, measured, notice, shown};
 use crate::deploy::{ArmName, Observation, Target};
 use crate::event::{AppName, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutState, TargetIdentity, Weight};
 use crate::rollout::{folder_of, reader};
-use crate::store::{self, Holder, inside_run, now, this_process};
+use crate::store::{self, Holder, now, this_inside_run};
 use crate::text::{plain, share};
 
 /// An environment as its target tells it, beside what this host knows of who changes it.
@@ -47,7 +47,7 @@ async fn look(
 ) -> Result<(Place, TargetIdentity, Vec<Standing>), Failure> {
     let local = crate::deploy::local::LocalTarget::open(&environment.places, app, &environment.program);
     // A job may look, but the supervisor that looking would start would be that job's (`docs/decisions.md` 1.5).
-    if inside_run(this_process().pid, &environment.places.state) != store::Inside::No && local.status().await?.supervisor.is_none() {
+    if this_inside_run(&environment.places.state) != store::Inside::No && local.status().await?.supervisor.is_none() {
         return Err(Failure::new(Exit::NotCarriedOut, format!("the local target of {app} does not run, and a job may not start it")));
     }
     let place = Place::find(environment, app).await?;

@@ -19,7 +19,7 @@ use super::status::LocalStatus;
 use super::supervisor::{Supervisor, complain};
 use crate::deploy::TargetError;
 use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord};
-use crate::store::{self, Hello};
+use crate::store::{self, Hello, Inside, Peer};
 
 /// The longest request, in bytes. A record with its policy's text is the largest.
 const REQUEST_BYTES: u64 = 16 * 1024 * 1024;
@@ -51,9 +51,7 @@ pub(super) async fn serve(supervisor: &Arc<Supervisor>, listener: StdListener) -
 
 async fn converse(supervisor: Arc<Supervisor>, stream: UnixStream) {
     let me = rustix::process::geteuid().as_raw();
-    if store::peer_of(&stream).map(|peer| peer.uid).ok() != Some(me) {
-        return;
-    }
+    let Some(peer) = store::peer_of(&stream).ok().filter(|peer| peer.uid == me) else { return };
     let (reader, mut writer) = stream.into_split();
     if send(&mut writer, &Hello::of("supervisor")).await.is_err() {
         return;
@@ -79,10 +77,14 @@ async fn converse(supervisor: Arc<Supervisor>, stream: UnixStream) {
             let _ = send(&mut writer, &Line::Progress(text)).await;
         }
     };
-    let stops = matches!(request, Request::Stop);
+    let allowed = supervisor.may_ask(&peer, &request);
+    let stops = matches!(request, Request::Stop) && allowed.is_ok();
     let answering = async {
         let say = move |text: String| drop(progress.try_send(text));
-        let end = answer(&supervisor, request, &say).await;
+        let end = match allowed {
+            Ok(()) => answer(&supervisor, request, &say).await,
+            Err(error) => Err(error),
+        };
         drop(say);
         end
     };
@@ -131,6 +133,32 @@ async fn answer(supervisor: &Arc<Supervisor>, request: Request, say: &(dyn Fn(St
 }
 
 impl Supervisor {
+    /// A job may look; what changes anything is asked for by an engine or by a person (`docs/decisions.md` 14.2). Here, at the effect,
+    /// because a client may leave out its own check, and because only from here can everything above a client be seen.
+    fn may_ask(&self, peer: &Peer, request: &Request) -> Result<(), TargetError> {
+        let what = match request {
+            Request::AppRecord | Request::Record { .. } | Request::Environments | Request::Observe { .. } | Request::Status => {
+                return Ok(());
+            }
+            Request::PutAppRecord { .. } => "to write the app's record".to_owned(),
+            Request::PutRecord { record } => format!("to write the record of {}", record.environment),
+            Request::Remove { release } => format!("to remove {}", release.short()),
+            Request::Apply { environment, .. } => format!("to change {environment}"),
+            Request::Stop => "to stop the target".to_owned(),
+        };
+        let inside = peer.process.as_ref().map_or(Inside::Unknown, |process| store::asks_from_inside(process.pid, &self.state));
+        let why = match inside {
+            Inside::No => return Ok(()),
+            Inside::Yes => "is inside a run",
+            Inside::Unknown => "cannot be told from one inside a run",
+        };
+        let pid = peer.process.as_ref().map_or_else(|| "that cannot be seen".to_owned(), |process| format!("with pid {}", process.pid));
+        let reason = format!("the process {pid} asked {what} and {why}: only a run's engine or a person may");
+        self.happened(format!("refused: {reason}"));
+        self.store_soon();
+        Err(refused(reason))
+    }
+
     fn record(&self, name: &EnvironmentName) -> EnvironmentRecord {
         self.with_world(|world| {
             let record = world.environments.get(name).and_then(|found| found.record.clone());

@@ -17,7 +17,7 @@ use super::starting::app_mark;
 use super::stored::{self, Stored};
 use super::world::World;
 use crate::event::{AppName, ProcessName};
-use crate::store::{self, Holder, Lock, LockError, Places, Signal};
+use crate::store::{self, Holder, Inside, Lock, LockError, Places, Signal};
 
 /// How long a second supervisor waits for the first to be gone.
 const LOCK: Duration = Duration::from_secs(2);
@@ -28,6 +28,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Supervisor {
     pub(super) folder: PathBuf,
+    /// The STATE that it belongs to.
+    pub(super) state: PathBuf,
     pub(super) metrics: Metrics,
     world: Mutex<World>,
     /// How many writes of the store were asked for.
@@ -79,6 +81,11 @@ fn supervise(app: &AppName, places: &Places) -> Result<(), String> {
     let _ = rustix::process::setsid();
     let _ = rustix::process::chdir("/");
     raise_file_limit();
+    let starter = rustix::process::getppid().and_then(|pid| u32::try_from(pid.as_raw_pid()).ok()).unwrap_or(1);
+    if store::asks_from_inside(starter, &places.state) == Inside::Yes {
+        return Err("no job starts a supervisor of the STATE that its run belongs to".to_owned());
+    }
+    let _at_home = store::settle(&places.state);
     let folder = folder_of(places, app);
     for part in [folder.clone(), folder.join("releases"), folder.join("work"), folder.join("logs")] {
         store::make_private_folder(&part).map_err(|error| text(&error))?;
@@ -93,7 +100,7 @@ fn supervise(app: &AppName, places: &Places) -> Result<(), String> {
     let stored = stored::load(&store_of(&folder)).map_err(|error| text(&error))?.unwrap_or_else(Stored::empty);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| text(&error))?;
     runtime.block_on(async {
-        let supervisor = Arc::new(Supervisor::new(app, folder, stored));
+        let supervisor = Arc::new(Supervisor::new(app, folder, places.state.clone(), stored));
         supervisor.revive().await;
         let writer = tokio::spawn(Arc::clone(&supervisor).write_store());
         supervisor.open_known();
@@ -109,11 +116,12 @@ fn supervise(app: &AppName, places: &Places) -> Result<(), String> {
 }
 
 impl Supervisor {
-    fn new(app: &AppName, folder: PathBuf, stored: Stored) -> Self {
+    fn new(app: &AppName, folder: PathBuf, state: PathBuf, stored: Stored) -> Self {
         let mut world = stored.into_world(app.clone());
         world.stopped = false;
         Self {
             folder,
+            state,
             metrics: Metrics::new(app.clone()),
             world: Mutex::new(world),
             wanted: watch::Sender::new(0),

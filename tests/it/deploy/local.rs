@@ -315,3 +315,42 @@ pub(super) async fn get(address: &str, path: &str) -> std::io::Result<(u16, Stri
     let (head, body) = text.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
     Ok((head.get(9..12).and_then(|code| code.parse().ok()).unwrap_or(0), body.to_owned()))
 }
+
+/// Is started by the test below, as what a job would start: a client that leaves out every check of its own.
+#[test]
+#[ignore = "a child of another test"]
+fn a_client_in_a_job() {
+    let at = |name: &str| PathBuf::from(std::env::var_os(name).unwrap());
+    let places = hms::store::Places { state: at("TEST_STATE"), runtime: at("TEST_RUNTIME"), data: at("TEST_DATA") };
+    let target = LocalTarget::open(&places, &app(), std::path::Path::new(HMS));
+    run(async {
+        let record = target.record(&prod()).await.unwrap();
+        let put = target.put_record(record).await.unwrap_err();
+        assert!(matches!(&put, TargetError::NotPossible { reason } if reason.contains("inside a run")), "{put}");
+        let weigh = target.apply(&prod(), 9, &Effect::Weigh { weight: Weight::ZERO }, &quiet).await.unwrap_err();
+        assert!(matches!(&weigh, TargetError::NotPossible { reason } if reason.contains("inside a run")), "{weigh}");
+        let stop = target.stop(&quiet).await.unwrap_err();
+        assert!(matches!(&stop, TargetError::NotPossible { reason } if reason.contains("inside a run")), "{stop}");
+    });
+}
+
+#[test]
+fn the_supervisor_itself_takes_nothing_of_a_job() {
+    run(async {
+        let world = World::new();
+        let release = world.service(json!({"version": "one"})).await;
+        world.start(1, &release, ArmName::Canary).await;
+        world.apply(1, Effect::Promote { release: release.clone() }).await.unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "deploy::local::a_client_in_a_job", "--ignored", "--nocapture"]);
+        child.env("TEST_STATE", &world.places.state).env("TEST_RUNTIME", &world.places.runtime).env("TEST_DATA", &world.places.data);
+        child.env("HMS_ATTEMPT_0123", hms::store::mark_value(&world.places.state));
+        let output = child.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        assert!(world.supervisor().is_some());
+        let status = world.target.status().await.unwrap();
+        assert_eq!(status.happenings.iter().filter(|one| one.text.starts_with("refused: ")).count(), 3, "{:?}", status.happenings);
+        assert!(world.process_of(&release).await.is_some());
+    });
+}

@@ -71,3 +71,49 @@ fn a_release_that_was_not_scanned_goes_nowhere_protected() {
     world.hms_ends(13, &["run", "--headless"]);
     is_refused(&world, "3", "canary", "dist/more");
 }
+
+/// What a job would do that means harm: hms's own programs in a clean environment, so that nothing names its attempt.
+fn around(world: &World, command: &str) -> String {
+    let (home, runtime) = (world.path("home"), world.path("runtime"));
+    let (home, runtime) = (home.display(), runtime.display());
+    format!("env -i PATH=$PATH HOME={home} XDG_RUNTIME_DIR={runtime} {command}")
+}
+
+#[test]
+fn a_pid_namespace_of_its_own_makes_no_person_of_a_job() {
+    // With the right to it and without, with a `/proc` of its own and with the old one.
+    let ways = ["unshare -pf --mount-proc", "unshare -pf", "unshare -Urpf --mount-proc", "unshare -Urpf"];
+    let possible = |way: &&&str| {
+        let words: Vec<&str> = way.split(' ').collect();
+        std::process::Command::new(words[0]).args(&words[1..]).arg("true").status().is_ok_and(|status| status.success())
+    };
+    let ways: Vec<&str> = ways.iter().filter(possible).copied().collect();
+    if ways.is_empty() {
+        eprintln!("skipped: this machine makes no pid namespaces");
+        return;
+    }
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.first_release();
+    let release = world.store()["environments"]["prod"]["record"]["current"]["digest"].as_str().unwrap().to_owned();
+    let verbs = [
+        "hms-deploy rollback --env prod --app shop".to_owned(),
+        format!("hms-deploy --env prod --app shop --promote {release}"),
+        format!("hms approve --env prod --app shop --release {release} --reason x"),
+    ];
+    let tries: Vec<String> = ways
+        .iter()
+        .flat_map(|way| verbs.iter().map(move |verb| format!("{way} {verb}")))
+        .map(|line| format!("    - {} && exit 1 || test $? = 13\n", around(&world, &line)))
+        .collect();
+    world.write(".hms-ci.yml", &format!("stages: [build]\nbuild:\n  script:\n{}", tries.concat()));
+    world.commit("hides");
+    let said = world.hms(&["run", "--headless"]);
+    assert_eq!(said.code, Some(0), "{}", world.log("2", "build"));
+    assert_eq!(world.entries("refuse").len(), tries.len(), "{:#?}", world.entries("refuse"));
+    // Also when nothing lives but the run itself.
+    world.hms_ends(0, &["local", "stop", "--app", "shop"]);
+    world.hms_ends(0, &["run", "--headless"]);
+    assert_eq!(world.entries("refuse").len(), 2 * tries.len());
+    assert_eq!(world.entries("approve").len(), 1);
+}
