@@ -3,20 +3,24 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::deploy::ArmName;
 use crate::deploy::local::{LoadProgress, LoadReport, LocalArm, LocalEnvironment, LocalStatus, LocalTarget, load};
+use crate::deploy::{ArmName, Target as _};
 use crate::event::{AppName, EnvironmentName};
+use crate::ledger::{Entry, Phase};
 use crate::pipeline::{Pipeline, ReadOptions, read};
 use crate::policy::Settings;
 use crate::text::{count, plain};
 
 use super::arguments::{LocalVerb, Output};
-use super::environment::Environment;
+use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
+use super::place::{Refused, enter, outside_run};
 use super::run_new::Clone;
 
 /// How many of the last happenings a person is shown.
 const LATELY: usize = 5;
+/// How long a stop waits for the ledger's lock.
+const LEDGER: Duration = Duration::from_secs(10);
 
 /// Runs the verb; `clone` finds the repository, and is asked only when no app is named.
 pub(crate) fn local(
@@ -33,7 +37,10 @@ pub(crate) fn local(
     runtime.block_on(async {
         match verb {
             LocalVerb::Status { app } => tell(&open(app)?.status().await?, output),
-            LocalVerb::Stop { app } => stop(&open(app)?, output).await,
+            LocalVerb::Stop { app } => {
+                outside_run(environment, &Refused { verb: "hms local stop", app: app.as_ref(), environment: None, digest: None })?;
+                stop(environment, &open(app)?, output).await
+            }
             LocalVerb::Load { rps, duration, path, env, app } => {
                 let duration = super::duration::parse(&duration)?;
                 let address = address_of(&open(app)?.status().await?, &env)?;
@@ -134,12 +141,35 @@ fn arm_line(word: &str, arm: &LocalArm, out: &mut dyn Write) -> Result<(), Failu
     Ok(())
 }
 
-async fn stop(target: &LocalTarget, output: Output) -> Result<u8, Failure> {
+async fn stop(environment: &Environment, target: &LocalTarget, output: Output) -> Result<u8, Failure> {
     let status = target.status().await?;
     let told = |line: String| {
         let _ = writeln!(std::io::stderr(), "hms: {}", plain(&line));
     };
-    let stopped = target.stop(&told).await?;
+    let identity = target.identity().await?;
+    let entry =
+        |phase| Entry { app: Some(status.app.clone()), target: Some(identity.clone()), ..Entry::new("stop", phase, actor("hms local")) };
+    // With something that users reach it is a control action: in the ledger first (`docs/decisions.md` 14.3).
+    let serves = status.supervisor.is_some() && status.environments.iter().any(|found| !found.arms.is_empty());
+    let intent = serves.then(|| {
+        let running = status.environments.iter().flat_map(|found| found.arms.iter().map(move |arm| (found, arm)));
+        let running: Vec<String> =
+            running.map(|(found, arm)| format!("{} in {} ({})", arm.view.version, found.environment, arm_word(arm.view.arm))).collect();
+        enter(environment, Entry { reason: Some(running.join(", ")), ..entry(Phase::Intent) }, LEDGER)
+    });
+    let intent = intent.transpose()?;
+    let answer = target.stop(&told).await;
+    if let Some(intent) = intent {
+        let outcome = match &answer {
+            Ok(_) => "done",
+            Err(_) => "failed",
+        };
+        let outcome = Entry { intent_seq: Some(intent), outcome: Some(outcome.to_owned()), ..entry(Phase::Outcome) };
+        if let Err(error) = enter(environment, outcome, LEDGER) {
+            told(format!("how it ended is not in the ledger: {error}"));
+        }
+    }
+    let stopped = answer?;
     let mut out = std::io::stdout();
     match output {
         Output::Json => writeln!(out, "{}", serde_json::json!({"format": 1, "app": status.app, "stopped": stopped}))?,

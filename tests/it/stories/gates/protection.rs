@@ -80,6 +80,31 @@ fn around(world: &World, command: &str) -> String {
 }
 
 #[test]
+fn a_job_does_not_stop_what_users_reach() {
+    let world = World::new(&pipeline(&[]));
+    let users = world.users();
+    world.first_release();
+    let stop = around(&world, "hms local stop --app shop");
+    world.write(".hms-ci.yml", &format!("stages: [build]\nbuild:\n  script: {stop}\n"));
+    world.commit("stops it");
+    world.hms_ends(1, &["run", "--headless"]);
+    assert_eq!(world.job("2", "build")["exit_code"], 13, "{}", world.log("2", "build"));
+    let refusals = world.entries("refuse");
+    assert!(refusals.iter().any(|entry| entry["reason"].as_str().unwrap().starts_with("hms local stop")), "{refusals:#?}");
+    assert_eq!((users.failed(), world.entries("stop").len()), (0, 0));
+    drop(users);
+    // A person does, and the ledger says so.
+    world.hms_ends(0, &["local", "stop", "--app", "shop"]);
+    let stops = world.entries("stop");
+    let told: Vec<_> = stops.iter().map(|entry| (entry["phase"].as_str().unwrap(), entry["outcome"].as_str())).collect();
+    assert_eq!(told, [("intent", None), ("outcome", Some("done"))], "{stops:#?}");
+    assert!(stops[0]["reason"].as_str().unwrap().contains("in prod (stable)"), "{stops:#?}");
+    world.hms_ends(0, &["local", "stop", "--app", "shop"]);
+    assert_eq!(world.entries("stop").len(), 2, "there was nothing to stop");
+    world.hms_ends(0, &["ledger", "verify"]);
+}
+
+#[test]
 fn a_pid_namespace_of_its_own_makes_no_person_of_a_job() {
     // With the right to it and without, with a `/proc` of its own and with the old one.
     let ways = ["unshare -pf --mount-proc", "unshare -pf", "unshare -Urpf --mount-proc", "unshare -Urpf"];
@@ -97,6 +122,7 @@ fn a_pid_namespace_of_its_own_makes_no_person_of_a_job() {
     world.first_release();
     let release = world.store()["environments"]["prod"]["record"]["current"]["digest"].as_str().unwrap().to_owned();
     let verbs = [
+        "hms local stop --app shop".to_owned(),
         "hms-deploy rollback --env prod --app shop".to_owned(),
         format!("hms-deploy --env prod --app shop --promote {release}"),
         format!("hms approve --env prod --app shop --release {release} --reason x"),
