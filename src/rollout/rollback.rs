@@ -174,7 +174,7 @@ impl Plan {
 /// # Errors
 /// When the target cannot be asked. A journal or ledger that cannot be written is no error: it goes on without.
 pub async fn roll_back<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest) -> Result<RollbackEnd, DriveError> {
-    let end = go_back(setup, request).await?;
+    let end = Box::pin(go_back(setup, request)).await?;
     // Traffic is where it belongs: now there is time for what the drivers before left open.
     let folder = folder_of(&setup.state, &request.app, &request.rollout);
     if let Some(rollouts) = folder.parent() {
@@ -198,7 +198,10 @@ async fn go_back<T: Target + 'static>(setup: &RollbackSetup<T>, request: &Rollba
         return Ok(cancelled);
     }
     let seen_by_asker = narrowed(request, &plan);
-    for _ in 0..DECISIONS {
+    for turn in 0..DECISIONS {
+        if turn > 0 {
+            await_other(setup, request).await;
+        }
         match decide(setup, &seen_by_asker).await? {
             Ok(next) => plan = next,
             Err(answer) => {
@@ -206,13 +209,32 @@ async fn go_back<T: Target + 'static>(setup: &RollbackSetup<T>, request: &Rollba
                 return Ok(answer);
             }
         }
-        match execute(setup, request, &plan, &identity, &mut steps).await {
+        // Another rollback that came since is of the same mind as a rule: it is let finish. Somebody who comes again and again is not.
+        let claim = if turn < DECISIONS / 2 {
+            Claim::Replacing(plan.current.clone(), plan.supersedes.clone())
+        } else {
+            Claim::TakingFrom(plan.current.clone())
+        };
+        match execute(setup, request, &plan, claim, &identity, &mut steps).await {
             Err(StepError::Changed) => {}
             Ok(end) => return Ok(end),
+            Err(error @ StepError::Superseded(_)) => {
+                let end = broken(&plan, &mut steps, error);
+                return Ok(done_by_another(setup, &seen_by_asker).await.unwrap_or(end));
+            }
             Err(error) => return Ok(broken(&plan, &mut steps, error)),
         }
     }
     Ok(broken(&plan, &mut steps, StepError::Changed))
+}
+
+/// What was asked for may have been done by whoever took this one's place.
+async fn done_by_another<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest) -> Option<RollbackEnd> {
+    await_other(setup, request).await;
+    match decide(setup, request).await {
+        Ok(Err(end @ (RollbackEnd::AlreadyReverted { .. } | RollbackEnd::NothingToRevert { .. }))) => Some(end),
+        Ok(_) | Err(_) => None,
+    }
 }
 
 /// The request with what was decided in place of what was left open, so that a second look decides the same or answers.
@@ -372,6 +394,7 @@ async fn execute<T: Target + 'static>(
     setup: &RollbackSetup<T>,
     request: &RollbackRequest,
     plan: &Plan,
+    claim: Claim,
     identity: &TargetIdentity,
     steps: &mut Steps<T>,
 ) -> Result<RollbackEnd, StepError> {
@@ -384,7 +407,6 @@ async fn execute<T: Target + 'static>(
     let slot = Slot { release, rollout: request.rollout.clone(), since: steps.now() };
     let bad = plan.from.as_ref().map(|release| release.digest.clone());
     let returned_to = plan.wanted.as_ref().filter(|_| plan.kind == RolloutKind::Rollback).map(|release| release.digest.clone());
-    let claim = Claim::TakingFrom(plan.current.clone());
     let begun = steps
         .begin(plan.step(), draft, claim, |record| {
             choice::take_over(record, slot.clone(), bad.as_ref(), returned_to.as_ref());

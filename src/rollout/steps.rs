@@ -89,6 +89,8 @@ pub(crate) enum Claim {
     Taking,
     /// Likewise, but only while this release has the traffic by the record: a decision rests on it.
     TakingFrom(Option<Digest>),
+    /// Likewise, and only while that rollout (none: nobody) has the slot: what came since may be of the same mind.
+    Replacing(Option<Digest>, Option<RolloutId>),
 }
 
 /// A step that has its fence.
@@ -153,7 +155,8 @@ impl<T: Target + 'static> Steps<T> {
             self.still_ours(record)?;
         }
         match claim {
-            Claim::HoldingFrom(current) | Claim::TakingFrom(current) => {
+            Claim::Replacing(_, holder) if record.slot.as_ref().map(|slot| &slot.rollout) != holder.as_ref() => Err(StepError::Changed),
+            Claim::HoldingFrom(current) | Claim::TakingFrom(current) | Claim::Replacing(current, _) => {
                 if record.current.as_ref().map(|release| &release.digest) == current.as_ref() { Ok(()) } else { Err(StepError::Changed) }
             }
             Claim::Holding | Claim::Taking => Ok(()),

@@ -72,6 +72,43 @@ async fn two_presses_at_once_are_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_presses_in_the_same_moment_are_one() {
+    for standby in ["hot", "cold"] {
+        let world = with_two().await;
+        world.promoted(3).await;
+        if standby == "cold" {
+            world.target.state().arms.remove(&ArmName::Standby);
+        }
+        let setups: Vec<_> = (0..6).map(|_| world.rollback_setup()).collect();
+        let requests: Vec<_> = (0..6).map(|_| world.back(Arm::Whole)).collect();
+        let pressed = setups.iter().zip(&requests).map(|(setup, request)| roll_back(setup, request));
+        let ends: Vec<RollbackEnd> = futures_of(pressed).await.into_iter().map(Result::unwrap).collect();
+        let done = |end: &&RollbackEnd| reverted_to(end) == Some("v2");
+        let already = RollbackEnd::AlreadyReverted { to: release(2), further_back: Some(release(1)) };
+        assert_eq!(ends.iter().filter(done).count(), 1, "{standby}: {ends:?}");
+        assert!(ends.iter().all(|end| done(&end) || *end == already), "{standby}: {ends:?}");
+        assert_eq!((world.record().current, world.record().slot), (Some(release(2)), None));
+        let rollbacks = world.recorder.intents.lock().unwrap().iter().filter(|(draft, _)| draft.kind == ActionKind::Rollback).count();
+        assert!(rollbacks >= 1, "{rollbacks}");
+    }
+}
+
+/// Polls them in turn until all are done.
+async fn futures_of<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = all.map(|one| (Box::pin(one), None)).collect();
+    std::future::poll_fn(|context| {
+        for (one, output) in all.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let std::task::Poll::Ready(done) = one.as_mut().poll(context) {
+                *output = Some(done);
+            }
+        }
+        if all.iter().all(|(_, output)| output.is_some()) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    all.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cold_one_is_started_first_with_progress() {
     let world = with_two().await;
     world.target.state().arms.remove(&ArmName::Standby);
