@@ -170,7 +170,7 @@ impl<T: Target + 'static> Worker<T> {
             RolloutOutcome::Failed => Answer::new(DeployOutcome::Failed, reason),
             RolloutOutcome::Refused => Answer::new(DeployOutcome::Refused, reason),
             RolloutOutcome::Cancelled => Answer::new(DeployOutcome::Failed, "cancelled"),
-            RolloutOutcome::Superseded => Answer::new(DeployOutcome::Failed, "superseded by rollback"),
+            RolloutOutcome::Superseded => Answer::new(DeployOutcome::RolledBack, "superseded by rollback"),
         })
     }
 
@@ -256,7 +256,8 @@ impl<T: Target + 'static> Worker<T> {
             None => self.steps.note(RolloutEvent::StepFailed { step, reason: message.clone(), last_lines: Vec::new() }),
         };
         let _ = self.steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Superseded });
-        let answer = Answer::new(DeployOutcome::Failed, message);
+        // Taken back by somebody is taken back, whether this driver lived to see it or a later one reads it (`lost.rs` in the engine).
+        let answer = Answer::new(DeployOutcome::RolledBack, message);
         self.pushed_out = Some(answer.clone());
         answer
     }

@@ -314,7 +314,7 @@ async fn supersede_pushes_the_other_release_out() {
     assert_eq!(world.record().slot.unwrap().release, release(3));
     assert_eq!(world.target.state().arm(ArmName::Canary), Some(digest(3)));
     let answer = first.promote(authority()).await;
-    assert_eq!((answer.outcome, answer.message.as_str()), (DeployOutcome::Failed, "superseded by v3"));
+    assert_eq!((answer.outcome, answer.message.as_str()), (DeployOutcome::RolledBack, "superseded by v3"));
     assert_eq!(world.fold(first.rollout()).ended.unwrap().0, RolloutOutcome::Superseded);
     assert_eq!(world.target.state().weight, percent(1));
 }

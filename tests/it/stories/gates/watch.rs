@@ -77,3 +77,28 @@ fn a_bad_release_is_found_by_its_numbers_and_production_is_untouched() {
     assert!(prod["canary"].is_null(), "{prod:#}");
     world.hms_ends(13, &["approve", "2", "prod"]);
 }
+
+#[test]
+fn a_canary_that_a_person_takes_back_ends_its_run_alike_with_and_without_an_engine() {
+    let world = World::new(&pipeline(&[]));
+    // While its job still waits for a verdict: nobody uses it.
+    let run = world.start(&["run", "--headless"]);
+    wait_for("the canary's weight", || (world.try_status("1")?["rollouts"][0]["weight"]["applied"] == 1.0).then_some(()));
+    world.hms_ends(0, &["rollback", "--env", "canary"]);
+    let said = super::world::Said::wait(run);
+    assert_eq!(said.code, Some(12), "{said:#?}");
+    assert!(said.out.contains("▶ CANARY ✘ rolled back"), "{said:#?}");
+    assert_eq!(world.status("1")["outcome"], "rolled_back");
+    // At the gate, and with nobody there to see it.
+    let _users = world.users();
+    for (run, linger) in [("2", "--linger"), ("3", "--no-linger")] {
+        world.hms_ends(10, &["run", "--headless", linger]);
+        world.hms_ends(0, &["rollback", "--env", "canary"]);
+        if linger == "--linger" {
+            wait_for("the engine to see it", || (world.status(run)["outcome"] == "rolled_back").then_some(()));
+        }
+        world.hms_ends(13, &["approve", run, "prod"]);
+        let status = world.status(run);
+        assert_eq!((&status["outcome"], &status["exit_code"]), (&"rolled_back".into(), &12.into()), "{status:#}");
+    }
+}
