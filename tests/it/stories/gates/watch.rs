@@ -102,3 +102,16 @@ fn a_canary_that_a_person_takes_back_ends_its_run_alike_with_and_without_an_engi
         assert_eq!((&status["outcome"], &status["exit_code"]), (&"rolled_back".into(), &12.into()), "{status:#}");
     }
 }
+
+#[test]
+fn a_release_that_reached_its_environment_another_way_ends_its_run_well() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.hms_ends(10, &["run", "--headless", "--no-linger"]);
+    let digest = world.store()["environments"]["prod"]["record"]["slot"]["release"]["digest"].as_str().unwrap().to_owned();
+    let said = world.deploy(&["--env", "prod", "--promote", &digest]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    assert_eq!(world.status("1")["outcome"], "success");
+    assert!(world.log("1", "prod").contains("already in prod"), "{}", world.log("1", "prod"));
+}

@@ -115,7 +115,16 @@ impl World {
     }
 
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(HMS);
+        self.command_of(HMS, arguments)
+    }
+
+    /// Says it to `hms-deploy`.
+    pub(super) fn deploy(&self, arguments: &[&str]) -> Said {
+        Said::of(&self.command_of(env!("CARGO_BIN_EXE_hms-deploy"), arguments).output().unwrap())
+    }
+
+    fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         self.environment(&mut command);
         command.args(arguments).current_dir(self.path("repo")).stdin(Stdio::null());
         command
