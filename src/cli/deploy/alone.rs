@@ -353,6 +353,10 @@ impl Alone<'_> {
 
 fn driven_elsewhere(created: &RolloutCreated, name: &EnvironmentName) -> String {
     match &created.run {
+        // An arm is no gate: there is nothing to approve.
+        Some(run) if created.environment != *name => {
+            format!("see hms status {run}, or take it back: hms rollback --env {name} --app {}", created.app)
+        }
         Some(run) => format!("hms approve {run} {name}"),
         None => format!("wait for it, or take it back: hms rollback --env {name} --app {}", created.app),
     }
