@@ -155,7 +155,8 @@ impl<T: Target + 'static> Worker<T> {
     }
 
     fn slot_taken(&self, slot: &Slot) -> Refusal {
-        Refusal::new(RefusalKind::SlotTaken, format!("{} holds {} since {}", slot.release.tag, self.created.environment, slot.since))
+        let since = slot.since.format("%Y-%m-%d %H:%M:%S UTC");
+        Refusal::new(RefusalKind::SlotTaken, format!("{} holds {} since {since}", slot.release.tag, self.created.environment))
             .hint("wait longer with --slot-timeout, or take its place with --supersede")
     }
 

@@ -13,11 +13,18 @@ fn a_second_release_waits_gives_up_or_takes_its_place() {
     let waiting = world.start(&["run", "--headless"]);
     wait_for("the second run", || world.try_status("2"));
     let job = world.wait_status("2", "canary", "waiting_for_resource");
-    assert!(job["why"].as_str().unwrap().contains(&holder), "{job:#}");
+    assert_eq!(job["why"], format!("waiting for {holder}, which holds prod"), "{job:#}");
+    // Nobody approves a canary: what drives it is named.
+    let digest = world.store()["environments"]["prod"]["record"]["slot"]["release"]["digest"].as_str().unwrap().to_owned();
+    let said = world.deploy(&["--env", "canary", "--tag", &digest]);
+    assert_eq!(said.code, Some(13), "{said:#?}");
+    assert!(said.err.contains("hms status") && !said.err.contains("hms approve"), "{said:#?}");
     // Not at all: refused at once.
     let said = world.hms_ends(13, &["run", "--headless", "--variable", "MORE=--slot-timeout 0"]);
     assert!(said.out.contains("▶ CANARY ✘ refused"), "{said:#?}");
-    assert!(world.log("3", "canary").contains(&format!("{holder} holds prod")), "{}", world.log("3", "canary"));
+    let log = world.log("3", "canary");
+    let since = log.split(&format!("{holder} holds prod since ")).nth(1).unwrap_or_else(|| panic!("{log}"));
+    assert_eq!(since.find(" UTC"), Some("2026-11-24 16:02:11".len()), "{log}");
     // In its place: what was there is taken back, and cannot be promoted any more.
     world.hms_ends(10, &["run", "--headless", "--variable", "MORE=--supersede"]);
     let said = world.hms_ends(13, &["approve", "1", "prod"]);
