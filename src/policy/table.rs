@@ -142,7 +142,8 @@ impl<'a> Table<'a> {
 
 fn text_of(node: &Node, path: &str) -> Result<String, Problem> {
     let wrong = || Problem::new(node.place, format!("`{path}` must be one value, not {}", node.kind()));
-    let text = node.scalar_text().ok_or_else(wrong)?;
+    // A block (`|`) ends with a line break that nobody means.
+    let text = node.scalar_text().ok_or_else(wrong)?.trim_end_matches('\n').to_owned();
     if text.chars().any(char::is_control) {
         return Err(Problem::new(node.place, format!("`{path}` has a control character")));
     }

@@ -157,3 +157,11 @@ fn two_policies_are_equal_exactly_when_nothing_differs() {
         }
     }
 }
+
+#[test]
+fn a_blocks_last_line_break_is_not_meant() {
+    let settings = read(".hms:\n  start: |\n    exec node server.js\n").unwrap();
+    assert_eq!(settings.start.as_deref(), Some("exec node server.js"));
+    let problem = read(".hms:\n  start: |\n    one\n    two\n").unwrap_err();
+    assert!(problem.to_string().contains("has a control character"), "{problem}");
+}
