@@ -228,7 +228,8 @@ fn report_lines(report: &LoadReport) -> Vec<String> {
     if report.unanswered > 0 {
         answers.push(format!("unanswered {}", count(report.unanswered)));
     }
-    let took = crate::text::duration(report.duration_ms);
+    // To the nearest second: 9.99 s are 10 s.
+    let took = crate::text::duration(if report.duration_ms < 1000 { report.duration_ms } else { report.duration_ms.saturating_add(500) });
     let mut lines = vec![format!("{} synthetic requests in {took} to {}: {}", count(report.sent), plain(&report.url), answers.join(" · "))];
     if report.unsent > 0 {
         lines.push(format!("{} were not sent: too many others were still open", count(report.unsent)));
@@ -249,7 +250,7 @@ mod tests {
             format: 1,
             url: "http://127.0.0.1:8080/".to_owned(),
             rps: 200,
-            duration_ms: 60_000,
+            duration_ms: 59_990,
             sent: 12_000,
             statuses: [(200, 11_990), (502, 7)].into(),
             unanswered: 3,
@@ -258,7 +259,7 @@ mod tests {
             p95_ms: Some(9.0),
         };
         let lines = report_lines(&report).join("\n");
-        for part in ["12,000 synthetic", "200 11,990", "502 7", "unanswered 3", "4 were not sent", "p50 1.2 ms · p95 9.0 ms"] {
+        for part in ["12,000 synthetic", "200 11,990", "502 7", "unanswered 3", "4 were not sent", "in 1m00s", "p50 1.2 ms · p95 9.0 ms"] {
             assert!(lines.contains(part), "{part} is not in {lines}");
         }
     }
