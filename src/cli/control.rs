@@ -85,7 +85,7 @@ pub(crate) fn send(environment: &Environment, folder: &RunFolder, what: Command)
             Ok(Some(Reply::Refused { refusal })) => return Err(refusal.into()),
             Ok(Some(Reply::Failed { message })) => return Err(Failure::new(Exit::NotCarriedOut, message)),
             Ok(Some(Reply::Line { .. } | Reply::Done { .. } | Reply::Taken { .. }) | None)
-            | Err(SocketError::Nobody { .. } | SocketError::Broken { .. })
+            | Err(SocketError::Nobody { .. } | SocketError::Broken { .. } | SocketError::Silent { .. })
                 if Instant::now() < end =>
             {
                 std::thread::sleep(Duration::from_millis(20));

@@ -36,7 +36,14 @@ pub(crate) fn local(
     };
     runtime.block_on(async {
         match verb {
-            LocalVerb::Status { app } => tell(&open(app)?.status().await?, output),
+            LocalVerb::Status { app } => {
+                let mut target = open(app)?;
+                if let Some(process) = target.halted()? {
+                    let _ = writeln!(std::io::stderr(), "hms: {}", stopped_by_signal(process.pid));
+                    target = target.from_store();
+                }
+                tell(&target.status().await?, output)
+            }
             LocalVerb::Stop { app } => {
                 outside_run(environment, &Refused { verb: "hms local stop", app: app.as_ref(), environment: None, digest: None })?;
                 stop(environment, &open(app)?, output).await
@@ -59,6 +66,10 @@ fn app_of(clone: &Clone) -> AppName {
         Settings::read(reading.pipeline.as_ref().and_then(Pipeline::settings)?).ok()?.app().cloned()
     };
     named().unwrap_or_else(|| clone.repository.app_name_default())
+}
+
+fn stopped_by_signal(pid: u32) -> String {
+    format!("the supervisor (pid {pid}) was stopped by a signal: this is what it wrote down last; kill -CONT {pid} wakes it")
 }
 
 /// Where users reach an environment.

@@ -55,7 +55,11 @@ pub(crate) struct Place {
 impl Place {
     /// Asks the target. A policy that cannot be read is no reason not to go on: nothing is decided by this one.
     pub(crate) async fn find(environment: &Environment, app: &AppName) -> Result<Self, TargetError> {
-        let target = LocalTarget::open(&environment.places, app, &environment.program);
+        Self::at(LocalTarget::open(&environment.places, app, &environment.program)).await
+    }
+
+    /// Likewise, of a target that is at hand.
+    pub(crate) async fn at(target: LocalTarget) -> Result<Self, TargetError> {
         let record = target.app_record().await?;
         let stored = record.policy.as_ref().and_then(|accepted| Policy::from_text(&accepted.text).ok());
         let policy = stored.map_or_else(Policy::default, |stored| stored.policy);

@@ -23,6 +23,7 @@ pub use journal::{Durability, Journal, JournalError, Opened, Tail, read, read as
 pub use lock::{Holder, Lock, LockError, holder_of};
 pub use places::{Places, PlacesError, socket_name};
 pub use process::{
-    Signal, ancestors, environment_has, executable, is_alive, name_of, pidfd, send_signal, this_process, with_mark, without_terminal_since,
+    Signal, ancestors, environment_has, executable, is_alive, is_stopped, name_of, pidfd, send_signal, this_process, with_mark,
+    without_terminal_since,
 };
 pub use socket::{Answer, Hello, Peer, SocketError, accept, ask, bind, peer_of, write_line};

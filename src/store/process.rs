@@ -39,6 +39,12 @@ pub fn is_alive(name: &ProcessName) -> bool {
     name_of(name.pid).as_ref() == Some(name)
 }
 
+/// Whether that very process lives and was stopped (SIGSTOP), so that it does nothing until it is told to go on.
+#[must_use]
+pub fn is_stopped(name: &ProcessName) -> bool {
+    is_alive(name) && Stat::read(name.pid).is_some_and(|stat| stat.stopped)
+}
+
 /// A descriptor that becomes readable when the process ends; none when it is gone already.
 #[must_use]
 pub fn pidfd(name: &ProcessName) -> Option<OwnedFd> {
@@ -125,6 +131,7 @@ struct Stat {
     start_ticks: u64,
     gone: bool,
     has_terminal: bool,
+    stopped: bool,
 }
 
 impl Stat {
@@ -135,6 +142,7 @@ impl Stat {
         let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
         Some(Self {
             gone: matches!(*fields.first()?, "Z" | "X" | "x"),
+            stopped: matches!(*fields.first()?, "T" | "t"),
             parent: fields.get(1)?.parse().ok()?,
             has_terminal: *fields.get(4)? != "0",
             start_ticks: fields.get(19)?.parse().ok()?,

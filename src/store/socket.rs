@@ -76,6 +76,12 @@ pub enum SocketError {
         #[source]
         source: io::Error,
     },
+    /// The other end is there and says nothing.
+    #[error("the {role} at the other end says nothing")]
+    Silent {
+        /// Who was meant to speak.
+        role: String,
+    },
     /// The other end is of a version that this program does not speak with.
     #[error("the {role} runs hms {program} and speaks version {major}, this program speaks {MAJOR}; restart the {role}")]
     Version {
@@ -163,7 +169,8 @@ pub fn ask(path: &Path, request: &impl Serialize, patience: Duration) -> Result<
     stream.set_read_timeout(Some(patience)).map_err(broken)?;
     stream.set_write_timeout(Some(patience)).map_err(broken)?;
     let mut reader = BufReader::new(stream);
-    let hello: Hello = read_line(&mut reader, "server")?;
+    let silent = reader.fill_buf().map(|_| ()).map_err(|source| quiet("server", source));
+    let hello: Hello = silent.and_then(|()| read_line(&mut reader, "server"))?;
     if hello.hms > MAJOR || hello.hms + 1 < MAJOR {
         return Err(SocketError::Version { role: hello.role, program: hello.program, major: hello.hms });
     }
@@ -175,15 +182,24 @@ impl Answer {
     /// The next line, or none when the other end is done.
     ///
     /// # Errors
-    /// When it breaks off, is silent for longer than `patience` (none: for as long as it takes), or sends something else.
+    /// When it breaks off, is silent for longer than `patience` (none: for as long as it takes), or sends something else. After a
+    /// silence it can be asked for again.
     pub fn next<A: DeserializeOwned>(&mut self, patience: Option<Duration>) -> Result<Option<A>, SocketError> {
         let broken = |source| SocketError::Broken { role: self.role.clone(), source };
         self.reader.get_ref().set_read_timeout(patience).map_err(broken)?;
-        if self.reader.fill_buf().map_err(|source| SocketError::Broken { role: self.role.clone(), source })?.is_empty() {
+        if self.reader.fill_buf().map_err(|source| quiet(&self.role, source))?.is_empty() {
             return Ok(None);
         }
         read_line(&mut self.reader, &self.role).map(Some)
     }
+}
+
+/// Nothing came yet, or nothing will.
+fn quiet(role: &str, source: io::Error) -> SocketError {
+    if matches!(source.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+        return SocketError::Silent { role: role.to_owned() };
+    }
+    SocketError::Broken { role: role.to_owned(), source }
 }
 
 fn read_line<T: DeserializeOwned>(reader: &mut impl BufRead, role: &str) -> Result<T, SocketError> {

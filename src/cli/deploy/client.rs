@@ -131,7 +131,7 @@ enum Lost {
 impl From<SocketError> for Lost {
     fn from(error: SocketError) -> Self {
         match error {
-            SocketError::Nobody { .. } | SocketError::Broken { .. } => Self::Engine,
+            SocketError::Nobody { .. } | SocketError::Broken { .. } | SocketError::Silent { .. } => Self::Engine,
             SocketError::TooLong { .. } | SocketError::Version { .. } | SocketError::Malformed { .. } => Self::Failure(error.into()),
         }
     }

@@ -46,11 +46,18 @@ async fn look(
     env: Option<&EnvironmentName>,
 ) -> Result<(Place, TargetIdentity, Vec<Standing>), Failure> {
     let local = crate::deploy::local::LocalTarget::open(&environment.places, app, &environment.program);
+    let halted = local.halted()?;
+    if let Some(process) = &halted {
+        notice(&format!(
+            "the supervisor of {app} (pid {0}) was stopped by a signal: this is what it wrote down last; kill -CONT {0} wakes it",
+            process.pid
+        ));
+    }
     // A job may look, but the supervisor that looking would start would be that job's (`docs/decisions.md` 1.5).
-    if this_inside_run(&environment.places.state) != store::Inside::No && local.status().await?.supervisor.is_none() {
+    if halted.is_none() && this_inside_run(&environment.places.state) != store::Inside::No && local.status().await?.supervisor.is_none() {
         return Err(Failure::new(Exit::NotCarriedOut, format!("the local target of {app} does not run, and a job may not start it")));
     }
-    let place = Place::find(environment, app).await?;
+    let place = Place::at(if halted.is_some() { local.from_store() } else { local }).await?;
     let identity = place.target.identity().await?;
     let names = match env {
         Some(name) => vec![place.resolve(name).environment],

@@ -24,6 +24,9 @@ use crate::store::{self, DiskError, Places, SocketError};
 const COME_UP: Duration = Duration::from_secs(5);
 /// How long an answer may take that waits for nothing but the disk.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a supervisor may take until it says hello, and how often it is looked at meanwhile.
+const HELLO: Duration = Duration::from_secs(10);
+const SLICE: Duration = Duration::from_secs(1);
 /// How long a stop may take: the drain, the grace, and some.
 const STOP: Duration = Duration::from_mins(1);
 /// Variables that a supervisor keeps; its releases get them too, but for where hms's folders are.
@@ -39,6 +42,16 @@ pub struct LocalTarget {
     program: PathBuf,
     folder: PathBuf,
     listen: Option<SocketAddr>,
+    reads: Reads,
+}
+
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// From the supervisor while it lives.
+    Supervisor,
+    /// From what it wrote down last; nothing can be changed then.
+    Store,
 }
 
 /// What is done when no supervisor lives.
@@ -58,7 +71,37 @@ impl LocalTarget {
     pub fn open(places: &Places, app: &AppName, program: &Path) -> Self {
         // A supervisor is started in `/`, where a relative path is another one.
         let program = std::path::absolute(program).unwrap_or_else(|_| program.to_owned());
-        Self { places: places.clone(), app: app.clone(), program, folder: folder_of(places, app), listen: None }
+        Self { places: places.clone(), app: app.clone(), program, folder: folder_of(places, app), listen: None, reads: Reads::Supervisor }
+    }
+
+    /// The same target as its store tells of it, without its supervisor: for views, while that one does nothing.
+    #[must_use]
+    pub fn from_store(self) -> Self {
+        Self { reads: Reads::Store, ..self }
+    }
+
+    /// The supervisor, when it lives and somebody stopped its process (SIGSTOP), so that it answers nobody.
+    ///
+    /// # Errors
+    /// When its lock cannot be read.
+    pub fn halted(&self) -> Result<Option<ProcessName>, TargetError> {
+        Ok(self.holder()?.map(|holder| holder.process).filter(store::is_stopped))
+    }
+
+    /// Whether a person stopped the target (`hms local stop`) and nothing brought it back since.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn was_stopped(&self) -> Result<bool, TargetError> {
+        Ok(self.holder()?.is_none() && self.stored()?.is_some_and(|stored| stored.stopped))
+    }
+
+    /// Brings back what a person stopped, where it was.
+    ///
+    /// # Errors
+    /// When the supervisor does not come up.
+    pub async fn wake(&self) -> Result<(), TargetError> {
+        self.ask(Request::Status, WhenDead::Start, PATIENCE, &|_| ()).await.map(drop)
     }
 
     /// The same target, with an address for environments that have none yet: the next free port from there on. Port 0 takes any.
@@ -159,14 +202,28 @@ impl LocalTarget {
         let end = Instant::now() + COME_UP;
         let mut again = true;
         loop {
+            if self.reads == Reads::Store {
+                return Ok(None);
+            }
             let Some((asked, socket)) = self.living(when_dead)? else { return Ok(None) };
-            match converse(&socket, request, patience, lines) {
+            match converse(&asked, &socket, request, patience, lines) {
                 Ok(end) => return Ok(Some(end)),
                 // It comes up, or just went down; nothing was sent.
                 Err(SocketError::Nobody { .. }) if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
                 Err(SocketError::Broken { .. }) if again && self.is_gone(&asked)? => again = false,
+                Err(_) if store::is_stopped(&asked) => return Err(self.halted_by_somebody(&asked)),
                 Err(error) => return Err(unreachable(error)),
             }
+        }
+    }
+
+    fn halted_by_somebody(&self, supervisor: &ProcessName) -> TargetError {
+        let (app, pid) = (&self.app, supervisor.pid);
+        TargetError::Unreachable {
+            reason: format!(
+                "the supervisor of {app} (pid {pid}) was stopped by a signal and answers nobody: kill -CONT {pid} wakes it, or \
+                 kill -KILL {pid} and do it again, and another one takes over what runs"
+            ),
         }
     }
 
@@ -236,14 +293,38 @@ impl LocalTarget {
     }
 }
 
-fn converse(socket: &Path, request: &Request, patience: Duration, lines: &mpsc::Sender<String>) -> Result<End, SocketError> {
+/// Looks at a supervisor that is silent each [`SLICE`]: one that was stopped is not waited for, a busy one is.
+fn converse(
+    asked: &ProcessName,
+    socket: &Path,
+    request: &Request,
+    patience: Duration,
+    lines: &mpsc::Sender<String>,
+) -> Result<End, SocketError> {
     let broken = || SocketError::Broken { role: "supervisor".to_owned(), source: std::io::ErrorKind::UnexpectedEof.into() };
-    let mut answer = store::ask(socket, request, Duration::from_secs(10))?;
+    if store::is_stopped(asked) {
+        return Err(SocketError::Silent { role: "supervisor".to_owned() });
+    }
+    let began = Instant::now();
+    let mut answer = loop {
+        match store::ask(socket, request, SLICE) {
+            // Nothing was sent yet: it says hello first.
+            Err(SocketError::Silent { .. }) if began.elapsed() < HELLO && !store::is_stopped(asked) => {}
+            answer => break answer?,
+        }
+    };
+    let mut heard = Instant::now();
     loop {
-        match answer.next::<Line>(Some(patience))?.ok_or_else(broken)? {
-            // A caller that does not listen any more changes nothing.
-            Line::Progress(text) => drop(lines.blocking_send(text)),
-            Line::End(end) => return Ok(*end),
+        match answer.next::<Line>(Some(SLICE)) {
+            Err(SocketError::Silent { .. }) if heard.elapsed() < patience && !store::is_stopped(asked) => {}
+            said => match said?.ok_or_else(broken)? {
+                Line::Progress(text) => {
+                    heard = Instant::now();
+                    // A caller that does not listen any more changes nothing.
+                    drop(lines.blocking_send(text));
+                }
+                Line::End(end) => return Ok(*end),
+            },
         }
     }
 }

@@ -354,3 +354,28 @@ fn the_supervisor_itself_takes_nothing_of_a_job() {
         assert!(world.process_of(&release).await.is_some());
     });
 }
+
+#[test]
+fn a_supervisor_that_a_signal_stopped_is_named_at_once() {
+    run(async {
+        let world = World::new();
+        let release = world.service(json!({"version": "one"})).await;
+        world.start(1, &release, ArmName::Canary).await;
+        world.apply(1, Effect::Promote { release: release.clone() }).await.unwrap();
+        assert_eq!(world.target.halted().unwrap(), None);
+        let supervisor = world.supervisor().unwrap().process;
+        let stopped = || hms::store::is_stopped(&supervisor);
+        let kill = |signal: &str| std::process::Command::new("kill").args([signal, &supervisor.pid.to_string()]).status().unwrap();
+        assert!(kill("-STOP").success());
+        until("the supervisor to be stopped", async || stopped()).await;
+        let error = world.apply(2, Effect::Withdraw).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("pid {}", supervisor.pid)) && error.contains("kill -CONT"), "{error}");
+        assert_eq!(world.target.halted().unwrap(), Some(supervisor.clone()));
+        // What it wrote down last can be read.
+        let status = world.target.clone().from_store().status().await.unwrap();
+        assert_eq!(status.environments[0].environment, prod());
+        assert!(kill("-CONT").success());
+        until("the supervisor to go on", async || !stopped()).await;
+        assert!(world.apply(2, Effect::Withdraw).await.is_ok());
+    });
+}
