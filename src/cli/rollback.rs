@@ -5,13 +5,14 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::deploy::local::LocalTarget;
 use crate::event::RolloutId;
 use crate::text::{plain, share};
 
 use super::arguments::{Output, RollbackArguments};
 use super::drive::{DriveEnd, DriveRequest, DriveResult, start_rollback};
 use super::environment::{Environment, actor};
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::place::{Refused, app_of, measured, notice, outside_run, short};
 
 /// Goes back, and gives the exit code. `at` is where the repository is, if the app is not named.
@@ -44,6 +45,13 @@ pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output:
                 notice(&line);
             }
         }
+    }
+    if matches!(end.result, DriveResult::AlreadyReverted | DriveResult::NothingToRevert)
+        && LocalTarget::open(&environment.places, &request.app, &environment.program).was_stopped()?
+    {
+        let why = format!("{} was stopped by a person (hms local stop): nothing serves users", request.app);
+        let hint = format!("hms-deploy status --app {} says what brings it back", request.app);
+        return Err(Failure::new(Exit::NotCarriedOut, why).hint(hint));
     }
     Ok(end.result.exit())
 }

@@ -75,6 +75,10 @@ impl Alone<'_> {
         let whole = placed.arm == Arm::Whole;
         let there = record.current.as_ref().is_some_and(|current| current.digest == release.digest);
         if whole && there && record.slot.is_none() {
+            if target.was_stopped()? {
+                target.wake().await?;
+                notice(&format!("{} was stopped by a person and is brought back", self.app));
+            }
             let answer = answered(DeployOutcome::Done, format!("{} is already in {}", release.tag, placed.environment));
             return self.report(&grounds, None, &answer).await;
         }

@@ -119,6 +119,13 @@ impl Standing {
 fn tell(out: &mut dyn Write, place: &Place, identity: &TargetIdentity, standings: &[Standing]) -> Result<(), Failure> {
     let policy = place.record.policy.as_ref().map_or("none in force", |policy| policy.hash.short());
     writeln!(out, "{} on {} ({})  policy {policy}", place.record.app, plain(&identity.name), identity.kind)?;
+    if place.target.was_stopped()? {
+        writeln!(out, "STOPPED by a person: nothing serves users")?;
+        let current = standings.iter().find_map(|standing| Some((&standing.record.environment, standing.record.current.as_ref()?)));
+        if let Some((environment, current)) = current {
+            notice(&format!("Hint: hms-deploy --env {environment} --promote {} --app {} brings it back", current.digest, place.record.app));
+        }
+    }
     for standing in standings {
         tell_one(out, standing)?;
     }
@@ -185,6 +192,7 @@ fn as_json(place: &Place, identity: &TargetIdentity, standings: &[Standing]) -> 
         "format": 1,
         "app": place.record.app,
         "target": identity,
+        "stopped": place.target.was_stopped().unwrap_or(false),
         "policy": policy.map(|policy| json!({"hash": policy.hash, "accepted_at": time(policy.accepted_at), "by": policy.by})),
         "environments": standings.iter().map(one_as_json).collect::<Vec<_>>(),
     })

@@ -102,6 +102,15 @@ fn a_job_does_not_stop_what_users_reach() {
     world.hms_ends(0, &["local", "stop", "--app", "shop"]);
     assert_eq!(world.entries("stop").len(), 2, "there was nothing to stop");
     world.hms_ends(0, &["ledger", "verify"]);
+    // What is down is said to be, and comes back with what it had.
+    let said = world.deploy(&["status", "--app", "shop"]);
+    assert!(said.out.contains("STOPPED by a person") && said.err.contains("hms-deploy --env prod --promote"), "{said:#?}");
+    assert_eq!(world.deploy(&["rollback", "--env", "canary", "--app", "shop"]).code, Some(3));
+    let current = world.store()["environments"]["prod"]["record"]["current"]["digest"].as_str().unwrap().to_owned();
+    let said = world.deploy(&["--env", "prod", "--promote", &current, "--app", "shop"]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    assert!(said.err.contains("is brought back"), "{said:#?}");
+    assert!(!world.deploy(&["status", "--app", "shop"]).out.contains("STOPPED"));
 }
 
 #[test]
