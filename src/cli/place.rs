@@ -78,6 +78,14 @@ impl Place {
     }
 }
 
+/// Whether a clone is the app's own: by its first commit where the target knows it, else by the name that it gives its app.
+pub(crate) fn is_own_clone(clone: &Clone, record: &AppRecord) -> bool {
+    match &record.repository {
+        Some(repository) => clone.repository.first_commit().ok().flatten().as_ref() == Some(repository),
+        None => app_of_clone(clone) == record.app,
+    }
+}
+
 /// A refusal with what it was about, for the ledger.
 pub(crate) struct Refused<'a> {
     pub(crate) verb: &'a str,

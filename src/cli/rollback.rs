@@ -5,28 +5,34 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::deploy::Target as _;
 use crate::deploy::local::LocalTarget;
-use crate::event::RolloutId;
+use crate::event::{AppName, EnvironmentName, ReleaseRef, RolloutId};
+use crate::repo::NamedRelease;
 use crate::text::{plain, share};
 
 use super::arguments::{Output, RollbackArguments};
+use super::deploy::moved;
 use super::drive::{DriveEnd, DriveRequest, DriveResult, start_rollback};
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
-use super::place::{Refused, app_of, measured, notice, outside_run, short};
+use super::place::{Place, Refused, app_of, is_own_clone, measured, notice, outside_run, refuse, short};
+use super::run_new::Clone;
 
 /// Goes back, and gives the exit code. `at` is where the repository is, if the app is not named.
 pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output: Output, via: &str) -> Result<u8, Failure> {
     let environment = Environment::find_whatever_the_operator_wrote(&mut |text| notice(&text))?;
     let about = Refused { verb: via, app: arguments.app.as_ref(), environment: Some(&arguments.env), digest: None };
     outside_run(&environment, &about)?;
+    let app = app_of(arguments.app.as_ref(), at)?;
+    let to = arguments.to.as_deref().map(|to| meant(&environment, &app, &arguments.env, to, at)).transpose()?;
     let request = DriveRequest {
         rollout: RolloutId::from_ulid(ulid::Ulid::generate()),
-        app: app_of(arguments.app.as_ref(), at)?,
+        app,
         environment: arguments.env.clone(),
         arm: None,
         from: None,
-        to: arguments.to.clone(),
+        to,
         delay_ms: 0,
         actor: actor(via),
         reason: arguments.reason.clone(),
@@ -54,6 +60,31 @@ pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output:
         return Err(Failure::new(Exit::NotCarriedOut, why).hint(hint));
     }
     Ok(end.result.exit())
+}
+
+/// What `--to` names. A git tag of the app's own clone is the release of its commit, and refused when that was another commit while the
+/// release was made; everything else is for whoever goes back to find in the record.
+fn meant(environment: &Environment, app: &AppName, name: &EnvironmentName, to: &str, at: Option<&Path>) -> Result<String, Failure> {
+    let as_it_is = || Ok(to.to_owned());
+    let Some(clone) = Clone::find(at).ok() else { return as_it_is() };
+    let Ok(NamedRelease::Commit { revision, tag: Some(_) }) = clone.repository.resolve_tag(to) else { return as_it_is() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let found = runtime.block_on(async {
+        let place = Place::find(environment, app).await.ok().filter(|place| is_own_clone(&clone, &place.record))?;
+        place.target.record(&place.resolve(name).environment).await.ok()
+    });
+    let Some(record) = found else { return as_it_is() };
+    let single = record.current.iter().chain(&record.previous).chain(&record.origin);
+    let known: Vec<&ReleaseRef> = single.chain(&record.healthy).chain(&record.releases).collect();
+    let of_commit = |release: &&&ReleaseRef| release.revision.as_ref() == Some(&revision);
+    let called: Vec<&ReleaseRef> = known.iter().copied().filter(|release| release.tag == to).collect();
+    if let Some(was) = called.first()
+        && !called.iter().any(|release| of_commit(&release))
+    {
+        let about = Refused { verb: "rollback", app: Some(app), environment: Some(name), digest: Some(&was.digest) };
+        return Err(refuse(environment, &about, moved(was, Some(revision.short()))));
+    }
+    Ok(known.iter().find(of_commit).map_or_else(|| to.to_owned(), |release| release.digest.to_string()))
 }
 
 /// Result lines, and what belongs on standard error.

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::arguments::Output;
 use crate::cli::environment::{Environment, actor};
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::place::{Place, Refused, app_of, app_of_clone, file_at_head, notice, outside_run, refuse};
+use crate::cli::place::{Place, Refused, app_of, file_at_head, is_own_clone, notice, outside_run, refuse};
 use crate::cli::run_new::Clone;
 use crate::deploy::Target as _;
 use crate::deploy::local::LocalTarget;
@@ -25,7 +25,7 @@ use crate::policy::{Environment as Setting, Placed, Policy, Protection, Target, 
 use crate::rollout::ports::SlotPolicy;
 use crate::rollout::wired::{Asker, InForce, Lineage, ground, in_force};
 use crate::rollout::{Answer, Authority, Bytes, Driver, ReleaseRequest, Setup, Standing, Walk, folder_of, reader};
-use crate::run::engine::{VersionTag, lineage_in, make_version_tag};
+use crate::run::engine::{VersionTag, lineage_in, make_version_tag, name_release};
 use crate::text::plain;
 
 use super::arguments::DeployArguments;
@@ -144,11 +144,7 @@ impl Alone<'_> {
 
     /// With `--app` the folder may be anything: only the app's own repository is asked about tags and ancestors.
     fn keep_own_clone(&mut self, place: &Place) {
-        let first = |clone: &Clone| clone.repository.first_commit().ok().flatten();
-        self.clone = self.clone.take().filter(|clone| match &place.record.repository {
-            Some(repository) => first(clone).as_ref() == Some(repository),
-            None => app_of_clone(clone) == self.app,
-        });
+        self.clone = self.clone.take().filter(|clone| is_own_clone(clone, &place.record));
     }
 
     async fn force(&self, place: &Place) -> Result<InForce, Failure> {
@@ -303,10 +299,11 @@ impl Alone<'_> {
             actor: self.actor.clone(),
         };
         let (folder, places) = (clone.repository.common_dir(), self.environment.places.clone());
-        let made = tokio::task::spawn_blocking(move || make_version_tag(&folder, &places, &about)).await;
-        let line = made.map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
-        if let Some(line) = line {
-            notice(&line);
+        let asked = about.clone();
+        let made = tokio::task::spawn_blocking(move || make_version_tag(&folder, &places, &asked)).await;
+        if let Some(made) = made.map_err(|error| Failure::of(Exit::NotCarriedOut, &error))? {
+            name_release(grounds.target.as_ref(), &about, &made).await;
+            notice(&made.line);
         }
         Ok(())
     }

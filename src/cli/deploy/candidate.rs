@@ -119,7 +119,7 @@ fn check_tag(release: &ReleaseRef, shelf: &Shelf<'_>) -> Result<(), NoCandidate>
     }
 }
 
-fn moved(release: &ReleaseRef, now: Option<&str>) -> Refusal {
+pub(crate) fn moved(release: &ReleaseRef, now: Option<&str>) -> Refusal {
     let was = release.revision.as_ref().map_or("another commit", |revision| revision.short());
     match now {
         Some(now) => Refusal::new(

@@ -76,6 +76,10 @@ async fn rows(environment: &Environment, app: &AppName, env: Option<&Environment
         let record = place.target.record(&name).await?;
         let kept = record.current.iter().chain(&record.previous).chain(&record.healthy).chain(&record.releases).chain(&record.origin);
         for release in kept {
+            // A version's tag is made after the journal that names the release was written.
+            for row in rows.iter_mut().filter(|row| row.environment == name && row.release.digest == release.digest) {
+                row.release.tag.clone_from(&release.tag);
+            }
             let told = |row: &Row| row.environment == name && row.release.digest == release.digest;
             if !rows.iter().any(told) {
                 let outcome = "released elsewhere".to_owned();

@@ -15,6 +15,7 @@ use clap::Parser;
 use super::failure::{Exit, Failure};
 use super::rollback;
 use arguments::{HmsDeploy, Verb};
+pub(crate) use candidate::moved;
 use client::Attempt;
 
 /// Runs `hms-deploy` and gives its exit code.

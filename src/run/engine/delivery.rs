@@ -26,7 +26,7 @@ use crate::run::control::{DeployWish, Reply};
 use crate::store::{Places, now};
 
 pub(crate) use setup::lineage_in;
-pub(crate) use version::{VersionTag, make_version_tag};
+pub(crate) use version::{VersionTag, make_version_tag, name_release};
 
 use super::socket::Replies;
 use super::{Engine, EngineError, EngineSetup, Input};

@@ -32,7 +32,7 @@ use durability::durability;
 use outcome::settled_outcome;
 use socket::{Listener, Replies};
 
-pub(crate) use delivery::{VersionTag, lineage_in, make_version_tag};
+pub(crate) use delivery::{VersionTag, lineage_in, make_version_tag, name_release};
 pub use start::{Briefing, Started, start_engine};
 pub use variables::pipeline_variables;
 

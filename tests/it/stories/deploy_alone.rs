@@ -263,6 +263,18 @@ fn rolled_back(world: &World, first: &str) {
     let status = world.status();
     assert_eq!(status["current"]["revision"], *first);
     assert_eq!(status["weight"]["applied"], 0.0);
+    // The tag that the promotion made is the release's name from then on, also far from the clone; in the clone any tag of its commit is.
+    assert_eq!(status["current"]["tag"], "v0.1.0");
+    world.git(&["tag", "known-good", first]);
+    let here = format!("already reverted to {}", &first[..8]);
+    for said in [
+        world.far(&["rollback", "--env", "prod", "--to", "v0.1.0", "--app", "irs"]),
+        world.hms(&["rollback", "--env", "prod", "--to", "v0.1.0"]),
+        world.hms(&["rollback", "--env", "prod", "--to", "known-good"]),
+    ] {
+        assert!(said.out.starts_with(&here), "{said:?}");
+    }
+    world.far(&["rollback", "--env", "prod", "--to", "known-good", "--app", "irs"]).code(3);
 }
 
 /// What was released, newest first; gives the digest of the second commit's release.
@@ -272,6 +284,8 @@ fn history(world: &World, second: &str) -> String {
     let outcomes: Vec<&str> = rows.iter().map(|row| row["outcome"].as_str().unwrap()).collect();
     assert_eq!(outcomes, ["reverted to", "promoted", "promoted"]);
     assert_eq!(rows[1]["revision"], second);
+    let tags: Vec<&str> = rows.iter().map(|row| row["tag"].as_str().unwrap()).collect();
+    assert_eq!(tags, ["v0.1.0", "v0.2.0", "v0.1.0"]);
     rows[1]["digest"].as_str().unwrap().to_owned()
 }
 
@@ -282,6 +296,8 @@ fn moved_tag(world: &World, first: &str, second: &str, digest: &str) {
     assert!(by_name.notices.contains("moved"), "{}", by_name.notices);
     let by_digest = world.run_in("irs", HMS_DEPLOY, &["--env", "prod", "--promote", digest]).code(13);
     assert!(by_digest.notices.contains("moved"), "{}", by_digest.notices);
+    let back = world.hms(&["rollback", "--env", "prod", "--to", "v0.2.0"]).code(13);
+    assert!(back.notices.contains("moved"), "{}", back.notices);
     world.git(&["tag", "--force", "v0.2.0", second]);
 }
 

@@ -22,7 +22,7 @@ use crate::run::control::Reply;
 use crate::store::now;
 
 use super::super::{EngineSetup, Input, chain};
-use super::version::{VersionTag, make_version_tag};
+use super::version::{VersionTag, make_version_tag, name_release};
 use super::{Delivery, DeliveryEvent, DeployOrder, release};
 
 /// What a wish is carried out with: a view of the run as it was when the job asked.
@@ -95,7 +95,12 @@ impl Work {
             actor: self.setup.actor.clone(),
         };
         let (repository, folders) = (created.repository.clone(), self.setup.places.clone());
-        tokio::task::spawn_blocking(move || make_version_tag(&repository, &folders, &about)).await.ok().flatten()
+        let asked = about.clone();
+        let made = tokio::task::spawn_blocking(move || make_version_tag(&repository, &folders, &asked)).await.ok().flatten()?;
+        if let Some(target) = &self.target {
+            name_release(target.as_ref(), &about, &made).await;
+        }
+        Some(made.line)
     }
 
     /// The commit's settings; the file was checked when the run was made.

@@ -6,12 +6,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::deploy::{Target, TargetError};
 use crate::event::{Actor, AppName, EnvironmentName, ReleaseRef, Revision};
 use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
 use crate::policy::VersionBump;
 use crate::repo::{Bump, Repository, TagMade, Tagger};
 use crate::store::{Places, now};
 
+/// How often the record is written when others write it too.
+const NAMING_TRIES: u32 = 8;
 /// How long the ledger may take.
 const LEDGER: Duration = Duration::from_secs(10);
 
@@ -25,8 +28,17 @@ pub(crate) struct VersionTag {
     pub(crate) actor: Actor,
 }
 
-/// Makes the tag; gives a line for people, or none when there is nothing to make. Blocks.
-pub(crate) fn make_version_tag(repository: &Path, places: &Places, about: &VersionTag) -> Option<String> {
+/// What came of it.
+#[derive(Debug, Clone)]
+pub(crate) struct MadeTag {
+    /// A line for people.
+    pub(crate) line: String,
+    /// The tag's name and its object's SHA; none when it could not be made.
+    pub(crate) name: Option<(String, String)>,
+}
+
+/// Makes the tag; none when there is nothing to make. Blocks.
+pub(crate) fn make_version_tag(repository: &Path, places: &Places, about: &VersionTag) -> Option<MadeTag> {
     let bump = match about.bump {
         VersionBump::Conventional => Bump::Conventional,
         VersionBump::Patch => Bump::Patch,
@@ -35,11 +47,30 @@ pub(crate) fn make_version_tag(repository: &Path, places: &Places, about: &Versi
     let revision = about.release.revision.as_ref()?;
     match make(repository, places, about, bump, revision) {
         Ok(made) => made,
-        Err(why) => Some(format!("the version tag could not be made: {why}")),
+        Err(why) => Some(MadeTag { line: format!("the version tag could not be made: {why}"), name: None }),
     }
 }
 
-fn make(repository: &Path, places: &Places, about: &VersionTag, bump: Bump, revision: &Revision) -> Result<Option<String>, String> {
+/// Puts a release's new name where rollbacks and views look for it: the environment's record. That it cannot be done changes nothing
+/// about the deploy; the tag is found in a clone all the same.
+pub(crate) async fn name_release<T: Target>(target: &T, about: &VersionTag, made: &MadeTag) {
+    let Some((tag, object)) = &made.name else { return };
+    for _ in 0..NAMING_TRIES {
+        let Ok(mut record) = target.record(&about.environment).await else { return };
+        let single = record.current.iter_mut().chain(&mut record.previous);
+        let known = single.chain(&mut record.healthy).chain(&mut record.releases);
+        for release in known.filter(|release| release.digest == about.release.digest) {
+            release.tag.clone_from(tag);
+            release.tag_object = Some(object.clone());
+        }
+        match target.put_record(record).await {
+            Err(TargetError::Conflict { .. }) => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+fn make(repository: &Path, places: &Places, about: &VersionTag, bump: Bump, revision: &Revision) -> Result<Option<MadeTag>, String> {
     let told = |error: &dyn std::error::Error| super::super::chain(error);
     let repository = Repository::discover(repository).map_err(|error| told(&error))?;
     let Some(next) = repository.next_version(bump, revision).map_err(|error| told(&error))? else { return Ok(None) };
@@ -61,7 +92,8 @@ fn make(repository: &Path, places: &Places, about: &VersionTag, bump: Bump, revi
         Ok(TagMade::Created { object } | TagMade::AlreadyThere { object }) => {
             outcome.tag_object = Some(object.clone());
             outcome.outcome = Some("done".to_owned());
-            Ok(Some(format!("tagged {} as {}; git push origin {} publishes it", revision.short(), next.tag, next.tag)))
+            let line = format!("tagged {} as {}; git push origin {} publishes it", revision.short(), next.tag, next.tag);
+            Ok(Some(MadeTag { line, name: Some((next.tag.clone(), object.clone())) }))
         }
         Err(error) => {
             outcome.outcome = Some("failed".to_owned());
