@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::files::DiskError;
+use super::process::{is_alive, this_process};
 use crate::event::ProcessName;
 
 /// Who holds a lock, as the holder wrote it.
@@ -77,7 +78,7 @@ impl Lock {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if look + 1 < LOOKS => std::thread::sleep(Duration::from_millis(2)),
                 Err(TryLockError::WouldBlock) => {
-                    return Err(LockError::Held { path: path.to_owned(), holder: read_holder(&file).map(Box::new) });
+                    return Err(LockError::Held { path: path.to_owned(), holder: living_holder(&file).map(Box::new) });
                 }
                 Err(TryLockError::Error(error)) => return Err(DiskError::of("lock", path)(error).into()),
             }
@@ -141,6 +142,12 @@ pub fn holder_of(path: &Path) -> Result<Option<Holder>, DiskError> {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Who holds it, for people: what one that is gone left in the file is not the name of the one that has it now.
+fn living_holder(file: &File) -> Option<Holder> {
+    let boot = this_process().boot_id;
+    read_holder(file).filter(|holder| holder.process.boot_id != boot || is_alive(&holder.process))
 }
 
 fn read_holder(mut file: &File) -> Option<Holder> {

@@ -103,6 +103,13 @@ fn a_lock_names_its_holder_until_it_is_dropped() {
         Err(LockError::Held { holder, .. }) => assert_eq!(holder, Some(Box::new(me.clone()))),
         other => panic!("{other:?}"),
     }
+    // One that has not described itself yet is not taken for the one before, which is gone.
+    let gone = Holder { process: hms::event::ProcessName { start_ticks: 1, ..me.process.clone() }, ..me.clone() };
+    lock.describe(&gone).unwrap();
+    match Lock::try_take(&path, &me) {
+        Err(LockError::Held { holder, .. }) => assert_eq!(holder, None),
+        other => panic!("{other:?}"),
+    }
     drop(lock);
     assert_eq!(holder_of(&path).unwrap(), None);
     Lock::try_take(&path, &me).unwrap();
