@@ -129,7 +129,10 @@ impl<T: Target + 'static> Worker<T> {
     }
 
     async fn promoted(&mut self, begun: Begun, applied: Applied, authority: &Authority) -> Result<Answer, StepError> {
-        let text = format!("Deployed {} to {}", self.created.release.tag, self.created.environment);
+        // By its commit, as a rollback names what it returned to.
+        let release = &self.created.release;
+        let name = release.revision.as_ref().map_or(release.tag.as_str(), |revision| revision.short());
+        let text = format!("Deployed {name} to {}", self.created.environment);
         let proven = self.counts_as_healthy(authority);
         // The effect is real: what cannot be written any more is said, and stops nothing.
         self.steps.book.insist(super::logbook::Insistence::Tolerant);

@@ -25,7 +25,7 @@ async fn a_canary_that_passes_is_promoted() {
     assert_eq!(*driver.standing().borrow(), Standing::Watching);
 
     let answer = driver.promote(authority()).await;
-    assert_eq!((answer.outcome, answer.message.as_str()), (DeployOutcome::Done, "Deployed v2 to prod"));
+    assert_eq!((answer.outcome, answer.message.as_str()), (DeployOutcome::Done, "Deployed 00000000 to prod"));
     let record = world.record();
     assert_eq!(record.current, Some(release(2)));
     assert_eq!(record.previous, Some(release(1)));
