@@ -25,6 +25,8 @@ struct Row {
     /// None for what is known by the record alone.
     rollout: Option<(RolloutId, RolloutKind, String)>,
     outcome: String,
+    /// For a canary that was taken back: the rollout that it was.
+    undoes: Option<RolloutId>,
 }
 
 /// Tells it, and gives the exit code.
@@ -44,7 +46,7 @@ pub(super) fn history(place: &arguments::Place, output: Output) -> Result<u8, Fa
             Failure::new(Exit::NotCarriedOut, format!("nothing of {app} was ever deployed here")).hint("name another app with --app")
         );
     }
-    for row in rows {
+    for row in rows.iter().filter(|row| !is_told_by_its_end(row, &rows)) {
         let at = row.at.map_or_else(|| "–".to_owned(), |at| at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string());
         let revision = row.release.revision.as_ref().map_or("–", |revision| revision.short());
         writeln!(
@@ -83,7 +85,7 @@ async fn rows(environment: &Environment, app: &AppName, env: Option<&Environment
             let told = |row: &Row| row.environment == name && row.release.digest == release.digest;
             if !rows.iter().any(told) {
                 let outcome = "released elsewhere".to_owned();
-                rows.push(Row { at: None, environment: name.clone(), release: release.clone(), rollout: None, outcome });
+                rows.push(Row { at: None, environment: name.clone(), release: release.clone(), rollout: None, outcome, undoes: None });
             }
         }
     }
@@ -110,7 +112,14 @@ fn row_of(rollout: &RolloutId, state: &RolloutState) -> Option<Row> {
         release,
         rollout: Some((rollout.clone(), created.kind, created.actor.login.clone())),
         outcome: outcome.to_owned(),
+        undoes: created.supersedes.clone().filter(|_| created.kind == RolloutKind::Abort),
     })
+}
+
+/// A canary that was taken back is one thing to a person, and two rollouts.
+fn is_told_by_its_end(row: &Row, rows: &[Row]) -> bool {
+    let Some((id, RolloutKind::Release, _)) = &row.rollout else { return false };
+    rows.iter().any(|other| other.undoes.as_ref() == Some(id) && other.release.digest == row.release.digest)
 }
 
 fn ended(outcome: RolloutOutcome, kind: RolloutKind) -> &'static str {

@@ -312,6 +312,9 @@ fn canary_alone(world: &World, first: &str, digest: &str) {
     assert_eq!(status["weight"]["applied"], 0.5);
     let back = world.far(&["rollback", "--env", "canary", "--app", "irs"]).code(0);
     assert!(back.out.starts_with(&format!("✔ Reverted to tag {}", &first[..8])), "{}", back.out);
+    let told = world.far(&["history", "--env", "prod", "--app", "irs"]).code(0);
+    let canaries: Vec<&str> = told.out.lines().filter(|line| !line.contains("promoted") && !line.contains("reverted to")).collect();
+    assert!(canaries.len() == 1 && canaries[0].contains("taken back"), "{}", told.out);
     let status = world.status();
     assert_eq!((&status["canary"], &status["slot"]), (&Value::Null, &Value::Null));
     assert_eq!(status["weight"]["applied"], 0.0);
