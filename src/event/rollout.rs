@@ -78,7 +78,7 @@ pub enum RolloutEvent {
     WatchStarted {
         /// The canary's weight.
         weight: Weight,
-        /// The latency threshold in seconds, fixed here; none when latency is not judged.
+        /// The latency threshold in seconds; none on a first release, where latency is not judged, and where it is yet to be chosen.
         #[serde(default)]
         threshold_seconds: Option<f64>,
         /// The largest share of slower requests, 0 to 1.
@@ -91,6 +91,13 @@ pub enum RolloutEvent {
         /// Likewise.
         #[serde(default)]
         stable_version: Option<String>,
+    },
+    /// What is slow was chosen after the watch had begun: no sample before told. It is judged from here on.
+    ThresholdChosen {
+        /// In seconds.
+        threshold_seconds: f64,
+        /// The largest share of slower requests, 0 to 1.
+        slow_share: f64,
     },
     /// A scrape. Not synced.
     Sampled {

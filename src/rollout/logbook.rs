@@ -181,6 +181,7 @@ fn durability(event: &RolloutEvent) -> Durability {
         | RolloutEvent::ReleaseHealthy { .. }
         | RolloutEvent::WeightApplied { .. }
         | RolloutEvent::WatchStarted { .. }
+        | RolloutEvent::ThresholdChosen { .. }
         | RolloutEvent::VerdictReached { .. }
         | RolloutEvent::VerdictVoided { .. }
         | RolloutEvent::HoldExpired { .. }

@@ -246,7 +246,8 @@ pub struct Span {
 pub struct WatchFacts {
     /// The weights of this rollout, oldest first. PASS is for the last one, harm gathers over all.
     pub spans: Vec<Span>,
-    /// Fixed when the canary started.
+    /// Fixed when the canary started, or by the first sample that told it. None on a first release; on any other one there is no
+    /// PASS without it.
     pub threshold: Option<Threshold>,
     /// There is nothing to compare with.
     pub absolute_only: bool,
@@ -277,7 +278,8 @@ pub trait Judge: Send + Sync {
     /// The verdict on all samples of the rollout, oldest first, at this moment.
     fn assess(&self, facts: &WatchFacts, samples: &[Sample], now: DateTime<Utc>) -> Verdict;
 
-    /// The latency threshold, from what was measured just before the canary got weight; none when latency is not judged.
+    /// The latency threshold, from what was measured; none when it cannot be told from that. Asked before the canary gets weight,
+    /// then at each sample until it is known; never of a first release.
     fn threshold(&self, before: Option<&Sample>, stable_version: Option<&str>) -> Option<Threshold>;
 
     /// Settings and version of the judge, for the evidence file.

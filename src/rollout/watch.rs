@@ -140,6 +140,7 @@ impl<T: Target + 'static> Worker<T> {
             Err(error) => Err(error.to_string()),
         };
         self.take_in_sample(sample);
+        self.choose_threshold();
         self.judge().await;
     }
 
@@ -161,6 +162,25 @@ impl<T: Target + 'static> Worker<T> {
         if let Err(error) = self.steps.note(event) {
             // The sample is judged all the same: a full disk must not hide harm.
             (self.steps.tell)(&format!("the journal is behind: {error}"));
+        }
+    }
+
+    /// What is slow, when nothing told it before the canary had its weight: by the first sample that does, and never again.
+    fn choose_threshold(&mut self) {
+        let Some(Watching { facts, samples, .. }) = &self.watch else { return };
+        if facts.absolute_only || facts.threshold.is_some() {
+            return;
+        }
+        let Some(chosen) = self.ports.judge.threshold(samples.last(), facts.stable_version.as_deref()) else { return };
+        let event = RolloutEvent::ThresholdChosen { threshold_seconds: chosen.seconds, slow_share: chosen.slow_share };
+        match self.steps.note(event) {
+            Ok(()) => {
+                if let Some(watch) = self.watch.as_mut() {
+                    watch.facts.threshold = Some(chosen);
+                }
+            }
+            // The next driver must find the same one: what cannot be written down is chosen again.
+            Err(error) => (self.steps.tell)(&format!("the latency threshold could not be written: {error}")),
         }
     }
 
@@ -363,6 +383,9 @@ impl<T: Target + 'static> Worker<T> {
                 facts.absolute_only = *absolute_only;
                 facts.canary_version.clone_from(canary_version);
                 facts.stable_version.clone_from(stable_version);
+            }
+            if let RolloutEvent::ThresholdChosen { threshold_seconds, slow_share } = &stamped.event {
+                facts.threshold = Some(Threshold { seconds: *threshold_seconds, slow_share: *slow_share });
             }
         }
         samples.sort_by_key(|sample| sample.at);

@@ -28,7 +28,7 @@ pub struct RolloutState {
     pub applied: Option<Weight>,
     /// Since when samples count.
     pub watch_started_at: Option<DateTime<Utc>>,
-    /// The `WatchStarted` event, whole.
+    /// The `WatchStarted` event, whole, with the threshold that was chosen later.
     pub watch: Option<RolloutEvent>,
     /// Samples since then, oldest first.
     pub samples: Vec<Sample>,
@@ -160,6 +160,11 @@ impl RolloutState {
                 self.samples.clear();
                 self.verdict = None;
                 self.hold_expired = false;
+            }
+            RolloutEvent::ThresholdChosen { threshold_seconds: seconds, slow_share: share } => {
+                if let Some(RolloutEvent::WatchStarted { threshold_seconds, slow_share, .. }) = &mut self.watch {
+                    (*threshold_seconds, *slow_share) = (Some(*seconds), Some(*share));
+                }
             }
             RolloutEvent::Sampled { sample } => {
                 self.samples.push(sample.clone());

@@ -6,7 +6,7 @@ use super::target::{Act, When, unreachable};
 use super::world::{World, actor, authority, digest, override_for, percent, release};
 use crate::deploy::{ArmName, Effect};
 use crate::event::{DeployOutcome, Refusal, RefusalKind, RolloutEvent, RolloutOutcome, RolloutPhase, VerdictClass, Weight};
-use crate::rollout::ports::{ActionKind, ActionResult, OnHarm, RecordError, SlotPolicy, Unwatched};
+use crate::rollout::ports::{ActionKind, ActionResult, OnHarm, RecordError, SlotPolicy, Threshold, Unwatched};
 use crate::rollout::{Driver, Standing, Walk, reader};
 
 #[tokio::test(start_paused = true)]
@@ -83,6 +83,35 @@ async fn the_first_release_takes_all_traffic_and_is_judged_alone() {
     assert_eq!(facts.threshold, None);
     assert_eq!(driver.promote(authority()).await.outcome, DeployOutcome::Done);
     assert_eq!(world.record().current, Some(release(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_slow_is_chosen_by_the_first_sample_that_tells_it_and_kept() {
+    let world = World::new();
+    world.promoted(1).await;
+    *world.judge.blind.lock().unwrap() = true;
+    world.verdict(VerdictClass::Hold);
+    let driver = world.begin(2).await;
+    let asked = driver.canary(Walk::One(percent(1)));
+    let seen = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let before = world.judge.asked.lock().unwrap().clone().unwrap().0.threshold;
+        *world.judge.blind.lock().unwrap() = false;
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        (before, world.judge.asked.lock().unwrap().clone().unwrap().0.threshold)
+    };
+    let chosen = Some(Threshold { seconds: 0.25, slow_share: 0.1 });
+    let ((before, after), _) = tokio::join!(seen, asked);
+    assert_eq!((before, after), (None, chosen));
+    let told = |event: &RolloutEvent| matches!(event, RolloutEvent::ThresholdChosen { .. });
+    assert_eq!(world.events(driver.rollout()).iter().filter(|event| told(event)).count(), 1);
+    let rollout = driver.rollout().clone();
+    world.end(driver).await;
+
+    *world.judge.blind.lock().unwrap() = true;
+    let driver = Driver::resume(world.setup(), &"shop".parse().unwrap(), &rollout, None).await.unwrap();
+    let _ = driver.promote(authority()).await;
+    assert_eq!(world.judge.asked.lock().unwrap().clone().unwrap().0.threshold, chosen);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::canary::{Buckets, JudgeSettings, LatencySettings, SourceState, assess, choose_threshold};
+use crate::canary::{self, Buckets, JudgeSettings, Kind, LatencySettings, SourceState, choose_threshold};
 use crate::deploy::Health;
 use crate::event::{Sample, Verdict, VerdictClass, Weight};
 use crate::rollout::ports::{Judge, Span, Threshold, WatchFacts};
+
+/// Requests of stable that its p95 is taken from at the least: of fewer than 20, the slowest one alone would be the p95.
+const LEAST_OF_STABLE: f64 = 20.0;
 
 /// What policy sets of the judge.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,13 +39,53 @@ impl CanaryJudge {
             facts.threshold.map(|threshold| LatencySettings { threshold_seconds: threshold.seconds, slow_share: threshold.slow_share });
         settings
     }
+
+    /// Why it is not known yet what is slow; none when it is, and on a first release, which has no latency test and says so.
+    fn unchosen(&self, facts: &WatchFacts, samples: &[Sample]) -> Option<String> {
+        if facts.absolute_only || facts.threshold.is_some() {
+            return None;
+        }
+        let Some(bounds) = samples.last().and_then(bounds) else { return Some("the metrics have no histogram of durations".to_owned()) };
+        let highest = bounds.last().copied().unwrap_or(0.0);
+        if let Some(slo) = self.p95_slo {
+            return Some(format!("no bucket of the histograms ends at or above the SLO of {slo} s; the highest ends at {highest} s"));
+        }
+        let stable = facts.stable_version.as_deref().and_then(|version| Buckets::of_version(samples.last()?, version));
+        let seen = stable.map_or(0.0, |stable| stable.total());
+        Some(if seen < LEAST_OF_STABLE {
+            format!("stable had {seen} of the {LEAST_OF_STABLE} requests that its p95 is taken from")
+        } else {
+            format!("stable's p95 lies above {highest} s, where the last bucket ends")
+        })
+    }
+}
+
+/// The bounds of the histograms that will be judged.
+fn bounds(sample: &Sample) -> Option<&[f64]> {
+    sample.versions.values().flat_map(|version| &version.latency).next().map(|series| series.bounds.as_slice())
+}
+
+/// Stable's histogram, when it says something of a p95.
+fn told_by_stable(sample: &Sample, stable_version: Option<&str>) -> Option<Buckets> {
+    Buckets::of_version(sample, stable_version?).filter(|stable| stable.total() >= LEAST_OF_STABLE)
 }
 
 impl Judge for CanaryJudge {
     fn assess(&self, facts: &WatchFacts, samples: &[Sample], now: DateTime<Utc>) -> Verdict {
         let last = facts.spans.last().cloned().unwrap_or(Span { weight: Weight::ZERO, since: now });
         let source = SourceState { missed: facts.missed, reason: facts.missed_reason.clone() };
-        let mut verdict = assess(&self.settings(facts, last.weight), samples, last.since, now, &source);
+        let mut judge = canary::Judge::new(&self.settings(facts, last.weight), last.since);
+        for sample in samples {
+            judge.push(sample);
+        }
+        let mut verdict = judge.verdict(now, &source);
+        if let Some(unchosen) = self.unchosen(facts, samples)
+            && matches!(judge.kind(now, &source), Kind::Proven | Kind::Gathering)
+        {
+            verdict.class = VerdictClass::Hold;
+            verdict.reason = format!("latency cannot be judged: {unchosen}");
+            verdict.forecast_seconds = None;
+        }
         if let Some(Health::Failing { reason, .. }) = &facts.health {
             verdict.class = VerdictClass::Rollback;
             verdict.reason = format!("the canary does not run: {reason}");
@@ -51,11 +94,8 @@ impl Judge for CanaryJudge {
         verdict
     }
 
-    fn threshold(&self, before: Option<&Sample>, stable_version: Option<&str>) -> Option<Threshold> {
-        let sample = before?;
-        let stable = stable_version.and_then(|version| Buckets::of_version(sample, version));
-        let any = sample.versions.values().flat_map(|version| &version.latency).next()?;
-        let chosen = choose_threshold(&any.bounds, self.p95_slo, stable.as_ref())?;
+    fn threshold(&self, sample: Option<&Sample>, stable_version: Option<&str>) -> Option<Threshold> {
+        let chosen = choose_threshold(bounds(sample?)?, self.p95_slo, told_by_stable(sample?, stable_version).as_ref())?;
         Some(Threshold { seconds: chosen.threshold_seconds, slow_share: chosen.slow_share })
     }
 
@@ -68,5 +108,105 @@ impl Judge for CanaryJudge {
             "warm_up_ms": u64::try_from(self.warm_up.as_millis()).unwrap_or(u64::MAX),
             "scrape_ms": u64::try_from(self.scrape.as_millis()).unwrap_or(u64::MAX),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::event::{CounterSeries, HistogramSeries, VersionCounters};
+
+    const BOUNDS: [f64; 3] = [0.05, 0.1, 1.0];
+
+    fn judge(p95_slo: Option<f64>) -> CanaryJudge {
+        CanaryJudge { error_slo: 0.01, p95_slo, bake: Duration::from_secs(10), warm_up: Duration::ZERO, scrape: Duration::from_secs(5) }
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    /// That many requests, each under the bound of that place.
+    fn counters(requests: f64, place: Option<usize>) -> VersionCounters {
+        let histogram = |place| HistogramSeries {
+            key: String::new(),
+            bounds: BOUNDS.to_vec(),
+            counts: (0..=BOUNDS.len()).map(|bucket| if bucket >= place { requests } else { 0.0 }).collect(),
+        };
+        VersionCounters {
+            requests: vec![CounterSeries { key: String::new(), error: false, value: requests }],
+            latency: place.map(histogram).into_iter().collect(),
+            synthetic: None,
+        }
+    }
+
+    fn sample(seconds: i64, old: VersionCounters, new: VersionCounters) -> Sample {
+        Sample { at: at(seconds), versions: BTreeMap::from([("old".to_owned(), old), ("new".to_owned(), new)]) }
+    }
+
+    fn facts(threshold: Option<Threshold>) -> WatchFacts {
+        WatchFacts {
+            spans: vec![Span { weight: Weight::from_thousandths(100).unwrap(), since: at(0) }],
+            threshold,
+            absolute_only: false,
+            canary_version: "new".to_owned(),
+            stable_version: Some("old".to_owned()),
+            missed: 0,
+            missed_reason: None,
+            health: None,
+        }
+    }
+
+    /// A thousand good requests of the canary, every one of them slow.
+    fn slow_canary() -> [Sample; 3] {
+        let seen = |seconds, requests: f64| sample(seconds, counters(requests * 10.0, Some(0)), counters(requests, Some(2)));
+        [seen(0, 0.0), seen(5, 500.0), seen(10, 1000.0)]
+    }
+
+    #[test]
+    fn without_a_threshold_only_a_first_release_can_pass() {
+        let without = slow_canary().map(|sample| Sample {
+            versions: sample.versions.into_iter().map(|(name, one)| (name, VersionCounters { latency: Vec::new(), ..one })).collect(),
+            ..sample
+        });
+        for (slo, samples, why) in [
+            (None, &without, "latency cannot be judged: the metrics have no histogram of durations"),
+            (
+                Some(2.0),
+                &slow_canary(),
+                "latency cannot be judged: no bucket of the histograms ends at or above the SLO of 2 s; the highest ends at 1 s",
+            ),
+        ] {
+            let verdict = judge(slo).assess(&facts(None), samples, at(10));
+            assert_eq!((verdict.class, verdict.reason.as_str()), (VerdictClass::Hold, why));
+        }
+        let first = WatchFacts { absolute_only: true, stable_version: None, ..facts(None) };
+        let verdict = judge(None).assess(&first, &slow_canary(), at(10));
+        assert_eq!(verdict.class, VerdictClass::Pass, "{}", verdict.reason);
+        assert!(verdict.reason.ends_with("no latency test"), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn a_threshold_that_comes_late_judges_what_came_before_it_too() {
+        let samples = slow_canary();
+        let chosen = judge(Some(0.05)).threshold(samples.last(), Some("old"));
+        assert_eq!(chosen, Some(Threshold { seconds: 0.05, slow_share: 0.05 }));
+        let verdict = judge(Some(0.05)).assess(&facts(chosen), &samples, at(10));
+        assert_eq!(verdict.class, VerdictClass::Rollback, "{}", verdict.reason);
+    }
+
+    #[test]
+    fn an_slo_needs_bounds_alone_and_a_p95_of_stable_needs_requests() {
+        let idle = sample(0, counters(0.0, Some(0)), counters(3.0, Some(2)));
+        assert_eq!(judge(Some(0.07)).threshold(Some(&idle), Some("old")).map(|chosen| chosen.seconds), Some(0.1));
+        assert_eq!(judge(None).threshold(Some(&idle), Some("old")), None);
+        let thin = sample(0, counters(19.0, Some(0)), counters(3.0, Some(2)));
+        assert_eq!(judge(None).threshold(Some(&thin), Some("old")), None);
+        let verdict = judge(None).assess(&facts(None), &[idle.clone(), Sample { at: at(5), ..thin }], at(5));
+        assert_eq!(verdict.class, VerdictClass::Hold);
+        let busy = sample(0, counters(20.0, Some(0)), counters(3.0, Some(2)));
+        assert_eq!(judge(None).threshold(Some(&busy), Some("old")), Some(Threshold { seconds: 0.05, slow_share: 0.10 }));
     }
 }
