@@ -220,7 +220,8 @@ pub(crate) fn local_apps(places: &Places) -> Result<Vec<(String, std::path::Path
 fn begin_anew(environment: &Environment, reason: &str, output: Output) -> Result<u8, Failure> {
     let who = actor("hms ledger new");
     outside_runs(environment, &who, "ledger new")?;
-    let ledger = Ledger::begin_anew(&LedgerPlaces::of(&environment.places), &who, reason, now())?;
+    let at_targets: Vec<LedgerHead> = heads_at_targets(&environment.places)?.heads.into_iter().map(|(_, head)| head).collect();
+    let ledger = Ledger::begin_anew(&LedgerPlaces::of(&environment.places), &who, reason, &at_targets, now())?;
     let head = ledger.head();
     let mut out = std::io::stdout().lock();
     match output {

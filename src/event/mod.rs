@@ -20,7 +20,7 @@ pub use command::{Command, Facts, Refusal, RefusalKind};
 pub use ids::{AppName, AttemptId, BadName, Digest, EnvironmentName, JobName, LedgerId, Revision, RolloutId, RunId};
 pub use projection::{AttemptState, DeployEnd, EngineState, JobState, JobStatus, RolloutPhase, RolloutState, RunState};
 pub use release::{
-    AcceptedPolicy, AppRecord, EnvironmentRecord, LedgerHead, ReleaseRef, Slot, TargetIdentity, Watch, Weights, Yes, YesKind,
+    AcceptedPolicy, AppRecord, EnvironmentRecord, LedgerHead, LedgerOwner, ReleaseRef, Slot, TargetIdentity, Watch, Weights, Yes, YesKind,
 };
 pub use repository::RepositoryEvent;
 pub use rollout::{RolloutCreated, RolloutEvent, RolloutKind, RolloutOutcome, Step};

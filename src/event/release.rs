@@ -181,7 +181,7 @@ pub struct Slot {
     pub since: DateTime<Utc>,
 }
 
-/// A ledger's state in three numbers: what a pin holds.
+/// A ledger's state: what a pin holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerHead {
     /// Which ledger.
@@ -190,6 +190,28 @@ pub struct LedgerHead {
     pub size: u64,
     /// The RFC 6962 root over those entries, 64 hex digits.
     pub root: String,
+    /// Whose ledger it is, in a target's record. None in a pin's file, which says it beside the head, and in records of an earlier hms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<LedgerOwner>,
+}
+
+impl LedgerHead {
+    /// Whether it is the same ledger at the same state, whoever says so.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.id, self.size, &self.root) == (&other.id, other.size, &other.root)
+    }
+}
+
+/// Whose a ledger is: there is one for each user, host and STATE.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerOwner {
+    /// The user.
+    pub uid: u32,
+    /// The host.
+    pub host: String,
+    /// The STATE folder.
+    pub state: std::path::PathBuf,
 }
 
 /// A policy that somebody accepted.

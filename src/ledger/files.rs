@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{LedgerHead, LedgerId};
+use crate::event::{LedgerHead, LedgerId, LedgerOwner};
 use crate::store::{DiskError, Places, make_private_folder, read_if_there, replace};
 
 /// The folders of this user's ledger.
@@ -26,7 +26,7 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn pin(&self) -> LedgerHead {
-        LedgerHead { id: self.id.clone(), size: self.size, root: self.root.clone() }
+        LedgerHead { id: self.id.clone(), size: self.size, root: self.root.clone(), by: None }
     }
 }
 
@@ -42,6 +42,14 @@ pub struct Pin {
     pub uid: u32,
     /// On which host.
     pub host: String,
+}
+
+impl Pin {
+    /// Whose ledger it is.
+    #[must_use]
+    pub fn owner(&self) -> LedgerOwner {
+        LedgerOwner { uid: self.uid, host: self.host.clone(), state: self.state.clone() }
+    }
 }
 
 impl LedgerPlaces {
@@ -83,6 +91,12 @@ impl LedgerPlaces {
         self.folder.join("unrecorded")
     }
 
+    /// Whose ledger it is when this process writes it on that host.
+    #[must_use]
+    pub fn owner(&self, host: &str) -> LedgerOwner {
+        LedgerOwner { uid: rustix::process::geteuid().as_raw(), host: host.to_owned(), state: self.state.clone() }
+    }
+
     pub(super) fn state(&self) -> &Path {
         &self.state
     }
@@ -103,7 +117,8 @@ impl LedgerPlaces {
 
     pub(super) fn write_head(&self, head: &Head, host: &str) -> Result<(), DiskError> {
         write(&self.head(), head)?;
-        let pin = Pin { head: head.pin(), state: self.state.clone(), uid: rustix::process::geteuid().as_raw(), host: host.to_owned() };
+        let LedgerOwner { uid, host, state } = self.owner(host);
+        let pin = Pin { head: head.pin(), state, uid, host };
         write(&self.pin(&head.id), &pin)
     }
 

@@ -12,7 +12,7 @@ mod writer;
 
 pub use entry::{Entry, Evidence, Phase, Shares};
 pub use files::{LedgerPlaces, Pin};
-pub use reader::{entries, head, unresolved};
+pub use reader::{entries, follows, head, predecessors, unresolved};
 pub use tree::{Tree, leaf_hash, root_of, verify_consistency, verify_inclusion};
 pub use verify::{Finding, Verification, verify};
 pub use writer::{Fault, Ledger, LedgerError, OnFault, Relation, keep_unrecorded};

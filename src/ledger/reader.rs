@@ -22,10 +22,24 @@ pub fn unresolved(entries: &[Entry]) -> Vec<&Entry> {
     entries.iter().filter(|entry| entry.phase == Phase::Intent && !resolved.contains(&entry.seq)).collect()
 }
 
-/// The ledger's head; none when no ledger was begun.
+/// The heads of ledgers that were here before and that this one was begun after (`ledger.create`), as far as they are known.
+#[must_use]
+pub fn predecessors(entries: &[Entry]) -> Vec<&LedgerHead> {
+    entries.iter().filter(|entry| entry.kind == "ledger.create").filter_map(|entry| entry.follows.as_ref()).collect()
+}
+
+/// Whether a head that is held elsewhere is of one of these ledgers, as it was last or earlier.
+#[must_use]
+pub fn follows(predecessors: &[&LedgerHead], held: &LedgerHead) -> bool {
+    predecessors.iter().any(|known| known.id == held.id && (held.size < known.size || known.is_same(held)))
+}
+
+/// The ledger's head, with its owner as its pin names it; none when no ledger was begun.
 ///
 /// # Errors
 /// When the file is there and cannot be read.
 pub fn head(places: &LedgerPlaces) -> Result<Option<LedgerHead>, DiskError> {
-    Ok(places.read_head()?.map(|head| head.pin()))
+    let Some(head) = places.read_head()? else { return Ok(None) };
+    let by = places.read_pin(&head.id)?.map(|pin| pin.owner());
+    Ok(Some(LedgerHead { by, ..head.pin() }))
 }

@@ -5,6 +5,7 @@ use crate::store::{DiskError, read_if_there};
 
 use super::entry::Entry;
 use super::files::LedgerPlaces;
+use super::reader::{follows, predecessors};
 use super::tree::{Hash, hex, leaf_hash, root_of};
 
 /// Something that is not as it was written.
@@ -32,7 +33,7 @@ pub struct Verification {
 }
 
 /// Recomputes the tree from the lines, and compares it with the head, with every pin of this STATE, and with the heads that
-/// targets hold (each with the target's name).
+/// this STATE's own targets hold (each with the target's name): they name this ledger, or one that it was begun after.
 ///
 /// # Errors
 /// When a file is there and cannot be read at all.
@@ -72,17 +73,24 @@ pub fn verify(places: &LedgerPlaces, targets: &[(String, LedgerHead)]) -> Result
             }
         }
     }
-    let follows = lines.first().and_then(|line| serde_json::from_slice::<Entry>(line).ok()).and_then(|entry| entry.follows);
-    compare_pins(places, id.as_deref(), follows.as_ref(), &leaves, &mut findings, &mut notes)?;
+    let entries: Vec<Entry> = lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let before = predecessors(&entries);
+    compare_pins(places, id.as_deref(), before.first().copied(), &leaves, &mut findings, &mut notes)?;
     for (target, pinned) in targets {
         if Some(pinned.id.as_str()) == id.as_deref() {
             compare(&format!("the record at {target}"), pinned, &leaves, &mut findings);
             notes.push(format!("compared with the record at {target}: {} entries", pinned.size));
-        } else {
+        } else if follows(&before, pinned) {
             notes.push(format!(
-                "the record at {target} names another ledger, {} ({} entries); that part is not here",
+                "the record at {target} names the ledger {} ({} entries), which this one goes on from; that part is not here",
                 pinned.id, pinned.size
             ));
+        } else {
+            let what = format!(
+                "the record at {target} was written over {} entries of the ledger {}, which is not here and which this one does not go on from",
+                pinned.size, pinned.id
+            );
+            findings.push(Finding { line: None, what });
         }
     }
     notes.push(
@@ -160,7 +168,7 @@ fn compare_pins(
         if Some(pin.head.id.as_str()) == id {
             compare(&format!("the pin {}", path.display()), &pin.head, leaves, findings);
             notes.push(format!("compared with the pin {}: {} entries", path.display(), pin.head.size));
-        } else if Some(&pin.head) == follows {
+        } else if follows.is_some_and(|follows| pin.head.is_same(follows)) {
             notes.push(format!("this ledger goes on from {} ({} entries), which is not here", pin.head.id, pin.head.size));
         } else {
             findings.push(Finding {

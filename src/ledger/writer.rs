@@ -13,6 +13,7 @@ use crate::store::{DiskError, Holder, Lock, LockError, monotonic_ms, read_if_the
 
 use super::entry::{Entry, Phase};
 use super::files::{Head, LedgerPlaces, Pin};
+use super::reader::{entries, follows, predecessors};
 use super::tree::{Tree, hex, leaf_hash};
 
 /// What is wrong with the ledger that was found.
@@ -120,25 +121,31 @@ impl Ledger {
             _lock: lock,
         };
         let fault = ledger.load()?;
-        let follows = match (fault, on_fault) {
+        let fault = match (fault, on_fault) {
             (Some(fault), OnFault::Refuse) => return Err(LedgerError::Fault(fault)),
             (Some(fault), OnFault::Record) => Some(fault),
             (None, _) => None,
         };
         if ledger.tree.size() == 0 {
-            ledger.begin(actor, follows.as_ref().map(ToString::to_string), now)?;
-        } else if let Some(fault) = follows {
+            ledger.begin(actor, fault.as_ref().map(ToString::to_string), now)?;
+        } else if let Some(fault) = fault {
             ledger.record_fork(actor, &fault, now)?;
         }
         ledger.take_in_unrecorded(now)?;
         Ok(ledger)
     }
 
-    /// Begins a new ledger where a pin says that one is gone; the old pin is what it follows.
+    /// Begins a new ledger where one is gone. It follows what the old pin says, and what this STATE's targets hold.
     ///
     /// # Errors
     /// As [`Ledger::open`]; also when a ledger is there.
-    pub fn begin_anew(places: &LedgerPlaces, actor: &Actor, reason: &str, now: DateTime<Utc>) -> Result<Self, LedgerError> {
+    pub fn begin_anew(
+        places: &LedgerPlaces,
+        actor: &Actor,
+        reason: &str,
+        at_targets: &[LedgerHead],
+        now: DateTime<Utc>,
+    ) -> Result<Self, LedgerError> {
         if places.read_head()?.is_some() {
             return Err(LedgerError::Entry("there is a ledger here already; `hms ledger verify` says how it stands".to_owned()));
         }
@@ -146,6 +153,16 @@ impl Ledger {
         let mut note = Entry::new("ledger.create", Phase::Note, actor.clone());
         note.reason = Some(reason.to_owned());
         ledger.append(note, now)?;
+        for held in at_targets {
+            let entries = entries(places)?;
+            if follows(&predecessors(&entries), held) || held.id == ledger.id {
+                continue;
+            }
+            let mut note = Entry::new("ledger.create", Phase::Note, actor.clone());
+            note.follows = Some(held.clone());
+            note.reason = Some(format!("a target's record names it: {reason}"));
+            ledger.append(note, now)?;
+        }
         Ok(ledger)
     }
 

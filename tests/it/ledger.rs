@@ -7,7 +7,7 @@ use chrono::DateTime;
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use hms::event::{Actor, LedgerHead};
 use hms::ledger::{
-    Entry, Fault, Ledger, LedgerError, LedgerPlaces, OnFault, Phase, Relation, Tree, entries, keep_unrecorded, leaf_hash, root_of,
+    Entry, Fault, Ledger, LedgerError, LedgerPlaces, OnFault, Phase, Relation, Tree, entries, head, keep_unrecorded, leaf_hash, root_of,
     unresolved, verify, verify_consistency, verify_inclusion,
 };
 use hms::store::Places;
@@ -301,12 +301,37 @@ fn a_ledger_rewritten_whole_is_found_by_its_pin() {
     assert!(found.findings.iter().any(|finding| finding.what.contains("not here")), "{:?}", found.findings);
 }
 
+/// All that lies beside it was rewritten or removed as well: the target's record remembers, until a person begins anew.
+#[test]
+fn a_ledger_replaced_with_its_pins_is_found_by_the_record_at_the_target() {
+    let world = World::with(4);
+    let held = head(&world.places).unwrap().unwrap();
+    assert_eq!(held.by.as_ref().map(|by| (by.host.as_str(), &by.state)), Some(("here", &world.state)));
+    let at_target = [("shop/prod on this machine".to_owned(), held)];
+    std::fs::remove_dir_all(world.state.join("ledger")).unwrap();
+    std::fs::remove_dir_all(world.data.join("pins")).unwrap();
+    let gone = verify(&world.places, &at_target).unwrap();
+    assert_eq!(gone.findings.len(), 1, "{gone:?}");
+
+    drop(world.open().unwrap());
+    let replaced = verify(&world.places, &at_target).unwrap();
+    assert_eq!(replaced.findings.len(), 1, "{replaced:?}");
+    assert!(replaced.findings[0].what.contains("does not go on from"), "{replaced:?}");
+
+    std::fs::rename(world.state.join("ledger"), world.state.join("aside")).unwrap();
+    let held = [at_target[0].1.clone()];
+    drop(Ledger::begin_anew(&world.places, &actor(), "restored by hand", &held, DateTime::UNIX_EPOCH).unwrap());
+    let anew = verify(&world.places, &at_target).unwrap();
+    assert_eq!(anew.findings, [], "{anew:?}");
+    assert!(anew.notes.iter().any(|note| note.contains("which this one goes on from")), "{anew:?}");
+}
+
 #[test]
 fn a_ledger_that_is_gone_is_begun_anew_only_by_a_person() {
     let world = World::with(4);
     std::fs::remove_dir_all(world.state.join("ledger")).unwrap();
     assert!(matches!(world.open(), Err(LedgerError::Fault(Fault::Gone { size: 4, .. }))));
-    let ledger = Ledger::begin_anew(&world.places, &actor(), "the disk died", DateTime::UNIX_EPOCH).unwrap();
+    let ledger = Ledger::begin_anew(&world.places, &actor(), "the disk died", &[], DateTime::UNIX_EPOCH).unwrap();
     drop(ledger);
     let list = entries(&world.places).unwrap();
     assert_eq!(list[0].follows.as_ref().unwrap().size, 4);

@@ -82,7 +82,7 @@ impl Recorder for FakeRecorder {
 
     fn head(&self) -> Option<LedgerHead> {
         let size = self.intents.lock().unwrap().len() as u64;
-        Some(LedgerHead { id: ulid::Ulid::nil().to_string().parse().unwrap(), size, root: "0".repeat(64) })
+        Some(LedgerHead { id: ulid::Ulid::nil().to_string().parse().unwrap(), size, root: "0".repeat(64), by: None })
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::event::{AppName, EnvironmentName, LedgerHead, Refusal, RefusalKind, RolloutId};
 use crate::ledger::{
-    Entry, Evidence, Fault, Ledger, LedgerError, LedgerPlaces, OnFault, Phase, Relation, Shares, entries, keep_unrecorded, unresolved,
+    Entry, Evidence, Fault, Ledger, LedgerError, LedgerPlaces, OnFault, Phase, Relation, Shares, entries, follows, keep_unrecorded,
+    predecessors, unresolved,
 };
 use crate::rollout::ports::{ActionDraft, ActionResult, OutcomeDraft, Patience, RecordError, Recorder};
 use crate::store::now;
@@ -29,27 +30,39 @@ impl LedgerRecorder {
         Ledger::open(&self.places, &draft.actor, patience, on_fault, now()).map_err(refused)
     }
 
-    /// The record at the target names this very ledger over entries that are not here: it was cut, restored or forked.
-    fn check_pinned(ledger: &Ledger, draft: &ActionDraft, entry: &mut Entry, on_fault: OnFault) -> Result<bool, RecordError> {
+    /// Whether the record at the target was written over entries that are not here: the ledger was cut, restored, forked or replaced.
+    /// Another one's ledger there is a handover, and so is one that this ledger was begun after.
+    fn check_pinned(&self, ledger: &Ledger, draft: &ActionDraft, entry: &mut Entry, on_fault: OnFault) -> Result<bool, RecordError> {
         let Some(pinned) = &draft.pinned else { return Ok(false) };
-        match (ledger.relation(pinned), on_fault) {
-            (Relation::Fits, _) => Ok(false),
-            (Relation::Another, _) => {
+        let why = match ledger.relation(pinned) {
+            Relation::Fits => return Ok(false),
+            Relation::Forked => "cut, restored or forked",
+            Relation::Another if self.is_ours(draft, pinned) && !self.goes_on_from(pinned)? => "replaced",
+            Relation::Another => {
                 entry.follows = Some(pinned.clone());
-                Ok(false)
+                return Ok(false);
             }
-            (Relation::Forked, OnFault::Refuse) => Err(RecordError::Refused(
+        };
+        match on_fault {
+            OnFault::Record => Ok(true),
+            OnFault::Refuse => Err(RecordError::Refused(
                 Refusal::new(
                     RefusalKind::LedgerForked,
-                    format!(
-                        "the ledger here was cut, restored or forked: the target's record was written over {} entries that are not here",
-                        pinned.size
-                    ),
+                    format!("the ledger here was {why}: the target's record was written over {} entries that are not here", pinned.size),
                 )
                 .hint("hms ledger verify says what is missing; put it back, or `hms ledger new --reason TEXT` after moving this one aside"),
             )),
-            (Relation::Forked, OnFault::Record) => Ok(true),
         }
+    }
+
+    /// Whether only this STATE's ledger can be named there: at this STATE's own target, and where the record names this owner.
+    fn is_ours(&self, draft: &ActionDraft, pinned: &LedgerHead) -> bool {
+        draft.target.kind == "local" || pinned.by.as_ref() == Some(&self.places.owner(&draft.actor.host))
+    }
+
+    fn goes_on_from(&self, pinned: &LedgerHead) -> Result<bool, RecordError> {
+        let list = entries(&self.places).map_err(|error| RecordError::Unavailable(error.to_string()))?;
+        Ok(follows(&predecessors(&list), pinned))
     }
 }
 
@@ -58,7 +71,7 @@ impl Recorder for LedgerRecorder {
         let on_fault = on_fault(patience);
         let mut ledger = self.open(draft, patience.duration(), on_fault)?;
         let mut entry = entry_of(draft, Phase::Intent);
-        if Self::check_pinned(&ledger, draft, &mut entry, on_fault)? {
+        if self.check_pinned(&ledger, draft, &mut entry, on_fault)? {
             let mut fork = Entry::new("fork", Phase::Note, draft.actor.clone());
             fork.app = Some(draft.app.clone());
             fork.environment = Some(draft.environment.clone());
@@ -200,5 +213,106 @@ fn put_outcome(entry: &mut Entry, outcome: &OutcomeDraft) {
     let requested = outcome.requested.or(entry.weights.and_then(|weights| weights.requested));
     if requested.is_some() || outcome.applied.is_some() || outcome.measured.is_some() {
         entry.weights = Some(Shares { requested, applied: outcome.applied, measured: outcome.measured });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Actor, Digest, LedgerOwner, TargetIdentity, Weight};
+    use crate::rollout::ports::ActionKind;
+    use crate::store::Places;
+
+    struct World {
+        recorder: LedgerRecorder,
+        places: LedgerPlaces,
+        _folder: tempfile::TempDir,
+    }
+
+    fn world() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let places = LedgerPlaces::of(&Places { state: at("state"), runtime: at("run"), data: at("data") });
+        World { recorder: LedgerRecorder::new(places.clone()), places, _folder: folder }
+    }
+
+    fn draft(kind: &str, pinned: Option<LedgerHead>) -> ActionDraft {
+        ActionDraft {
+            id: ulid::Ulid::generate().to_string(),
+            kind: ActionKind::Deploy,
+            actor: Actor { uid: 1, login: "ana".to_owned(), host: "here".to_owned(), tty: None, ssh_client: None, via: "hms".to_owned() },
+            app: "shop".parse().unwrap(),
+            environment: "prod".parse().unwrap(),
+            target: TargetIdentity { kind: kind.to_owned(), id: "t".to_owned(), name: "there".to_owned() },
+            run: None,
+            rollout: RolloutId::from_ulid(ulid::Ulid::generate()),
+            tag: "v1".to_owned(),
+            tag_object: None,
+            revision: None,
+            digest: Digest::of(b"v1"),
+            previous: None,
+            requested: Some(Weight::FULL),
+            evidence: None,
+            yeses: Vec::new(),
+            policy_hash: Digest::of(b"policy"),
+            reason: None,
+            synthetic: false,
+            pinned,
+        }
+    }
+
+    fn another(by: Option<LedgerOwner>) -> LedgerHead {
+        LedgerHead { id: ulid::Ulid::generate().to_string().parse().unwrap(), size: 9, root: "0".repeat(64), by }
+    }
+
+    #[test]
+    fn another_ledger_at_our_own_target_is_ours_replaced_and_elsewhere_a_handover() {
+        let world = world();
+        let elsewhere = LedgerOwner { host: "there".to_owned(), ..world.places.owner("here") };
+        for (kind, by, accepted) in [
+            ("local", None, false),
+            ("local", Some(elsewhere.clone()), false),
+            ("kubernetes", None, true),
+            ("kubernetes", Some(elsewhere), true),
+            ("kubernetes", Some(world.places.owner("here")), false),
+        ] {
+            let draft = draft(kind, Some(another(by)));
+            match world.recorder.intent(&draft, Patience::Deploy) {
+                Ok(seq) => {
+                    assert!(accepted, "{draft:?}");
+                    assert_eq!(entries(&world.places).unwrap()[usize::try_from(seq).unwrap()].follows, draft.pinned);
+                }
+                Err(RecordError::Refused(refusal)) => {
+                    assert!(!accepted && refusal.kind == RefusalKind::LedgerForked && refusal.message.contains("replaced"), "{refusal:?}");
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_rollback_over_a_replaced_ledger_records_the_fork_and_goes_on() {
+        let world = world();
+        let held = another(None);
+        world.recorder.intent(&draft("local", Some(held.clone())), Patience::Rollback).unwrap();
+        let list = entries(&world.places).unwrap();
+        assert!(list.iter().any(|entry| entry.kind == "fork" && entry.follows.as_ref() == Some(&held)), "{list:?}");
+    }
+
+    #[test]
+    fn a_ledger_begun_anew_after_the_one_at_the_target_goes_on() {
+        let world = world();
+        let held = another(None);
+        let draft = draft("local", Some(LedgerHead { size: 7, ..held.clone() }));
+        drop(Ledger::begin_anew(&world.places, &draft.actor, "the disk died", &[held], now()).unwrap());
+        world.recorder.intent(&draft, Patience::Deploy).unwrap();
+    }
+
+    #[test]
+    fn the_head_for_a_record_says_whose_it_is() {
+        let world = world();
+        assert_eq!(world.recorder.head(), None);
+        world.recorder.intent(&draft("local", None), Patience::Deploy).unwrap();
+        assert_eq!(world.recorder.head().unwrap().by, Some(world.places.owner("here")));
     }
 }
