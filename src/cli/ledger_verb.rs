@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::event::{Actor, AppName, EnvironmentName, LedgerHead, Refusal, RefusalKind};
-use crate::ledger::{Entry, Ledger, LedgerPlaces, OnFault, Phase, entries, unresolved, verify};
+use crate::ledger::{Entry, Finding, Ledger, LedgerPlaces, OnFault, Phase, entries, unresolved, verify};
 use crate::store::{DiskError, Inside, Places, now, read_if_there, this_inside_run};
 use crate::text::{plain, share};
 
@@ -129,8 +129,16 @@ fn value(entry: &Entry, unresolved: bool) -> Result<serde_json::Value, Failure> 
 
 fn check(places: &Places, output: Output) -> Result<u8, Failure> {
     let at_targets = heads_at_targets(places)?;
-    let mut found = verify(&LedgerPlaces::of(places), &at_targets.heads)?;
-    found.notes.extend(at_targets.unread);
+    let heads: Vec<_> = at_targets.heads.iter().map(|(place, head)| (named(place), head.clone())).collect();
+    let mut found = verify(&LedgerPlaces::of(places), &heads)?;
+    for (place, seq) in changed_here(&entries(&LedgerPlaces::of(places))?) {
+        if !at_targets.heads.contains_key(&place) {
+            let why = at_targets.unread.get(&place.0).map_or("it is gone, or names no ledger", String::as_str);
+            let what = format!("the record at {} was written over entry {seq}, and cannot be compared: {why}", named(&place));
+            found.findings.push(Finding { line: Some(seq + 1), what });
+        }
+    }
+    found.notes.extend(at_targets.unread.iter().map(|(app, why)| format!("not compared with the record of {app}: {why}")));
     let sound = found.findings.is_empty();
     let mut out = std::io::stdout().lock();
     if output == Output::Json {
@@ -178,30 +186,55 @@ struct KeptRecord {
     ledger: Option<LedgerHead>,
 }
 
+/// An app's environment at this machine's target.
+type Place = (String, String);
+
+fn named((app, environment): &Place) -> String {
+    format!("{app}/{environment} on this machine")
+}
+
 /// What this machine's targets hold of ledgers.
 #[derive(Default)]
 struct AtTargets {
-    /// With the target's name.
-    heads: Vec<(String, LedgerHead)>,
-    /// What could not be compared, and why.
-    unread: Vec<String>,
+    heads: BTreeMap<Place, LedgerHead>,
+    /// By app: why its records cannot be compared.
+    unread: BTreeMap<String, String>,
 }
 
 fn heads_at_targets(places: &Places) -> Result<AtTargets, Failure> {
-    let AtTargets { mut heads, mut unread } = AtTargets::default();
+    let mut found = AtTargets::default();
     for (app, folder) in local_apps(places)? {
         let path = folder.join("store.json");
-        let Some(bytes) = read_if_there(&path)? else { continue };
+        let bytes = match read_if_there(&path) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => continue,
+            Err(error) => {
+                found.unread.insert(app, error.to_string());
+                continue;
+            }
+        };
         match serde_json::from_slice::<Kept>(&bytes) {
-            Ok(kept) => heads.extend(
-                kept.environments
-                    .into_iter()
-                    .filter_map(|(environment, kept)| Some((format!("{app}/{environment} on this machine"), kept.record?.ledger?))),
-            ),
-            Err(error) => unread.push(format!("not compared with the record of {app}: {} cannot be understood: {error}", path.display())),
+            Ok(kept) => {
+                let heads = kept.environments.into_iter().filter_map(|(environment, kept)| Some((environment, kept.record?.ledger?)));
+                found.heads.extend(heads.map(|(environment, head)| ((app.clone(), environment), head)));
+            }
+            Err(error) => drop(found.unread.insert(app, format!("{} cannot be understood: {error}", path.display()))),
         }
     }
-    Ok(AtTargets { heads, unread })
+    Ok(found)
+}
+
+/// Where an entry says that something was done at this machine's target, with its last such entry: a record there names this ledger
+/// since then, whatever became of the file that it is kept in.
+fn changed_here(entries: &[Entry]) -> BTreeMap<Place, u64> {
+    let changes = |entry: &&Entry| {
+        entry.phase == Phase::Outcome
+            && entry.outcome.as_deref() == Some("done")
+            && entry.target.as_ref().is_some_and(|target| target.kind == "local")
+            && matches!(entry.kind.as_str(), "deploy" | "weight" | "promote" | "rollback" | "abort")
+    };
+    let place = |entry: &Entry| Some(((entry.app.as_ref()?.to_string(), entry.environment.as_ref()?.to_string()), entry.seq));
+    entries.iter().filter(changes).filter_map(place).collect()
 }
 
 /// The apps that have a local target, with its folder, by name.
@@ -220,7 +253,7 @@ pub(crate) fn local_apps(places: &Places) -> Result<Vec<(String, std::path::Path
 fn begin_anew(environment: &Environment, reason: &str, output: Output) -> Result<u8, Failure> {
     let who = actor("hms ledger new");
     outside_runs(environment, &who, "ledger new")?;
-    let at_targets: Vec<LedgerHead> = heads_at_targets(&environment.places)?.heads.into_iter().map(|(_, head)| head).collect();
+    let at_targets: Vec<LedgerHead> = heads_at_targets(&environment.places)?.heads.into_values().collect();
     let ledger = Ledger::begin_anew(&LedgerPlaces::of(&environment.places), &who, reason, &at_targets, now())?;
     let head = ledger.head();
     let mut out = std::io::stdout().lock();

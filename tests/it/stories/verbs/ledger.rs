@@ -72,6 +72,52 @@ fn a_target_that_holds_a_later_head_shows_that_the_ledger_was_cut() {
     assert!(!world.state().join("local/shop/lock").exists(), "nothing was started");
 }
 
+/// The record at the target is the pin that lies elsewhere: damaged or gone it is a finding, never a pin less.
+#[test]
+fn a_record_at_the_target_that_cannot_be_compared_is_a_finding() {
+    let world = with_entries();
+    done_at_the_target(&world);
+    let head: serde_json::Value = serde_json::from_slice(&std::fs::read(world.state().join("ledger/head")).unwrap()).unwrap();
+    let ledger = serde_json::json!({"id": head["id"], "size": head["size"], "root": head["root"]});
+    let store = |record: serde_json::Value| {
+        serde_json::json!({"format": 1, "environments": {"prod": {"record": record, "fence": 1, "weight": 0.0}}}).to_string()
+    };
+    std::fs::create_dir_all(world.state().join("local/shop")).unwrap();
+    let path = world.state().join("local/shop/store.json");
+    let good = store(serde_json::json!({"ledger": ledger}));
+    std::fs::write(&path, &good).unwrap();
+    assert_eq!(world.hms(&["ledger", "verify"]).code, Some(0));
+    for bad in ["{", &good.replace("\"ledger\"", "\"ledgeR\""), &good.replace("\"prod\"", "\"prof\""), &store(serde_json::Value::Null)] {
+        std::fs::write(&path, bad).unwrap();
+        let said = world.hms(&["ledger", "verify"]);
+        assert!(said.code == Some(1) && said.out.contains("the record at shop/prod on this machine"), "{bad}: {said:?}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(world.hms(&["ledger", "verify"]).code, Some(1), "it is gone");
+    std::fs::create_dir(&path).unwrap();
+    let said = world.hms(&["ledger", "verify", "--output", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((said.code, &found["sound"]), (Some(1), &serde_json::json!(false)), "it cannot be read: {said:?}");
+}
+
+/// Enters that a release got all traffic of this machine's `prod`.
+fn done_at_the_target(world: &World) {
+    use hms::event::{Actor, TargetIdentity};
+    use hms::ledger::{Entry, Ledger, LedgerPlaces, OnFault, Phase};
+    let places = hms::store::Places { state: world.state(), runtime: world.path("runtime/hms"), data: world.path("home/.local/share/hms") };
+    let actor = Actor { uid: 1, login: "n".to_owned(), host: "h".to_owned(), tty: None, ssh_client: None, via: "test".to_owned() };
+    let patience = std::time::Duration::from_secs(10);
+    let mut ledger = Ledger::open(&LedgerPlaces::of(&places), &actor, patience, OnFault::Refuse, hms::store::now()).unwrap();
+    let mut entry = Entry::new("promote", Phase::Intent, actor.clone());
+    entry.app = Some("shop".parse().unwrap());
+    entry.environment = Some("prod".parse().unwrap());
+    entry.target = Some(TargetIdentity { kind: "local".to_owned(), id: "here".to_owned(), name: "this machine".to_owned() });
+    let intent = ledger.append(entry.clone(), hms::store::now()).unwrap();
+    let id = Entry::new("promote", Phase::Outcome, actor).id;
+    let outcome = Entry { id, phase: Phase::Outcome, intent_seq: Some(intent), outcome: Some("done".to_owned()), ..entry };
+    ledger.append(outcome, hms::store::now()).unwrap();
+}
+
 #[test]
 fn a_new_ledger_is_begun_only_where_one_is_gone() {
     let world = with_entries();
