@@ -198,6 +198,16 @@ pub enum TargetError {
     },
 }
 
+/// An environment's record that a target took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// As whoever reads it gets it from now on.
+    pub record: EnvironmentRecord,
+    /// Why it is in memory alone as yet; none when it is stored.
+    #[serde(default)]
+    pub unwritten: Option<String>,
+}
+
 /// Where environments live.
 ///
 /// Effects are conditional writes at the place of the effect: *apply(fence, effect)*, never check-then-act. No caller holds a
@@ -217,6 +227,12 @@ pub trait Target: Send + Sync {
 
     /// Stores an environment's record if the stored version is `record.version`; gives back what is stored, one version on.
     fn put_record(&self, record: EnvironmentRecord) -> impl Future<Output = Result<EnvironmentRecord, TargetError>> + Send;
+
+    /// As [`put_record`](Self::put_record), for what stops for no disk (`docs/decisions.md` 18.4): a record that cannot be stored now is
+    /// held in memory, read from there, and stored as soon as it can be. A target with no memory of its own stores it or fails.
+    fn hold_record(&self, record: EnvironmentRecord) -> impl Future<Output = Result<Held, TargetError>> + Send {
+        async { self.put_record(record).await.map(|record| Held { record, unwritten: None }) }
+    }
 
     /// Names of the environments that have a record.
     fn environments(&self) -> impl Future<Output = Result<Vec<EnvironmentName>, TargetError>> + Send;

@@ -7,4 +7,4 @@ mod contract;
 pub mod local;
 pub mod release;
 
-pub use contract::{Applied, ArmName, ArmView, Effect, Health, Observation, ReleaseRecord, Target, TargetError};
+pub use contract::{Applied, ArmName, ArmView, Effect, Health, Held, Observation, ReleaseRecord, Target, TargetError};

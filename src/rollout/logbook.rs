@@ -114,6 +114,18 @@ impl Logbook {
         self.insistence == Insistence::Tolerant
     }
 
+    /// Whether events of a tolerant time wait for the disk.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Tries to write what waits.
+    pub(crate) fn catch_up(&mut self) {
+        if self.is_behind() {
+            self.trouble = self.write_waiting().err().map(|error| error.to_string());
+        }
+    }
+
     /// Why the journal is behind, if it is.
     pub(crate) fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
@@ -194,5 +206,40 @@ fn durability(event: &RolloutEvent) -> Durability {
         | RolloutEvent::Unrecorded { .. }
         | RolloutEvent::RolloutEnded { .. }
         | RolloutEvent::Unknown => Durability::Synced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::this_process;
+
+    #[test]
+    fn what_a_tolerant_time_could_not_write_is_written_as_soon_as_it_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("rollout");
+        let holder = Holder { process: this_process(), host: "here".to_owned(), role: "driver".to_owned(), socket: None };
+        let now = DateTime::UNIX_EPOCH;
+        let (mut book, _) = Logbook::open(&folder, &holder, now).unwrap();
+        book.append(now, RolloutEvent::SlotTaken).unwrap();
+        // A journal that failed is opened again, and a folder stands in its place.
+        book.journal = None;
+        let path = folder.join("journal");
+        std::fs::rename(&path, folder.join("aside")).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        book.insist(Insistence::Tolerant);
+        assert!(book.append(now, RolloutEvent::WatchLeft).is_err() || book.is_behind());
+        book.insist(Insistence::Strict);
+        assert!(book.append(now, RolloutEvent::Promoted).is_err());
+        assert!(book.is_behind() && book.trouble().is_some());
+        book.catch_up();
+        assert!(book.is_behind());
+
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::rename(folder.join("aside"), &path).unwrap();
+        book.catch_up();
+        assert!(!book.is_behind() && book.trouble().is_none());
+        let events: Vec<RolloutEvent> = crate::store::read(&path).unwrap().into_iter().map(|stamped| stamped.event).collect();
+        assert_eq!(events, [RolloutEvent::SlotTaken, RolloutEvent::WatchLeft]);
     }
 }

@@ -177,13 +177,25 @@ impl<T: Target + 'static> Steps<T> {
             change(&mut record);
             let surplus = record.superseded.len().saturating_sub(SUPERSEDED_KEPT);
             record.superseded.drain(..surplus);
-            match self.target.put_record(record).await {
+            match self.put(record).await {
                 Ok(stored) => return Ok(stored),
                 Err(error @ TargetError::Conflict { .. }) => last = Some(error),
                 Err(error) => return Err(error.into()),
             }
         }
         Err(last.map_or(StepError::Superseded(None), StepError::Target))
+    }
+
+    /// A tolerant rollout's record is held by the target when its disk does not take it: that is said, and stops nothing.
+    async fn put(&self, record: EnvironmentRecord) -> Result<EnvironmentRecord, TargetError> {
+        if !self.book.is_tolerant() {
+            return self.target.put_record(record).await;
+        }
+        let held = self.target.hold_record(record).await?;
+        if let Some(why) = held.unwritten {
+            (self.tell)(&format!("UNRECORDED: the target holds its record in memory until it can store it: {why}"));
+        }
+        Ok(held.record)
     }
 
     /// Writes the intent, takes the fence, and says in the journal that the step begins. Nothing has changed for users yet.

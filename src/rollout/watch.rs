@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::choice::running;
 use super::driver::Answer;
 use super::evidence::Grounds;
+use super::logbook::Insistence;
 use super::ports::{ActionKind, EvidenceRef, OnHarm, Span, Threshold, WatchFacts};
 use super::steps::{Claim, StepError};
 use super::tale;
@@ -129,7 +130,11 @@ impl<T: Target + 'static> Worker<T> {
         }
         let looked = self.look().await;
         if let Err(error @ StepError::Superseded(_)) = looked {
-            if let Some(answer) = self.fail(Step::Weigh, error).await {
+            // It is over whether the disk takes that or not.
+            self.steps.book.insist(Insistence::Tolerant);
+            let answer = self.fail(Step::Weigh, error).await;
+            self.steps.book.insist(Insistence::Strict);
+            if let Some(answer) = answer {
                 self.reply(&answer);
             }
             return;

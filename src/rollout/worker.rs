@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -15,6 +16,9 @@ use crate::deploy::Target;
 use crate::event::{
     Actor, DeployOutcome, Digest, ReleaseRef, RolloutCreated, RolloutEvent, RolloutOutcome, RolloutPhase, Step, Weight, Yes,
 };
+
+/// How often a journal that is behind tries to catch up.
+const BEHIND: Duration = Duration::from_secs(1);
 
 /// Whether somebody waits for this driver to drop what it is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +81,7 @@ impl<T: Target + 'static> Worker<T> {
         loop {
             self.show();
             let tick = self.watch.as_ref().map(|watch| watch.next_tick);
+            let behind = self.steps.book.is_behind().then(|| Instant::now() + BEHIND);
             tokio::select! {
                 biased;
                 ask = asks.recv() => match ask {
@@ -84,6 +89,7 @@ impl<T: Target + 'static> Worker<T> {
                     None => return,
                 },
                 () = until(tick) => self.tick().await,
+                () = until(behind) => self.steps.book.catch_up(),
             }
             if self.left {
                 self.show();
@@ -95,6 +101,8 @@ impl<T: Target + 'static> Worker<T> {
     fn show(&self) {
         let over = self.left || self.steps.book.state().ended.is_some();
         let standing = match (over, &self.watch) {
+            // Nobody who reads the journal could know that it is over.
+            (true, _) if self.steps.book.is_behind() && !self.left => Standing::Watching,
             (true, _) => Standing::Over,
             (false, Some(_)) => Standing::Watching,
             (false, None) => Standing::Idle,

@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 
 use super::output;
 use super::placed::{Placed, unreachable};
-use super::protocol::{End, Line, Request};
+use super::protocol::{End, Line, Request, WhenUnwritten};
 use super::status::LocalStatus;
 use super::stored::{self, Stored};
 use super::supervisor::{folder_of, host, lock_of, store_of};
 use super::world::Environment;
-use crate::deploy::{Applied, Effect, Observation, ReleaseRecord, Target, TargetError};
+use crate::deploy::{Applied, Effect, Held, Observation, ReleaseRecord, Target, TargetError};
 use crate::event::{AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecord, ProcessName, TargetIdentity};
 use crate::store::{self, DiskError, Places, SocketError};
 
@@ -383,9 +383,19 @@ impl Target for LocalTarget {
     }
 
     async fn put_record(&self, record: EnvironmentRecord) -> Result<EnvironmentRecord, TargetError> {
-        let request = Request::PutRecord { record: Box::new(record) };
+        let request = Request::PutRecord { record: Box::new(record), when_unwritten: WhenUnwritten::Undo };
         match self.ask(request, WhenDead::Start, PATIENCE, &|_| ()).await? {
             Some(End::Record(record)) => Ok(*record),
+            Some(_) | None => Err(nonsense()),
+        }
+    }
+
+    async fn hold_record(&self, record: EnvironmentRecord) -> Result<Held, TargetError> {
+        let request = Request::PutRecord { record: Box::new(record), when_unwritten: WhenUnwritten::Hold };
+        match self.ask(request, WhenDead::Start, PATIENCE, &|_| ()).await? {
+            Some(End::Held(held)) => Ok(*held),
+            // A supervisor of an earlier hms stores it or fails.
+            Some(End::Record(record)) => Ok(Held { record: *record, unwritten: None }),
             Some(_) | None => Err(nonsense()),
         }
     }

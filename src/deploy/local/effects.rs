@@ -15,8 +15,8 @@ use super::world::{Arms, Environment, Starting};
 use crate::deploy::{Applied, ArmName, Effect, Health, TargetError};
 use crate::event::{Digest, EnvironmentName, Weight};
 
-/// How long an answer to an effect that takes traffic back waits for the disk.
-const DISK: Duration = Duration::from_millis(500);
+/// How long an answer to whoever takes traffic back waits for the disk.
+pub(super) const DISK: Duration = Duration::from_millis(500);
 
 /// Who is told of what happens meanwhile.
 pub(super) type Say<'a> = &'a (dyn Fn(String) + Send + Sync);

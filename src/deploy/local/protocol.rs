@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::status::LocalStatus;
-use crate::deploy::{Applied, Effect, Observation, TargetError};
+use crate::deploy::{Applied, Effect, Held, Observation, TargetError};
 use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord};
 
 /// What a client asks.
@@ -22,6 +22,8 @@ pub(super) enum Request {
     },
     PutRecord {
         record: Box<EnvironmentRecord>,
+        #[serde(default)]
+        when_unwritten: WhenUnwritten,
     },
     Environments,
     Observe {
@@ -42,6 +44,17 @@ pub(super) enum Request {
     Stop,
 }
 
+/// What becomes of a record that cannot be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WhenUnwritten {
+    /// It is as if it had never come.
+    #[default]
+    Undo,
+    /// It is held in memory until it is stored.
+    Hold,
+}
+
 /// A line of an answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,6 +70,7 @@ pub(super) enum End {
     Failed(TargetError),
     AppRecord(Box<AppRecord>),
     Record(Box<EnvironmentRecord>),
+    Held(Box<Held>),
     Environments(Vec<EnvironmentName>),
     Observed(Observation),
     Applied(Applied),

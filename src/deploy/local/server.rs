@@ -11,13 +11,13 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
-use super::effects::refused;
+use super::effects::{DISK, refused};
 use super::keeping::DRAIN;
 use super::placed::{Placed, chain};
-use super::protocol::{End, Line, Request};
+use super::protocol::{End, Line, Request, WhenUnwritten};
 use super::status::LocalStatus;
 use super::supervisor::{Supervisor, complain};
-use crate::deploy::TargetError;
+use crate::deploy::{Held, TargetError};
 use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord};
 use crate::store::{self, Hello, Inside, Peer};
 
@@ -108,7 +108,12 @@ async fn answer(supervisor: &Arc<Supervisor>, request: Request, say: &(dyn Fn(St
         ))),
         Request::PutAppRecord { record } => supervisor.put_app_record(*record).await.map(|record| End::AppRecord(Box::new(record))),
         Request::Record { environment } => Ok(End::Record(Box::new(supervisor.record(&environment)))),
-        Request::PutRecord { record } => supervisor.put_record(*record).await.map(|record| End::Record(Box::new(record))),
+        Request::PutRecord { record, when_unwritten: WhenUnwritten::Undo } => {
+            supervisor.put_record(*record).await.map(|record| End::Record(Box::new(record)))
+        }
+        Request::PutRecord { record, when_unwritten: WhenUnwritten::Hold } => {
+            supervisor.hold_record(*record).await.map(|held| End::Held(Box::new(held)))
+        }
         Request::Environments => Ok(End::Environments(supervisor.with_world(|world| {
             world.environments.iter().filter(|(_, found)| found.record.is_some()).map(|(name, _)| name.clone()).collect()
         }))),
@@ -186,17 +191,34 @@ impl Supervisor {
         Ok(record)
     }
 
-    async fn put_record(&self, mut record: EnvironmentRecord) -> Result<EnvironmentRecord, TargetError> {
+    /// Puts a record in its place by compare-and-swap, in memory; gives it back one version on, and what was there.
+    fn swap_record(&self, mut record: EnvironmentRecord) -> Result<(EnvironmentRecord, Option<EnvironmentRecord>), TargetError> {
         let name = record.environment.clone();
-        let before = self.with_world(|world| {
+        self.with_world(|world| {
             let stored = &mut world.environment(&name).record;
             let found = stored.as_ref().map_or(0, |stored| stored.version);
             if found != record.version {
                 return Err(TargetError::Conflict { what: format!("environment {name}"), found });
             }
             record.version += 1;
-            Ok(stored.replace(record.clone()))
-        })?;
+            let before = stored.replace(record.clone());
+            Ok((record, before))
+        })
+    }
+
+    /// A record of what is in force already: a disk that does not take it now gets it later (the writer of the store goes on trying).
+    async fn hold_record(&self, record: EnvironmentRecord) -> Result<Held, TargetError> {
+        let (record, _) = self.swap_record(record)?;
+        let unwritten = match tokio::time::timeout(DISK, self.store_now()).await {
+            Ok(written) => written.err(),
+            Err(_) => Some("the disk is slow".to_owned()),
+        };
+        Ok(Held { record, unwritten })
+    }
+
+    async fn put_record(&self, record: EnvironmentRecord) -> Result<EnvironmentRecord, TargetError> {
+        let name = record.environment.clone();
+        let (record, before) = self.swap_record(record)?;
         if let Err(reason) = self.store_now().await {
             self.with_world(|world| {
                 let stored = &mut world.environment(&name).record;

@@ -277,10 +277,20 @@ fn a_store_that_cannot_be_written_stops_forward_effects_and_no_return() {
         assert_eq!(world.target.observe(&prod()).await.unwrap().weight, weight("10%"));
         let applied = world.apply(2, Effect::Withdraw).await.unwrap();
         assert_eq!(applied.weight, Weight::ZERO);
+        // The record of what is in force already is held until it can be stored, and no write that fails after it takes it away.
+        let mut record = world.target.record(&prod()).await.unwrap();
+        record.unrecorded = vec![json!({"type": "rollback"})];
+        let held = world.target.hold_record(record.clone()).await.unwrap();
+        assert!(held.unwritten.is_some() && held.record.version == 1, "{held:?}");
+        assert!(matches!(world.target.hold_record(record).await, Err(TargetError::Conflict { found: 1, .. })));
+        assert!(matches!(world.target.put_record(held.record.clone()).await, Err(TargetError::Unreachable { .. })));
+        assert_eq!(world.target.record(&prod()).await.unwrap(), held.record);
         assert!(world.target.status().await.unwrap().unpersisted.is_some());
         std::fs::remove_dir_all(&block).unwrap();
         until("it is written down", async || world.target.status().await.unwrap().unpersisted.is_none()).await;
-        assert_eq!(world.target.put_record(world.target.record(&prod()).await.unwrap()).await.unwrap().version, 1);
+        assert_eq!(world.target.put_record(world.target.record(&prod()).await.unwrap()).await.unwrap().version, 2);
+        let stored: serde_json::Value = serde_json::from_slice(&std::fs::read(world.app_folder().join("store.json")).unwrap()).unwrap();
+        assert_eq!(stored["environments"]["prod"]["record"]["unrecorded"], json!([{"type": "rollback"}]));
     });
 }
 

@@ -238,6 +238,8 @@ fn released_twice_and_back_without_the_clone() {
     while_the_ledger_is_held(&world, &digest);
     told_again_by_override(&world, &digest);
     asker_dies(&world);
+    told_again_by_override(&world, &digest);
+    on_a_full_disk(&world);
     not_from_a_job(&world);
     let ledger = world.ledger();
     for wanted in ["deploy", "promote", "tag", "rollback", "approve", "override", "refuse"] {
@@ -393,6 +395,45 @@ fn while_the_ledger_is_held(world: &World, digest: &str) {
     assert_eq!(taken.len(), 1, "{taken:?}");
     assert!(taken[0].reason.as_ref().unwrap().contains("UNRECORDED"), "{taken:?}");
     println!("a rollback beside a held ledger took {:?}", back.took);
+}
+
+/// A rollback that nothing could be written of is not forgotten: the target holds it in memory, says so, and writes it down when it can.
+fn on_a_full_disk(world: &World) {
+    let state = &world.places.state;
+    let supervisor = hms::store::holder_of(&state.join("local/irs/lock")).unwrap().unwrap().process.pid;
+    // What stands where something is to be written is a full disk, to root too.
+    let store = state.join(format!("local/irs/store.json.{supervisor}.new"));
+    fs::create_dir(&store).unwrap();
+    fs::write(store.join("full"), "").unwrap();
+    let aside = |name: &str| (state.join(name), state.join(name.replace('/', "-")));
+    let full = [aside("ledger/unrecorded"), aside("rollouts/irs")];
+    for (there, away) in &full {
+        fs::rename(there, away).unwrap();
+        fs::write(there, "").unwrap();
+    }
+    let known = world.ledger().len();
+    let back = world.far(&["rollback", "--env", "prod", "--app", "irs"]).code(0);
+    assert!(back.notices.contains("UNRECORDED"), "{}", back.notices);
+    assert!(world.answer().unwrap().contains("one"));
+    let status = world.status();
+    assert_eq!((&status["unrecorded"], &status["slot"]), (&Value::from(1), &Value::Null), "{status}");
+    let current = status["current"]["digest"].clone();
+    assert_eq!((world.ledger().len(), &status["returned_to"]), (known, &current), "{status}");
+
+    fs::remove_dir_all(store).unwrap();
+    for (there, away) in &full {
+        fs::remove_file(there).unwrap();
+        fs::rename(away, there).unwrap();
+    }
+    let end = Instant::now() + PATIENCE;
+    while world.status()["unrecorded"] != 0 {
+        assert!(Instant::now() < end, "still UNRECORDED");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let taken: Vec<Entry> = world.ledger().into_iter().skip(known).collect();
+    assert!(taken.iter().any(|entry| entry.kind == "rollback" && entry.outcome.as_deref() == Some("done")), "{taken:?}");
+    let stored: Value = serde_json::from_slice(&fs::read(state.join("local/irs/store.json")).unwrap()).unwrap();
+    assert_eq!(stored["environments"]["prod"]["record"]["current"]["digest"], current);
 }
 
 /// A job that nobody promoted changes nothing, with its socket or around it; each try is in the ledger.
