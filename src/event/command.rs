@@ -123,6 +123,8 @@ pub enum RefusalKind {
     WrongTag,
     /// The ledger here was cut, restored or forked.
     LedgerForked,
+    /// The ledger could not be written, so nothing was done.
+    LedgerUnwritten,
     /// The release is not there.
     ReleaseMissing,
     /// Nothing of that kind waits.

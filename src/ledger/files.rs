@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{LedgerHead, LedgerId, LedgerOwner};
-use crate::store::{DiskError, Places, make_private_folder, read_if_there, replace};
+use crate::store::{DiskError, Places, Prepared, make_private_folder, read_if_there, replace, sync_folder};
 
 /// The folders of this user's ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,13 @@ impl Head {
     pub(super) fn pin(&self) -> LedgerHead {
         LedgerHead { id: self.id.clone(), size: self.size, root: self.root.clone(), by: None }
     }
+}
+
+/// A head and its pin that wait to take their places.
+#[derive(Debug)]
+pub(super) struct NextHead {
+    pub(super) head: Prepared,
+    pub(super) pin: Prepared,
 }
 
 /// A pin outside the ledger's folder: the head, and whose it is.
@@ -115,11 +122,21 @@ impl LedgerPlaces {
         parse(&self.pin(id))
     }
 
-    pub(super) fn write_head(&self, head: &Head, host: &str) -> Result<(), DiskError> {
-        write(&self.head(), head)?;
+    /// Writes the next head and its pin beside the ones that are there.
+    pub(super) fn prepare_head(&self, head: &Head, host: &str) -> Result<NextHead, DiskError> {
         let LedgerOwner { uid, host, state } = self.owner(host);
         let pin = Pin { head: head.pin(), state, uid, host };
-        write(&self.pin(&head.id), &pin)
+        let (head_path, pin_path) = (self.head(), self.pin(&head.id));
+        Ok(NextHead {
+            head: Prepared::write(&head_path, &line(&head_path, head)?)?,
+            pin: Prepared::write(&pin_path, &line(&pin_path, &pin)?)?,
+        })
+    }
+
+    /// Syncs the names of head and pin.
+    pub(super) fn sync_names(&self) -> Result<(), DiskError> {
+        sync_folder(&self.folder)?;
+        sync_folder(&self.pins)
     }
 
     /// Keeps a pin that the ledger no longer fits, for good, beside the one that comes.
@@ -155,7 +172,11 @@ fn parse<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, DiskErr
 }
 
 fn write(path: &Path, value: &impl Serialize) -> Result<(), DiskError> {
+    replace(path, &line(path, value)?)
+}
+
+fn line(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, DiskError> {
     let mut bytes = serde_json::to_vec(value).map_err(|error| DiskError::of("write", path)(error.into()))?;
     bytes.push(b'\n');
-    replace(path, &bytes)
+    Ok(bytes)
 }

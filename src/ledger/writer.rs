@@ -168,8 +168,11 @@ impl Ledger {
 
     /// Appends an entry: synced, then the head, then the pin. Gives its `seq`.
     ///
+    /// Head and pin lie ready beside the old ones before the entry is written, so that a full disk takes all three or none: an entry that
+    /// was refused must not be there for the next writer to take in.
+    ///
     /// # Errors
-    /// When the disk says no; nothing half-written stays.
+    /// When the disk says no; the ledger is then as it was.
     pub fn append(&mut self, mut entry: Entry, now: DateTime<Utc>) -> Result<u64, LedgerError> {
         entry.seq = self.tree.size();
         entry.time = now.to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -178,9 +181,17 @@ impl Ledger {
         env!("CARGO_PKG_VERSION").clone_into(&mut entry.tool_version);
         entry.prev_root = hex(&self.tree.root());
         let line = serde_json_canonicalizer::to_vec(&entry).map_err(|error| LedgerError::Entry(error.to_string()))?;
+        let next = self.places.prepare_head(&self.head_with(&line), &self.host)?;
         self.write(&line)?;
+        if let Err(error) = next.head.take_place() {
+            self.cut_back()?;
+            return Err(error.into());
+        }
         self.take(&line);
-        self.places.write_head(&self.full_head(), &self.host)?;
+        // The entry is synced and headed: it stands. A pin that stays behind is of a prefix, and the next writer moves it.
+        if let Err(error) = next.pin.take_place().and_then(|()| self.places.sync_names()) {
+            self.said.push(format!("the pin stays behind: {error}"));
+        }
         Ok(entry.seq)
     }
 
@@ -214,10 +225,23 @@ impl Ledger {
         Head { id: self.id.clone(), size: self.tree.size(), bytes: self.bytes, root: hex(&self.tree.root()) }
     }
 
+    fn head_with(&self, line: &[u8]) -> Head {
+        let mut tree = self.tree.clone();
+        tree.push(leaf_hash(line));
+        Head { id: self.id.clone(), size: tree.size(), bytes: self.bytes + length(line), root: hex(&tree.root()) }
+    }
+
     fn take(&mut self, line: &[u8]) {
         self.tree.push(leaf_hash(line));
         self.roots.push(hex(&self.tree.root()));
-        self.bytes += u64::try_from(line.len()).unwrap_or(0) + 1;
+        self.bytes += length(line);
+    }
+
+    /// Takes what was written past the last known entry off again.
+    fn cut_back(&self) -> Result<(), DiskError> {
+        let path = self.places.entries();
+        let cut = |file: std::fs::File| file.set_len(self.bytes).and_then(|()| file.sync_data());
+        OpenOptions::new().write(true).open(&path).and_then(cut).map_err(DiskError::of("cut", &path))
     }
 
     /// Reads what is there; tells what does not fit.
@@ -362,7 +386,7 @@ impl Ledger {
         bytes.push(b'\n');
         let written = file.write_all(&bytes).and_then(|()| file.sync_data());
         if let Err(error) = written {
-            let _ = file.set_len(self.bytes);
+            let _ = file.set_len(self.bytes).and_then(|()| file.sync_data());
             return Err(DiskError::of("write", &path)(error).into());
         }
         if fresh {
@@ -382,6 +406,11 @@ pub fn keep_unrecorded(places: &LedgerPlaces, mut entry: Entry, now: DateTime<Ut
     let bytes = serde_json_canonicalizer::to_vec(&entry).map_err(|error| LedgerError::Entry(error.to_string()))?;
     replace(&places.unrecorded().join(format!("{}.json", entry.id)), &bytes)?;
     Ok(())
+}
+
+/// How many bytes a line takes in the file.
+fn length(line: &[u8]) -> u64 {
+    u64::try_from(line.len()).unwrap_or(0) + 1
 }
 
 fn short(tree: &Tree) -> String {

@@ -72,16 +72,45 @@ pub fn make_private_folder(path: &Path) -> Result<(), DiskError> {
 /// # Errors
 /// When any of that fails; the old file is then still whole.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let temporary = folder.join(name);
-    let written = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, path).map_err(DiskError::of("replace", path)));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+    Prepared::write(path, bytes)?.take_place()?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// A file's next content, written and synced beside it: what is left to do needs no room on the disk. Dropped, it is removed.
+#[derive(Debug)]
+pub struct Prepared {
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Prepared {
+    /// Writes and syncs it. Mode 0600.
+    ///
+    /// # Errors
+    /// When any of that fails; nothing is left then.
+    pub fn write(path: &Path, bytes: &[u8]) -> Result<Self, DiskError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let prepared = Self { temporary: folder.join(name), path: path.to_owned() };
+        write_new(&prepared.temporary, bytes)?;
+        Ok(prepared)
     }
-    written?;
-    sync_folder(folder)
+
+    /// Puts it in the file's place. Whoever wants the name to survive a power cut syncs the folder then.
+    ///
+    /// # Errors
+    /// When it cannot be renamed; the old file is then still whole.
+    pub fn take_place(self) -> Result<(), DiskError> {
+        fs::rename(&self.temporary, &self.path).map_err(DiskError::of("replace", &self.path))
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // Gone, when it has taken its place.
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 /// Writes a file and syncs its bytes, not its name: whoever makes several files in one folder syncs that once, after the last.

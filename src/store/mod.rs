@@ -16,7 +16,7 @@ mod socket;
 
 pub use change::Changes;
 pub use clock::{monotonic_ms, now};
-pub use files::{DiskError, make_private_folder, read_if_there, replace, sync_folder, write_new};
+pub use files::{DiskError, Prepared, make_private_folder, read_if_there, replace, sync_folder, write_new};
 pub use home::{AtHome, settle};
 pub use inside::{Inside, asks_from_inside, inside_run, mark_value, this_inside_run};
 pub use journal::{Durability, Journal, JournalError, Opened, Tail, read, read as journal_events};

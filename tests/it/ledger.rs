@@ -362,6 +362,27 @@ fn a_crash_between_entry_and_head_loses_nothing() {
     assert!(world.sound(), "{:?}", verify(&world.places, &[]));
 }
 
+/// Whoever is told that it was not done must not find it done by the next writer.
+#[test]
+fn an_entry_whose_head_or_pin_finds_no_room_is_not_there() {
+    let world = World::with(3);
+    let pin = std::fs::read_dir(world.data.join("pins")).unwrap().next().unwrap().unwrap().path();
+    for path in [world.places.head(), pin] {
+        let before = std::fs::read(world.places.entries()).unwrap();
+        // A folder where the next one would be written stands for a full disk, to root too.
+        let block = PathBuf::from(format!("{}.{}.new", path.display(), std::process::id()));
+        std::fs::create_dir(&block).unwrap();
+        let refused = world.open().unwrap().append(note("refused"), DateTime::UNIX_EPOCH);
+        assert!(matches!(refused, Err(LedgerError::Disk(_))), "{refused:?}");
+        assert_eq!(std::fs::read(world.places.entries()).unwrap(), before);
+        std::fs::remove_dir(block).unwrap();
+        world.open().unwrap().append(note("taken"), DateTime::UNIX_EPOCH).unwrap();
+        assert!(world.sound());
+    }
+    let reasons: Vec<_> = entries(&world.places).unwrap().into_iter().filter_map(|entry| entry.reason).collect();
+    assert_eq!(reasons, ["entry 1", "entry 2", "taken", "taken"]);
+}
+
 #[test]
 fn an_intent_without_an_outcome_is_told() {
     let world = World::new();

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::deploy::local::LocalTarget;
 use crate::event::{Actor, Arm, AttemptId, DeployOutcome, EnvironmentName, JobName, Refusal, RolloutId, RunEvent, RunState};
-use crate::ledger::{Entry, Ledger, LedgerPlaces, OnFault, Phase};
+use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
 use crate::pipeline::Plan;
 use crate::rollout::{Answer, Driver, Standing};
 use crate::run::RunFolder;
@@ -167,7 +167,7 @@ impl Delivery {
         let _ = self.note(entry).await;
     }
 
-    async fn note(&self, entry: Entry) -> Result<u64, String> {
+    async fn note(&self, entry: Entry) -> Result<u64, NotEntered> {
         append(&self.setup.places, entry).await
     }
 
@@ -191,13 +191,31 @@ impl Delivery {
 }
 
 /// Appends to this user's ledger, beside the engine.
-async fn append(places: &Places, entry: Entry) -> Result<u64, String> {
+async fn append(places: &Places, entry: Entry) -> Result<u64, NotEntered> {
     let places = LedgerPlaces::of(places);
     let written = tokio::task::spawn_blocking(move || {
         let actor = entry.actor.clone();
         Ledger::open(&places, &actor, Duration::from_secs(10), OnFault::Refuse, now())?.append(entry, now())
     });
-    written.await.map_err(|error| error.to_string())?.map_err(|error| super::chain(&error))
+    match written.await {
+        Ok(Ok(seq)) => Ok(seq),
+        Ok(Err(LedgerError::Fault(fault))) => Err(NotEntered::Fault(fault.to_string())),
+        Ok(Err(error @ (LedgerError::Lock(_) | LedgerError::Disk(_) | LedgerError::Entry(_)))) => {
+            Err(NotEntered::Unwritten(super::chain(&error)))
+        }
+        Err(error) => Err(NotEntered::Unwritten(error.to_string())),
+    }
+}
+
+/// Why an entry is not in the ledger.
+#[derive(Debug, thiserror::Error)]
+enum NotEntered {
+    /// The ledger is not as it was written.
+    #[error("{0}")]
+    Fault(String),
+    /// It could not be written.
+    #[error("{0}")]
+    Unwritten(String),
 }
 
 impl Engine {

@@ -7,7 +7,7 @@ use crate::policy::{Protection, count_people, resolve_environment};
 use crate::rollout::wired::in_force;
 
 use super::super::chain;
-use super::{Delivery, setup};
+use super::{Delivery, NotEntered, setup};
 
 /// A yes that was taken.
 pub(in crate::run::engine) struct TakenYes {
@@ -132,9 +132,15 @@ impl Delivery {
     }
 
     async fn enter(&self, entry: Entry) -> Result<(), Refusal> {
-        self.note(entry).await.map(|_| ()).map_err(|why| {
-            Refusal::new(RefusalKind::LedgerForked, format!("the ledger does not take it, so it is not done: {why}"))
-                .hint("hms ledger verify")
+        self.note(entry).await.map(|_| ()).map_err(|error| match error {
+            NotEntered::Fault(why) => {
+                Refusal::new(RefusalKind::LedgerForked, format!("the ledger does not take it, so it is not done: {why}"))
+                    .hint("hms ledger verify")
+            }
+            NotEntered::Unwritten(why) => {
+                Refusal::new(RefusalKind::LedgerUnwritten, format!("the ledger cannot be written, so it is not done: {why}"))
+                    .hint("make room there, then say it again; hms doctor shows the disk")
+            }
         })
     }
 
