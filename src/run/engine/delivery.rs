@@ -68,6 +68,7 @@ pub(super) struct Delivery {
     sender: mpsc::Sender<Input>,
     target: Option<Arc<LocalTarget>>,
     hosted: HashMap<EnvironmentName, Hosted>,
+    maker: release::Maker,
     /// A canary was left with its weight.
     left: bool,
     /// Wishes that are being carried out; whoever asked may be gone.
@@ -76,7 +77,7 @@ pub(super) struct Delivery {
 
 impl Delivery {
     pub(super) fn new(setup: &EngineSetup, sender: mpsc::Sender<Input>) -> Self {
-        Self { setup: setup.clone(), sender, target: None, hosted: HashMap::new(), left: false, open: 0 }
+        Self { setup: setup.clone(), sender, target: None, hosted: HashMap::new(), maker: release::Maker::default(), left: false, open: 0 }
     }
 
     /// Whether a canary of this run has weight and is watched here.
@@ -141,6 +142,7 @@ impl Delivery {
             plan: plan.clone(),
             folder: folder.clone(),
             hosted: self.hosted.iter().map(|(environment, hosted)| (environment.clone(), Arc::clone(&hosted.driver))).collect(),
+            maker: self.maker.clone(),
         };
         let sender = self.sender.clone();
         self.open += 1;

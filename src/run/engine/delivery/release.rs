@@ -3,42 +3,75 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use crate::deploy::ReleaseRecord;
-use crate::deploy::release::assemble;
-use crate::event::{AttemptResult, ReleaseRef, RunState, ScanSummary};
+use crate::deploy::release::{assemble, digest_of_tree};
+use crate::event::{AttemptResult, Digest, ReleaseRef, RunState, ScanSummary};
 use crate::pipeline::Plan;
 use crate::repo::Repository;
 use crate::rollout::Bytes;
 use crate::run::RunFolder;
 use crate::store::{DiskError, now};
 
+/// One maker a run at a time. Two jobs may deploy at once, and each asks for the release.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Maker {
+    /// The release that the run's journal was told of last. Held while a release is made and told: whoever waits needs what comes of it.
+    told: Arc<tokio::sync::Mutex<Option<Digest>>>,
+}
+
+impl Maker {
+    /// Makes the release, and tells of it by `tell` when it is not the one that was told last.
+    pub(super) async fn make(&self, what: Making, known: Option<Digest>, tell: impl AsyncFnOnce(&ReleaseRecord)) -> Result<Bytes, String> {
+        let mut told = self.told.lock().await;
+        let Making { state, plan, folder, start } = what;
+        let made = tokio::task::spawn_blocking(move || make(&state, &plan, &folder, start)).await;
+        let bytes = made.map_err(|error| error.to_string())??;
+        let digest = &bytes.record.release.digest;
+        if told.as_ref().or(known.as_ref()) != Some(digest) {
+            tell(&bytes.record).await;
+        }
+        *told = Some(digest.clone());
+        Ok(bytes)
+    }
+}
+
+/// What a release is made of.
+pub(super) struct Making {
+    pub(super) state: RunState,
+    pub(super) plan: Plan,
+    pub(super) folder: RunFolder,
+    pub(super) start: Option<String>,
+}
+
 /// The run's release as its artifacts stand now: the one that was made, if nothing changed since.
-pub(super) fn make(state: &RunState, plan: &Plan, folder: &RunFolder, start: Option<String>) -> Result<Bytes, String> {
+fn make(state: &RunState, plan: &Plan, folder: &RunFolder, start: Option<String>) -> Result<Bytes, String> {
     let created = state.created.as_ref().ok_or("the run has no beginning")?;
     let told = |error: &dyn std::error::Error| super::super::chain(error);
     let place = folder.release();
+    crate::store::make_private_folder(&place).map_err(|error| told(&error))?;
     let (base, fresh) = (place.join("base"), place.join("fresh"));
     for old in [&base, &fresh] {
-        if old.exists() {
-            fs::remove_dir_all(old).map_err(DiskError::of("remove", old)).map_err(|error| told(&error))?;
-        }
+        remove(old).map_err(|error| told(&error))?;
     }
-    crate::store::make_private_folder(&place).map_err(|error| told(&error))?;
     let repository = Repository::discover(&created.repository).map_err(|error| told(&error))?;
     repository.checkout(&created.revision, &base).map_err(|error| told(&error))?;
     let overlays = overlays(state, plan, folder);
     let made = assemble(&base, &overlays, &fresh).map_err(|error| told(&error))?;
     let must_be_scanned = to_be_scanned(&fresh, &overlays).map_err(|error| told(&error))?;
     let tree = place.join(made.digest.hex());
-    if tree.exists() {
-        fs::remove_dir_all(&tree).map_err(DiskError::of("remove", &tree)).map_err(|error| told(&error))?;
+    // A driver may be bringing these very bytes to the target: the tree that was made stays where it is.
+    if digest_of_tree(&tree).is_ok_and(|(there, ..)| there == made.digest) {
+        remove(&fresh).map_err(|error| told(&error))?;
+    } else {
+        remove(&tree).map_err(|error| told(&error))?;
+        fs::rename(&fresh, &tree).map_err(DiskError::of("name", &tree)).map_err(|error| told(&error))?;
     }
-    fs::rename(&fresh, &tree).map_err(DiskError::of("name", &tree)).map_err(|error| told(&error))?;
-    fs::remove_dir_all(&base).map_err(DiskError::of("remove", &base)).map_err(|error| told(&error))?;
+    remove(&base).map_err(|error| told(&error))?;
     let tag = repository.tag_of(&created.revision).map_err(|error| told(&error))?;
     let record = ReleaseRecord {
         format: 1,
@@ -58,6 +91,10 @@ pub(super) fn make(state: &RunState, plan: &Plan, folder: &RunFolder, start: Opt
         must_be_scanned,
     };
     Ok(Bytes { record, tree: Some(tree) })
+}
+
+fn remove(folder: &Path) -> Result<(), DiskError> {
+    if folder.exists() { fs::remove_dir_all(folder).map_err(DiskError::of("remove", folder)) } else { Ok(()) }
 }
 
 /// Artifact trees of the jobs that succeeded, in the order of the pipeline; later wins.

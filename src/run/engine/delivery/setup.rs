@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::deploy::ReleaseRecord;
 use crate::deploy::local::LocalTarget;
 use crate::event::{
     Arm, DeployOutcome, Digest, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, RolloutId, RunEvent, RunState, Yes, YesKind,
@@ -22,8 +23,9 @@ use crate::run::control::Reply;
 use crate::store::now;
 
 use super::super::{EngineSetup, Input, chain};
+use super::release::{Maker, Making};
 use super::version::{VersionTag, make_version_tag, name_release};
-use super::{Delivery, DeliveryEvent, DeployOrder, release};
+use super::{Delivery, DeliveryEvent, DeployOrder};
 
 /// What a wish is carried out with: a view of the run as it was when the job asked.
 pub(super) struct Work {
@@ -34,6 +36,7 @@ pub(super) struct Work {
     pub(super) plan: Plan,
     pub(super) folder: RunFolder,
     pub(super) hosted: HashMap<EnvironmentName, Arc<Driver>>,
+    pub(super) maker: Maker,
 }
 
 type Told = (Answer, Vec<String>);
@@ -145,16 +148,12 @@ impl Work {
 
     async fn release(&self, order: &DeployOrder, start: Option<String>) -> Result<Bytes, No> {
         let _ = order.replies.send(Reply::Line { text: "making the release from the commit and the artifacts".to_owned() }).await;
-        let (state, plan, folder) = (self.state.clone(), self.plan.clone(), self.folder.clone());
-        let bytes = tokio::task::spawn_blocking(move || release::make(&state, &plan, &folder, start))
-            .await
-            .map_err(|error| No::Failed(error.to_string()))?
-            .map_err(No::Failed)?;
-        let made = &bytes.record.release;
-        if self.state.release.as_ref().map(|release| &release.digest) != Some(&made.digest) {
-            self.record(RunEvent::ReleaseMade { release: made.clone(), files: bytes.record.files, bytes: bytes.record.bytes }).await;
-        }
-        Ok(bytes)
+        let making = Making { state: self.state.clone(), plan: self.plan.clone(), folder: self.folder.clone(), start };
+        let known = self.state.release.as_ref().map(|release| release.digest.clone());
+        let tell = async |made: &ReleaseRecord| {
+            self.record(RunEvent::ReleaseMade { release: made.release.clone(), files: made.files, bytes: made.bytes }).await;
+        };
+        self.maker.make(making, known, tell).await.map_err(No::Failed)
     }
 
     /// `--tag` inside a run names that run's release or nothing; a tag that moved since is refused.
@@ -351,9 +350,9 @@ impl Delivery {
         if placed.is_some() {
             return Ok(None);
         }
-        let (state, plan, folder) = (state.clone(), plan.clone(), self.setup.folder.clone());
-        let made = tokio::task::spawn_blocking(move || release::make(&state, &plan, &folder, start)).await;
-        let made = made.map_err(|error| error.to_string())??;
+        let making = Making { state: state.clone(), plan: plan.clone(), folder: self.setup.folder.clone(), start };
+        let known = state.release.as_ref().map(|release| release.digest.clone());
+        let made = self.maker.make(making, known, async |_: &ReleaseRecord| {}).await?;
         // Artifacts that changed since make another release: this rollout's bytes are gone then.
         Ok(Some(made).filter(|bytes| bytes.record.release.digest == wanted))
     }

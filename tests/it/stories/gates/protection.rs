@@ -31,6 +31,21 @@ fn a_job_that_nobody_promoted_changes_nothing() {
     is_refused(&world, "2", "prod", "prod is protected");
 }
 
+/// Each asks for the release at the same moment: it is made once, and each is told what the rules say of it.
+#[test]
+fn jobs_that_deploy_at_once_get_one_release() {
+    let text = pipeline(&[("stages: [build, scan, canary, prod]", "stages: [build, scan, early, canary, prod]")]);
+    let early = "early: {stage: early, parallel: 4, script: hms-deploy --env prod}\n";
+    let world = World::new(&(text + early));
+    world.hms_ends(13, &["run", "--headless"]);
+    for n in 1..=4 {
+        let job = world.job("1", &format!("early {n}/4"));
+        assert_eq!(job["exit_code"], 13, "{job:#}");
+    }
+    let journal = std::fs::read_to_string(world.run_folder("1").join("journal")).unwrap();
+    assert_eq!(journal.matches("\"type\":\"ReleaseMade\"").count(), 1, "{journal}");
+}
+
 #[test]
 fn a_job_that_hides_its_environment_is_refused() {
     let world = World::new(&pipeline(&[("script: mkdir", "script: E=prod; hms-deploy --env $E && mkdir")]));
