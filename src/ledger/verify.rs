@@ -75,7 +75,7 @@ pub fn verify(places: &LedgerPlaces, targets: &[(String, LedgerHead)]) -> Result
     }
     let entries: Vec<Entry> = lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect();
     let before = predecessors(&entries);
-    compare_pins(places, id.as_deref(), before.first().copied(), &leaves, &mut findings, &mut notes)?;
+    compare_pins(places, id.as_deref(), &before, &leaves, &mut findings, &mut notes)?;
     for (target, pinned) in targets {
         if Some(pinned.id.as_str()) == id.as_deref() {
             compare(&format!("the record at {target}"), pinned, &leaves, &mut findings);
@@ -155,7 +155,7 @@ fn compare(what: &str, pinned: &LedgerHead, leaves: &[Hash], findings: &mut Vec<
 fn compare_pins(
     places: &LedgerPlaces,
     id: Option<&str>,
-    follows: Option<&LedgerHead>,
+    before: &[&LedgerHead],
     leaves: &[Hash],
     findings: &mut Vec<Finding>,
     notes: &mut Vec<String>,
@@ -165,11 +165,11 @@ fn compare_pins(
         findings.push(Finding { line: None, what: format!("no pin for {} is left outside it", places.state().display()) });
     }
     for (path, pin) in pins {
-        if Some(pin.head.id.as_str()) == id {
+        if before.iter().any(|known| pin.head.is_same(known)) {
+            notes.push(format!("this ledger goes on from {} ({} entries), which is not here", pin.head.id, pin.head.size));
+        } else if Some(pin.head.id.as_str()) == id {
             compare(&format!("the pin {}", path.display()), &pin.head, leaves, findings);
             notes.push(format!("compared with the pin {}: {} entries", path.display(), pin.head.size));
-        } else if follows.is_some_and(|follows| pin.head.is_same(follows)) {
-            notes.push(format!("this ledger goes on from {} ({} entries), which is not here", pin.head.id, pin.head.size));
         } else {
             findings.push(Finding {
                 line: None,

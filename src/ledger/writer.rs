@@ -327,9 +327,17 @@ impl Ledger {
         }
         let mut entry = Entry::new("ledger.create", Phase::Note, actor.clone());
         entry.ledger = Some(self.id.clone());
-        entry.follows = self.places.pins()?.into_iter().next_back().map(|(_, pin)| pin.head);
+        // The newest ledger's pin is the last by name; pins of those before it, and kept ones, are entered beside it.
+        let mut pins = self.places.pins()?;
+        entry.follows = pins.pop().map(|(_, pin)| pin.head);
         entry.reason = reason;
         self.append(entry, now)?;
+        for (path, pin) in pins {
+            let mut entry = Entry::new("ledger.create", Phase::Note, actor.clone());
+            entry.follows = Some(pin.head);
+            entry.reason = Some(format!("the pin {} names it", path.display()));
+            self.append(entry, now)?;
+        }
         Ok(())
     }
 

@@ -326,6 +326,26 @@ fn a_ledger_replaced_with_its_pins_is_found_by_the_record_at_the_target() {
     assert!(anew.notes.iter().any(|note| note.contains("which this one goes on from")), "{anew:?}");
 }
 
+/// A restored copy, a rollback over it, moved aside, begun anew, and once more: a person has said each time that it is so.
+#[test]
+fn the_way_out_ends_in_a_ledger_that_verifies() {
+    let world = World::with(3);
+    let copy: Vec<_> = ["entries", "head"].map(|name| (name, std::fs::read(world.state.join("ledger").join(name)).unwrap())).into();
+    world.open().unwrap().append(note("later"), DateTime::UNIX_EPOCH).unwrap();
+    for (name, bytes) in copy {
+        std::fs::write(world.state.join("ledger").join(name), bytes).unwrap();
+    }
+    drop(Ledger::open(&world.places, &actor(), Duration::from_secs(5), OnFault::Record, DateTime::UNIX_EPOCH).unwrap());
+    assert!(!world.sound(), "the fork is entered, and what was lost stays lost");
+    for times in 1..=2 {
+        std::fs::rename(world.state.join("ledger"), world.state.join(format!("aside-{times}"))).unwrap();
+        drop(Ledger::begin_anew(&world.places, &actor(), "restored from backup", &[], DateTime::UNIX_EPOCH).unwrap());
+        let found = verify(&world.places, &[]).unwrap();
+        assert_eq!(found.findings, [], "{times}: {found:?}");
+        assert!(world.open().is_ok());
+    }
+}
+
 #[test]
 fn a_ledger_that_is_gone_is_begun_anew_only_by_a_person() {
     let world = World::with(4);
