@@ -151,18 +151,20 @@ impl LedgerPlaces {
 
     /// Every pin here that names this STATE, kept ones among them, with its file.
     pub(super) fn pins(&self) -> Result<Vec<(PathBuf, Pin)>, DiskError> {
-        let Ok(files) = std::fs::read_dir(&self.pins) else { return Ok(Vec::new()) };
+        self.pin_files().into_iter().map(|path| Ok((parse::<Pin>(&path)?, path))).try_fold(Vec::new(), |mut pins, found| {
+            let (pin, path) = found?;
+            pins.extend(pin.filter(|pin| pin.state == self.state).map(|pin| (path, pin)));
+            Ok(pins)
+        })
+    }
+
+    /// The files that pins are in, of this STATE and of others, by name.
+    pub(super) fn pin_files(&self) -> Vec<PathBuf> {
+        let Ok(files) = std::fs::read_dir(&self.pins) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
-        let mut pins = Vec::new();
-        for path in paths {
-            if let Some(pin) = parse::<Pin>(&path)? {
-                pins.push((path, pin));
-            }
-        }
-        pins.retain(|(_, pin)| pin.state == self.state);
-        Ok(pins)
+        paths
     }
 }
 

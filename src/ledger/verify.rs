@@ -1,10 +1,13 @@
 //! The verifier. It shares hashing with the writer and nothing else: it reads the lines anew and believes none of them.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use crate::event::LedgerHead;
 use crate::store::{DiskError, read_if_there};
 
 use super::entry::Entry;
-use super::files::LedgerPlaces;
+use super::files::{LedgerPlaces, Pin};
 use super::reader::{follows, predecessors};
 use super::tree::{Hash, hex, leaf_hash, root_of};
 
@@ -75,10 +78,19 @@ pub fn verify(places: &LedgerPlaces, targets: &[(String, LedgerHead)]) -> Result
     }
     let entries: Vec<Entry> = lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect();
     let before = predecessors(&entries);
-    compare_pins(places, id.as_deref(), &before, &leaves, &mut findings, &mut notes)?;
+    if let Some(what) = bad_frame("the head", &places.head()) {
+        findings.push(what);
+    }
+    let here = Here { places, id: id.as_deref(), entries: &entries, before: &before, leaves: &leaves };
+    let pinned_uid = here.compare_pins(&mut findings, &mut notes);
     for (target, pinned) in targets {
         if Some(pinned.id.as_str()) == id.as_deref() {
             compare(&format!("the record at {target}"), pinned, &leaves, &mut findings);
+            if let Some(by) = &pinned.by
+                && (by.state != places.state() || Some(by.uid) != pinned_uid || !here.wrote_last(&by.host, pinned.size))
+            {
+                findings.push(Finding { line: None, what: format!("the record at {target} names another owner than the pin does") });
+            }
             notes.push(format!("compared with the record at {target}: {} entries", pinned.size));
         } else if follows(&before, pinned) {
             notes.push(format!(
@@ -152,30 +164,77 @@ fn compare(what: &str, pinned: &LedgerHead, leaves: &[Hash], findings: &mut Vec<
     }
 }
 
-fn compare_pins(
-    places: &LedgerPlaces,
-    id: Option<&str>,
-    before: &[&LedgerHead],
-    leaves: &[Hash],
-    findings: &mut Vec<Finding>,
-    notes: &mut Vec<String>,
-) -> Result<(), DiskError> {
-    let pins = places.pins()?;
-    if pins.is_empty() && !leaves.is_empty() {
-        findings.push(Finding { line: None, what: format!("no pin for {} is left outside it", places.state().display()) });
-    }
-    for (path, pin) in pins {
-        if before.iter().any(|known| pin.head.is_same(known)) {
-            notes.push(format!("this ledger goes on from {} ({} entries), which is not here", pin.head.id, pin.head.size));
-        } else if Some(pin.head.id.as_str()) == id {
-            compare(&format!("the pin {}", path.display()), &pin.head, leaves, findings);
-            notes.push(format!("compared with the pin {}: {} entries", path.display(), pin.head.size));
-        } else {
-            findings.push(Finding {
-                line: None,
-                what: format!("the pin {} names a ledger of {} entries that is not here", path.display(), pin.head.size),
-            });
+/// What is here, for what lies elsewhere to be compared with.
+struct Here<'a> {
+    places: &'a LedgerPlaces,
+    id: Option<&'a str>,
+    entries: &'a [Entry],
+    /// The ledgers that this one goes on from.
+    before: &'a [&'a LedgerHead],
+    leaves: &'a [Hash],
+}
+
+impl Here<'_> {
+    /// Compares every pin of this STATE; gives the user that this ledger's pin names.
+    fn compare_pins(&self, findings: &mut Vec<Finding>, notes: &mut Vec<String>) -> Option<u32> {
+        let mut bad = |what: String| findings.push(Finding { line: None, what });
+        let mut own = None;
+        for path in self.places.pin_files() {
+            let shown = path.display();
+            let pin = match read_if_there(&path).map(|bytes| bytes.map(|bytes| serde_json::from_slice::<Pin>(&bytes))) {
+                Ok(Some(Ok(pin))) => pin,
+                Ok(Some(Err(error))) => {
+                    bad(format!("the pin {shown} cannot be understood: {error}"));
+                    continue;
+                }
+                Ok(None) => continue,
+                Err(error) => {
+                    bad(format!("the pin {shown} cannot be read: {error}"));
+                    continue;
+                }
+            };
+            if pin.state != self.places.state() {
+                continue;
+            }
+            if std::fs::metadata(&path).is_ok_and(|file| file.uid() != pin.uid) {
+                bad(format!("the pin {shown} names another user than the one whose file it is"));
+            }
+            if let Some(finding) = bad_frame("the pin", &path) {
+                bad(finding.what);
+            }
+            if self.before.iter().any(|known| pin.head.is_same(known)) {
+                notes.push(format!("this ledger goes on from {} ({} entries), which is not here", pin.head.id, pin.head.size));
+            } else if Some(pin.head.id.as_str()) == self.id {
+                let mut found = Vec::new();
+                compare(&format!("the pin {shown}"), &pin.head, self.leaves, &mut found);
+                if found.is_empty() && !self.wrote_last(&pin.host, pin.head.size) {
+                    bad(format!("the pin {shown} names another host than its last entry"));
+                }
+                for finding in found {
+                    bad(finding.what);
+                }
+                notes.push(format!("compared with the pin {shown}: {} entries", pin.head.size));
+                own = Some(pin.uid);
+            } else {
+                bad(format!("the pin {shown} names a ledger of {} entries that is not here", pin.head.size));
+            }
         }
+        if own.is_none() && !self.leaves.is_empty() {
+            bad(format!("no pin for {} is left outside it", self.places.state().display()));
+        }
+        own
     }
-    Ok(())
+
+    /// Whether the last of so many entries was written on that host.
+    fn wrote_last(&self, host: &str, size: u64) -> bool {
+        let last = size.checked_sub(1).and_then(|last| self.entries.iter().find(|entry| entry.seq == last));
+        last.is_none_or(|entry| entry.actor.host == host)
+    }
+}
+
+/// Head and pins are one line each: what stands around it was not written by a writer.
+fn bad_frame(what: &str, path: &Path) -> Option<Finding> {
+    let bytes = read_if_there(path).ok().flatten()?;
+    let body = bytes.strip_suffix(b"\n").filter(|body| body.starts_with(b"{") && body.ends_with(b"}") && !body.contains(&b'\n'));
+    body.is_none().then(|| Finding { line: None, what: format!("{what} {} is not one line as it was written", path.display()) })
 }

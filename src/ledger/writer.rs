@@ -89,7 +89,6 @@ pub struct Ledger {
     /// The root after each entry, for pins of earlier sizes.
     roots: Vec<String>,
     bytes: u64,
-    host: String,
     said: Vec<String>,
     _lock: Lock,
 }
@@ -116,7 +115,6 @@ impl Ledger {
             tree: Tree::default(),
             roots: Vec::new(),
             bytes: 0,
-            host: actor.host.clone(),
             said: Vec::new(),
             _lock: lock,
         };
@@ -181,7 +179,7 @@ impl Ledger {
         env!("CARGO_PKG_VERSION").clone_into(&mut entry.tool_version);
         entry.prev_root = hex(&self.tree.root());
         let line = serde_json_canonicalizer::to_vec(&entry).map_err(|error| LedgerError::Entry(error.to_string()))?;
-        let next = self.places.prepare_head(&self.head_with(&line), &self.host)?;
+        let next = self.places.prepare_head(&self.head_with(&line), &entry.actor.host)?;
         self.write(&line)?;
         if let Err(error) = next.head.take_place() {
             self.cut_back()?;
