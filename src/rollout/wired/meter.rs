@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::chain;
 use crate::canary::provider::{MetricsScrape, MetricsSettings, Provider};
 use crate::deploy::Target;
 use crate::event::{AppName, EnvironmentName};
@@ -26,7 +27,7 @@ impl MetricsMeter {
 
 impl Meter for MetricsMeter {
     fn scrape(&self) -> Scrape<'_> {
-        Box::pin(async { self.provider.scrape(now()).await.map_err(|error| error.to_string()) })
+        Box::pin(async { self.provider.scrape(now()).await.map_err(|error| chain(&error)) })
     }
 }
 
@@ -62,7 +63,7 @@ impl<T: Target> TargetMeter<T> {
 
 impl<T: Target> Meter for TargetMeter<T> {
     fn scrape(&self) -> Scrape<'_> {
-        Box::pin(async { self.provider().await?.scrape(now()).await.map_err(|error| error.to_string()) })
+        Box::pin(async { self.provider().await?.scrape(now()).await.map_err(|error| chain(&error)) })
     }
 }
 
@@ -76,5 +77,29 @@ pub struct NoMeter(
 impl Meter for NoMeter {
     fn scrape(&self) -> Scrape<'_> {
         Box::pin(async { Err(self.0.clone()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    /// What answers there is no metrics endpoint, and the reason says what it is instead.
+    #[tokio::test]
+    async fn a_scrape_that_fails_says_why() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/metrics", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\nConnection: close\r\n\r\n<html>no</html>").unwrap();
+        });
+        let settings = MetricsSettings::local_proxy(&"shop".parse().unwrap(), &"prod".parse().unwrap());
+        let meter = MetricsMeter::new(Provider::Scrape(MetricsScrape::new(&address, settings).unwrap()));
+        let why = meter.scrape().await.unwrap_err();
+        server.join().unwrap();
+        assert!(why.contains("sends metrics that cannot be used: "), "the cause is left out: {why}");
     }
 }

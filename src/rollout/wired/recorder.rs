@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::chain;
 use crate::event::{AppName, EnvironmentName, LedgerHead, Refusal, RefusalKind, RolloutId};
 use crate::ledger::{
     Entry, Evidence, Fault, Ledger, LedgerError, LedgerPlaces, OnFault, Phase, Relation, Shares, entries, follows, keep_unrecorded,
@@ -163,13 +164,6 @@ fn refused(error: LedgerError) -> RecordError {
         LedgerError::Lock(error) => RecordError::Unavailable(error.to_string()),
         LedgerError::Disk(error) => RecordError::Unavailable(chain(&error)),
         LedgerError::Entry(why) => RecordError::Unavailable(why),
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
     }
 }
 
