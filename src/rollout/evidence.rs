@@ -73,6 +73,18 @@ impl Evidence {
     }
 }
 
+/// The newest evidence file of a rollout.
+pub(crate) fn newest(folder: &Path) -> Option<EvidenceRef> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        verdict: Verdict,
+    }
+    let number = Evidence::in_folder(folder).next.checked_sub(1)?;
+    let bytes = std::fs::read(folder.join(format!("evidence-{number}.json"))).ok()?;
+    let File { verdict } = serde_json::from_slice(&bytes).ok()?;
+    Some(EvidenceRef { sha256: Digest::of(&bytes), verdict: verdict.class })
+}
+
 fn spans(facts: &WatchFacts, samples: &[Sample]) -> Vec<serde_json::Value> {
     let ends = facts.spans.iter().skip(1).map(|span| Some(span.since)).chain([None]);
     let within = |since: DateTime<Utc>, end: Option<DateTime<Utc>>| {

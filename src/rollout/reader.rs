@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::logbook::folder_of;
-use crate::event::{AppName, EnvironmentRecord, RolloutEvent, RolloutId, RolloutPhase, RolloutState, Stamped, Watch};
+use super::ports::EvidenceRef;
+use crate::event::{AppName, EnvironmentRecord, RolloutEvent, RolloutId, RolloutPhase, RolloutState, Stamped, VerdictClass, Watch};
 use crate::store::{DiskError, Holder, JournalError, Tail, holder_of};
 
 /// Follows one rollout.
@@ -62,6 +63,12 @@ pub fn read(folder: &Path) -> Result<Option<RolloutState>, JournalError> {
     let mut reader = RolloutReader::at(folder);
     reader.poll()?;
     Ok(reader.state.created.is_some().then_some(reader.state))
+}
+
+/// The evidence file that a rollout's last verdict rests on: the newest one, when it is of that class.
+#[must_use]
+pub fn evidence(folder: &Path, class: VerdictClass) -> Option<EvidenceRef> {
+    super::evidence::newest(folder).filter(|newest| newest.verdict == class)
 }
 
 /// Who drives the rollout in `folder`, on this host; none when nobody does. A lock that cannot be looked at counts as free.

@@ -97,10 +97,11 @@ impl Delivery {
         entry.digest = Some(release.clone());
         entry.previous.clone_from(&now.current);
         entry.policy_hash = Some(force.hash.clone());
-        entry.evidence = verdict.as_ref().map(|verdict| Evidence {
-            sha256: Digest::of(&serde_json_canonicalizer::to_vec(verdict).unwrap_or_default()).hex().to_owned(),
-            verdict: verdict.class.to_string(),
-        });
+        let folder = self.hosted.get(&placed.environment).map(|hosted| hosted.driver.folder());
+        let evidence = folder.zip(now.verdict).and_then(|(folder, class)| crate::rollout::reader::evidence(folder, class));
+        entry.rollout = rollout.as_ref().and_then(|rollout| rollout.created.as_ref()).map(|created| created.rollout.clone());
+        entry.evidence =
+            evidence.map(|evidence| Evidence { sha256: evidence.sha256.hex().to_owned(), verdict: evidence.verdict.to_string() });
         let Protection::Protected { approvals } = placed.protection() else {
             return Ok(TakenYes { release: Some(release), policy_hash: Some(force.hash), missing: 0 });
         };
