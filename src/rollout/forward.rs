@@ -13,7 +13,7 @@ use super::rollback::insist;
 use super::steps::{Claim, StepError, blocking, failed};
 use super::worker::{Interrupt, Worker};
 use crate::deploy::{Applied, ArmName, Effect, Target, TargetError};
-use crate::event::{DeployOutcome, EnvironmentRecord, Refusal, RefusalKind, RolloutEvent, RolloutOutcome, Slot, Step, Weight, Weights};
+use crate::event::{DeployOutcome, Digest, EnvironmentRecord, Refusal, RefusalKind, RolloutEvent, RolloutOutcome, Slot, Step, Weight, Weights};
 
 /// How often a taken environment is looked at again.
 const SLOT_LOOK: Duration = Duration::from_secs(1);
@@ -233,14 +233,20 @@ impl<T: Target + 'static> Worker<T> {
         self.steps.target.placed(self.digest()).await?.ok_or(StepError::Target(missing))
     }
 
+    /// The scan that the release was let through by.
+    pub(super) async fn scan_report(&self) -> Result<Option<Digest>, StepError> {
+        Ok(self.release().await?.scan.map(|scan| scan.report_sha256))
+    }
+
     async fn is_first(&self, record: &EnvironmentRecord) -> Result<bool, StepError> {
         Ok(record.current.is_none() && running(&self.steps.observe().await?, ArmName::Stable).is_none())
     }
 
     /// One control action: bytes, start, health, the first weight.
     async fn first_weight(&mut self, weight: Weight) -> Result<(), (Step, StepError)> {
-        let draft =
-            ActionDraft { requested: Some(weight), ..self.draft(ActionKind::Deploy, &self.created.actor, self.created.reason.clone()) };
+        let scan_report = self.scan_report().await.map_err(|error| (Step::Start, error))?;
+        let draft = self.draft(ActionKind::Deploy, &self.created.actor, self.created.reason.clone());
+        let draft = ActionDraft { requested: Some(weight), scan_report, ..draft };
         let weights = Weights { requested: weight, applied: Weight::ZERO };
         let begun = self.steps.begin(Step::Start, draft, Claim::Holding, |record| record.weights = Some(weights)).await;
         let begun = begun.map_err(|error| (Step::Start, error))?;

@@ -83,6 +83,9 @@ pub struct ActionDraft {
     /// The weight asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested: Option<Weight>,
+    /// SHA-256 of the report of the release's scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan_report: Option<Digest>,
     /// What it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<EvidenceRef>,

@@ -9,7 +9,7 @@ use super::steps::{Begun, Claim, StepError, failed};
 use super::worker::Worker;
 use crate::deploy::{Applied, ArmName, Effect, Target};
 use crate::event::{
-    DeployOutcome, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, RolloutEvent, RolloutOutcome, Step, Verdict, VerdictClass, YesKind,
+    DeployOutcome, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, RolloutEvent, RolloutOutcome, Step, Verdict, VerdictClass, Weight, YesKind,
 };
 
 impl<T: Target + 'static> Worker<T> {
@@ -53,7 +53,8 @@ impl<T: Target + 'static> Worker<T> {
         };
         let mut draft = self.draft_with(ActionKind::Promote, &authority.actor, evidence, &authority.yeses);
         draft.reason.clone_from(&authority.reason);
-        draft = ActionDraft { requested: Some(crate::event::Weight::FULL), ..draft };
+        let scan_report = self.scan_report().await?;
+        draft = ActionDraft { requested: Some(Weight::FULL), scan_report, ..draft };
         let base = self.base.as_ref().map(|release| release.digest.clone());
         // The write that takes the fence is made only while the same release has the traffic that was there when all this was decided.
         let begun = self.steps.begin(Step::Promote, draft, Claim::HoldingFrom(base), |_| ()).await?;
@@ -138,7 +139,7 @@ impl<T: Target + 'static> Worker<T> {
         self.steps.book.insist(super::logbook::Insistence::Tolerant);
         let _ = self.steps.note(RolloutEvent::Promoted);
         self.watch = None;
-        let outcome = weighed(ActionResult::Done, text.clone(), crate::event::Weight::FULL, &applied);
+        let outcome = weighed(ActionResult::Done, text.clone(), Weight::FULL, &applied);
         let release = self.created.release.clone();
         let settled = self.steps.settle(begun, outcome, |record| has_all(record, &release, proven)).await;
         let answer = match settled {

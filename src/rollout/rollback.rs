@@ -381,6 +381,7 @@ fn draft(request: &RollbackRequest, plan: &Plan, target: &TargetIdentity) -> Opt
         digest: release.digest,
         previous: plan.from.as_ref().map(|release| release.digest.clone()),
         requested: Some(Weight::ZERO),
+        scan_report: None,
         evidence: None,
         yeses: Vec::new(),
         policy_hash: request.policy_hash.clone(),

@@ -209,6 +209,7 @@ impl<T: Target + 'static> Worker<T> {
             digest: release.digest.clone(),
             previous: self.base.as_ref().map(|release| release.digest.clone()),
             requested: None,
+            scan_report: None,
             evidence: None,
             yeses: Vec::new(),
             policy_hash: self.created.policy_hash.clone(),

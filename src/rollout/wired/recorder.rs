@@ -182,6 +182,7 @@ fn entry_of(draft: &ActionDraft, phase: Phase) -> Entry {
     entry.digest = Some(draft.digest.clone());
     entry.previous.clone_from(&draft.previous);
     entry.weights = draft.requested.map(|requested| Shares { requested: Some(requested), applied: None, measured: None });
+    entry.scan_report.clone_from(&draft.scan_report);
     entry.evidence = draft
         .evidence
         .as_ref()
@@ -246,6 +247,7 @@ mod tests {
             digest: Digest::of(b"v1"),
             previous: None,
             requested: Some(Weight::FULL),
+            scan_report: Some(Digest::of(b"report")),
             evidence: None,
             yeses: Vec::new(),
             policy_hash: Digest::of(b"policy"),
@@ -274,7 +276,8 @@ mod tests {
             match world.recorder.intent(&draft, Patience::Deploy) {
                 Ok(seq) => {
                     assert!(accepted, "{draft:?}");
-                    assert_eq!(entries(&world.places).unwrap()[usize::try_from(seq).unwrap()].follows, draft.pinned);
+                    let entry = &entries(&world.places).unwrap()[usize::try_from(seq).unwrap()];
+                    assert_eq!((&entry.follows, &entry.scan_report), (&draft.pinned, &draft.scan_report));
                 }
                 Err(RecordError::Refused(refusal)) => {
                     assert!(!accepted && refusal.kind == RefusalKind::LedgerForked && refusal.message.contains("replaced"), "{refusal:?}");
