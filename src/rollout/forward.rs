@@ -13,7 +13,9 @@ use super::rollback::insist;
 use super::steps::{Claim, StepError, blocking, failed};
 use super::worker::{Interrupt, Worker};
 use crate::deploy::{Applied, ArmName, Effect, Target, TargetError};
-use crate::event::{DeployOutcome, Digest, EnvironmentRecord, Refusal, RefusalKind, RolloutEvent, RolloutOutcome, Slot, Step, Weight, Weights};
+use crate::event::{
+    DeployOutcome, Digest, EnvironmentRecord, Refusal, RefusalKind, RolloutEvent, RolloutOutcome, Slot, Step, Weight, Weights,
+};
 
 /// How often a taken environment is looked at again.
 const SLOT_LOOK: Duration = Duration::from_secs(1);
@@ -177,7 +179,7 @@ impl<T: Target + 'static> Worker<T> {
         }
         match applied {
             Ok(applied) => {
-                let outcome = weighed(ActionResult::Done, reason, Weight::ZERO, &applied);
+                let outcome = weighed(reason, Weight::ZERO, applied.weight, None);
                 self.steps.settle(began, outcome, |record| record.weights = None).await
             }
             Err(error) => {
@@ -299,6 +301,7 @@ impl<T: Target + 'static> Worker<T> {
     }
 
     async fn weigh(&mut self, weight: Weight, begun: super::steps::Begun, before: Option<crate::event::Sample>) -> Result<(), StepError> {
+        let measured = self.measured();
         let applied = match self.set_weight(weight, begun.intent).await {
             Ok(applied) => applied,
             Err(error) => {
@@ -308,7 +311,7 @@ impl<T: Target + 'static> Worker<T> {
         };
         let weights = Weights { requested: weight, applied: applied.weight };
         let message = format!("the canary has {}", applied.weight);
-        let outcome = weighed(ActionResult::Done, message, weight, &applied);
+        let outcome = weighed(message, weight, applied.weight, measured);
         self.start_watch(&applied, before)?;
         let promise = self.watch_promise();
         self.steps
@@ -324,6 +327,11 @@ impl<T: Target + 'static> Worker<T> {
         };
         self.steps.say(&line);
         Ok(())
+    }
+
+    /// The canary's share of the requests at the weight that is in force, as it was judged last.
+    pub(super) fn measured(&self) -> Option<f64> {
+        self.steps.book.state().verdict.as_ref()?.measured_share
     }
 
     async fn set_weight(&mut self, weight: Weight, intent_seq: Option<u64>) -> Result<Applied, StepError> {
@@ -364,13 +372,9 @@ impl<T: Target + 'static> Worker<T> {
     }
 }
 
-pub(super) fn weighed(result: ActionResult, message: String, requested: Weight, applied: &Applied) -> OutcomeDraft {
-    let measured = applied.observation.served.and_then(|(canary, stable)| {
-        let (canary, stable) = (u32::try_from(canary).ok()?, u32::try_from(stable).ok()?);
-        let all = canary.checked_add(stable).filter(|all| *all > 0)?;
-        Some(f64::from(canary) / f64::from(all))
-    });
-    OutcomeDraft { result, message, requested: Some(requested), applied: Some(applied.weight), measured }
+/// An outcome with its weights. `measured` is the canary's share over the span that the action ends; a first weight ends none.
+pub(super) fn weighed(message: String, requested: Weight, applied: Weight, measured: Option<f64>) -> OutcomeDraft {
+    OutcomeDraft { result: ActionResult::Done, message, requested: Some(requested), applied: Some(applied), measured }
 }
 
 pub(super) fn result_of(error: &StepError) -> ActionResult {

@@ -3,13 +3,14 @@
 use super::choice::running;
 use super::driver::{Answer, Authority};
 use super::forward::{result_of, weighed};
-use super::ports::{ActionDraft, ActionKind, ActionResult, PromoteFacts, Protection};
+use super::ports::{ActionDraft, ActionKind, PromoteFacts, Protection};
 use super::rollback::insist;
 use super::steps::{Begun, Claim, StepError, failed};
 use super::worker::Worker;
 use crate::deploy::{Applied, ArmName, Effect, Target};
 use crate::event::{
-    DeployOutcome, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, RolloutEvent, RolloutOutcome, Step, Verdict, VerdictClass, Weight, YesKind,
+    DeployOutcome, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, RolloutEvent, RolloutOutcome, Step, Verdict, VerdictClass, Weight,
+    YesKind,
 };
 
 impl<T: Target + 'static> Worker<T> {
@@ -59,7 +60,7 @@ impl<T: Target + 'static> Worker<T> {
         // The write that takes the fence is made only while the same release has the traffic that was there when all this was decided.
         let begun = self.steps.begin(Step::Promote, draft, Claim::HoldingFrom(base), |_| ()).await?;
         match self.give_all(direct).await {
-            Ok(applied) => self.promoted(begun, applied, &authority).await,
+            Ok(_) => self.promoted(begun, &authority).await,
             Err(error) => {
                 self.steps.close(begun.intent, &failed(result_of(&error), error.to_string())).await;
                 Err(error)
@@ -129,7 +130,7 @@ impl<T: Target + 'static> Worker<T> {
         Ok(applied)
     }
 
-    async fn promoted(&mut self, begun: Begun, applied: Applied, authority: &Authority) -> Result<Answer, StepError> {
+    async fn promoted(&mut self, begun: Begun, authority: &Authority) -> Result<Answer, StepError> {
         // By its commit, as a rollback names what it returned to.
         let release = &self.created.release;
         let name = release.revision.as_ref().map_or(release.tag.as_str(), |revision| revision.short());
@@ -137,9 +138,11 @@ impl<T: Target + 'static> Worker<T> {
         let proven = self.counts_as_healthy(authority);
         // The effect is real: what cannot be written any more is said, and stops nothing.
         self.steps.book.insist(super::logbook::Insistence::Tolerant);
+        let measured = self.watch.as_ref().and_then(|_| self.measured());
         let _ = self.steps.note(RolloutEvent::Promoted);
         self.watch = None;
-        let outcome = weighed(ActionResult::Done, text.clone(), Weight::FULL, &applied);
+        // Nothing is the canary any more, so the target says 0 of it; what was asked for and proven is that the release has all.
+        let outcome = weighed(text.clone(), Weight::FULL, Weight::FULL, measured);
         let release = self.created.release.clone();
         let settled = self.steps.settle(begun, outcome, |record| has_all(record, &release, proven)).await;
         let answer = match settled {

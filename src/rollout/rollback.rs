@@ -416,7 +416,7 @@ async fn execute<T: Target + 'static>(
         })
         .await?;
     match move_traffic(setup, plan, steps).await {
-        Ok(applied) => finish(request, plan, steps, begun, applied).await,
+        Ok((applied, measured)) => finish(request, plan, steps, begun, applied, measured).await,
         Err(StepError::Superseded(by)) => {
             steps.close(begun.intent, &failed(ActionResult::Superseded, "superseded by another rollback".to_owned())).await;
             Err(StepError::Superseded(by))
@@ -430,8 +430,13 @@ async fn execute<T: Target + 'static>(
 }
 
 /// Brings the environment to where `wanted` has all traffic, from whatever it is seen as. Each effect may be the second of its kind.
-async fn move_traffic<T: Target + 'static>(setup: &RollbackSetup<T>, plan: &Plan, steps: &mut Steps<T>) -> Result<Applied, StepError> {
+async fn move_traffic<T: Target + 'static>(
+    setup: &RollbackSetup<T>,
+    plan: &Plan,
+    steps: &mut Steps<T>,
+) -> Result<(Applied, Option<f64>), StepError> {
     let mut seen = steps.observe().await?;
+    let measured = measured(&seen);
     let has_canary = choice::running(&seen, ArmName::Canary).is_some();
     let mut last = None;
     if plan.kind == RolloutKind::Abort {
@@ -460,7 +465,15 @@ async fn move_traffic<T: Target + 'static>(setup: &RollbackSetup<T>, plan: &Plan
     }
     let applied = last.ok_or_else(|| StepError::Unproven("the target was not asked for anything".to_owned()))?;
     prove(plan, &applied)?;
-    Ok(applied)
+    Ok((applied, measured))
+}
+
+/// The share that a canary had since its weight was set; none without one.
+fn measured(seen: &Observation) -> Option<f64> {
+    let (canary, stable) = seen.served.filter(|_| seen.weight > Weight::ZERO)?;
+    let (canary, stable) = (u32::try_from(canary).ok()?, u32::try_from(stable).ok()?);
+    let all = canary.checked_add(stable).filter(|all| *all > 0)?;
+    Some(f64::from(canary) / f64::from(all))
 }
 
 /// Starts a release that does not run, with progress; its bytes are checked by the target first.
@@ -519,6 +532,7 @@ async fn finish<T: Target + 'static>(
     steps: &mut Steps<T>,
     begun: Begun,
     applied: Applied,
+    measured: Option<f64>,
 ) -> Result<RollbackEnd, StepError> {
     let reason = request.reason.clone().unwrap_or_else(|| format!("asked for by {}", request.actor.login));
     let _ = steps.note(RolloutEvent::WeightApplied { requested: Weight::ZERO, applied: applied.weight });
@@ -528,7 +542,7 @@ async fn finish<T: Target + 'static>(
         message: plan.wanted.as_ref().map_or_else(|| "the canary was taken back".to_owned(), |to| format!("reverted to {}", to.tag)),
         requested: Some(Weight::ZERO),
         applied: Some(applied.weight),
-        measured: None,
+        measured,
     };
     steps.settle(begun, outcome, |record| arrived(record, plan)).await?;
     let end = reverted(plan, steps, &applied);

@@ -36,6 +36,7 @@ impl<T: Target + 'static> Worker<T> {
     }
 
     async fn withdraw(&mut self, kind: ActionKind, actor: &Actor, reason: &str, evidence: Option<EvidenceRef>) -> Result<(), StepError> {
+        let measured = self.measured();
         let draft = self.draft(kind, actor, Some(reason.to_owned()));
         let draft = ActionDraft { requested: Some(Weight::ZERO), evidence, ..draft };
         let digest = self.digest().clone();
@@ -61,7 +62,7 @@ impl<T: Target + 'static> Worker<T> {
             }
         };
         self.steps.note(RolloutEvent::WeightApplied { requested: Weight::ZERO, applied: applied.weight })?;
-        let outcome = weighed(ActionResult::Done, reason.to_owned(), Weight::ZERO, &applied);
+        let outcome = weighed(reason.to_owned(), Weight::ZERO, applied.weight, measured);
         self.steps
             .settle(begun, outcome, |record| {
                 record.slot = None;

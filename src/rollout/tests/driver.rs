@@ -40,6 +40,10 @@ async fn a_canary_that_passes_is_promoted() {
     assert!(intents.iter().all(|(_, outcome)| outcome.as_ref().is_some_and(|outcome| outcome.result == ActionResult::Done)));
     let kinds: Vec<_> = intents.iter().map(|(draft, _)| draft.kind).collect();
     assert_eq!(kinds, [ActionKind::Promote, ActionKind::Deploy, ActionKind::Promote]);
+    let shares = |n: usize| intents[n].1.as_ref().map(|outcome| (outcome.requested, outcome.applied, outcome.measured)).unwrap();
+    assert_eq!(shares(0), (Some(Weight::FULL), Some(Weight::FULL), None), "nothing was measured of a release without a canary");
+    assert_eq!(shares(1), (Some(percent(1)), Some(percent(1)), None), "nothing is measured in the moment that it is given");
+    assert_eq!(shares(2), (Some(Weight::FULL), Some(Weight::FULL), Some(0.01)));
     assert_eq!(intents[2].0.evidence.as_ref().unwrap().verdict, VerdictClass::Pass);
     let evidence = std::fs::read(driver.folder().join("evidence-2.json")).unwrap();
     assert_eq!(intents[2].0.evidence.as_ref().unwrap().sha256, crate::event::Digest::of(&evidence));
@@ -132,7 +136,8 @@ async fn harm_takes_the_canary_back() {
     let (draft, outcome) = intents.last().unwrap();
     assert_eq!(draft.kind, ActionKind::Rollback);
     assert_eq!(draft.evidence.as_ref().unwrap().verdict, VerdictClass::Rollback);
-    assert_eq!(outcome.as_ref().unwrap().applied, Some(Weight::ZERO));
+    let outcome = outcome.as_ref().unwrap();
+    assert_eq!((outcome.applied, outcome.measured), (Some(Weight::ZERO), Some(0.01)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -126,7 +126,7 @@ impl Judge for FakeJudge {
             floor: 299,
             forecast_seconds: None,
             synthetic: false,
-            measured_share: None,
+            measured_share: facts.spans.last().map(|span| span.weight.fraction()),
             metrics: Vec::new(),
         }
     }
