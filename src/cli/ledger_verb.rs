@@ -7,8 +7,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::event::{Actor, AppName, EnvironmentName, LedgerHead, Refusal, RefusalKind};
-use crate::ledger::{Entry, Finding, Ledger, LedgerPlaces, OnFault, Phase, entries, unresolved, verify};
+use crate::event::{Actor, AppName, Digest, EnvironmentName, LedgerHead, Refusal, RefusalKind, RolloutId};
+use crate::ledger::{Entry, Finding, Ledger, LedgerPlaces, OnFault, Phase, Verification, entries, unresolved, verify};
+use crate::rollout::{folder_of, reader::evidence_hashes};
 use crate::store::{DiskError, Inside, Places, now, read_if_there, this_inside_run};
 use crate::text::{plain, share};
 
@@ -138,6 +139,7 @@ fn check(places: &Places, output: Output) -> Result<u8, Failure> {
             found.findings.push(Finding { line: Some(seq + 1), what });
         }
     }
+    check_evidence(places, &entries(&LedgerPlaces::of(places))?, &mut found);
     found.notes.extend(at_targets.unread.iter().map(|(app, why)| format!("not compared with the record of {app}: {why}")));
     let sound = found.findings.is_empty();
     let mut out = std::io::stdout().lock();
@@ -164,6 +166,26 @@ fn check(places: &Places, output: Output) -> Result<u8, Failure> {
         (false, count) => writeln!(out, "✘ the ledger is not as it was written: {count} findings")?,
     }
     Ok(u8::from(!sound))
+}
+
+/// Every evidence file that an entry cites and whose rollout lies here has the hash that the entry says.
+fn check_evidence(places: &Places, entries: &[Entry], found: &mut Verification) {
+    let mut known: BTreeMap<RolloutId, Vec<Digest>> = BTreeMap::new();
+    let mut elsewhere = 0;
+    for entry in entries {
+        let (Some(cited), Some(app), Some(rollout)) = (&entry.evidence, &entry.app, &entry.rollout) else { continue };
+        let here = known.entry(rollout.clone()).or_insert_with(|| evidence_hashes(&folder_of(&places.state, app, rollout)));
+        if here.is_empty() {
+            elsewhere += 1;
+        } else if !here.iter().any(|digest| digest.hex() == cited.sha256) {
+            let what =
+                format!("no evidence file of rollout {rollout} is the one that entry {} cites: it was changed or removed", entry.seq);
+            found.findings.push(Finding { line: Some(entry.seq + 1), what });
+        }
+    }
+    if elsewhere > 0 {
+        found.notes.push(format!("{elsewhere} entries cite evidence of rollouts that are not here"));
+    }
 }
 
 /// What of a local target's `store.json` concerns the ledger. The file is the target's; verification must start nothing, so it is read

@@ -1,7 +1,10 @@
 //! Evidence files: what a verdict rests on, written and synced before the verdict is used (`docs/decisions.md` 7.4).
 //!
 //! `evidence-<n>.json`, n from 1: `{"format":1,"n","rollout","release","environment","policy_hash","at","judge":{…},"facts":{…},
-//! "verdict":{…},"journal_seq","spans":[{"weight","since","first":sample,"last":sample}]}`
+//! "verdict":{…},"journal_seq","spans":[{"weight","since","first":sample,"last":sample,"samples","samples_sha256"}]}`
+//!
+//! `samples` are those of the rollout's journal from `first` to `last`, and `samples_sha256` is of their lines of JSON: what lies between
+//! the two is bound too, and the verdict can be computed again.
 
 use std::path::{Path, PathBuf};
 
@@ -90,12 +93,22 @@ fn spans(facts: &WatchFacts, samples: &[Sample]) -> Vec<serde_json::Value> {
     let within = |since: DateTime<Utc>, end: Option<DateTime<Utc>>| {
         // A span's first sample is the one just before it: deltas start there.
         let start = samples.iter().rposition(|sample| sample.at <= since).unwrap_or(0);
-        let last = samples.iter().rev().find(|sample| end.is_none_or(|end| sample.at <= end));
-        (samples.get(start), last)
+        let count = samples.iter().skip(start).take_while(|sample| end.is_none_or(|end| sample.at <= end)).count();
+        samples.get(start..start + count).unwrap_or_default()
     };
     let drawn = facts.spans.iter().zip(ends).map(|(span, end)| {
-        let (first, last) = within(span.since, end);
-        json!({"weight": span.weight, "since": span.since, "first": first, "last": last})
+        let seen = within(span.since, end);
+        let sum = Digest::of(&lines(seen));
+        json!({
+            "weight": span.weight, "since": span.since, "first": seen.first(), "last": seen.last(),
+            "samples": seen.len(), "samples_sha256": sum.hex(),
+        })
     });
     drawn.collect()
+}
+
+/// Samples as lines of JSON, each with its end.
+fn lines(samples: &[Sample]) -> Vec<u8> {
+    let line = |sample: &Sample| serde_json::to_vec(sample).unwrap_or_default();
+    samples.iter().flat_map(|sample| line(sample).into_iter().chain([b'\n'])).collect()
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::logbook::folder_of;
 use super::ports::EvidenceRef;
-use crate::event::{AppName, EnvironmentRecord, RolloutEvent, RolloutId, RolloutPhase, RolloutState, Stamped, VerdictClass, Watch};
+use crate::event::{AppName, Digest, EnvironmentRecord, RolloutEvent, RolloutId, RolloutPhase, RolloutState, Stamped, VerdictClass, Watch};
 use crate::store::{DiskError, Holder, JournalError, Tail, holder_of};
 
 /// Follows one rollout.
@@ -69,6 +69,14 @@ pub fn read(folder: &Path) -> Result<Option<RolloutState>, JournalError> {
 #[must_use]
 pub fn evidence(folder: &Path, class: VerdictClass) -> Option<EvidenceRef> {
     super::evidence::newest(folder).filter(|newest| newest.verdict == class)
+}
+
+/// The hashes of a rollout's evidence files that are here.
+#[must_use]
+pub fn evidence_hashes(folder: &Path) -> Vec<Digest> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let evidence = files.filter(|file| file.file_name().to_str().is_some_and(|name| name.starts_with("evidence-")));
+    evidence.filter_map(|file| Some(Digest::of(&std::fs::read(file.path()).ok()?))).collect()
 }
 
 /// Who drives the rollout in `folder`, on this host; none when nobody does. A lock that cannot be looked at counts as free.

@@ -100,6 +100,35 @@ fn a_record_at_the_target_that_cannot_be_compared_is_a_finding() {
     assert_eq!((said.code, &found["sound"]), (Some(1), &serde_json::json!(false)), "it cannot be read: {said:?}");
 }
 
+/// What a verdict rested on is bound by its hash: a changed file is found, one that is not here is said.
+#[test]
+fn evidence_that_was_changed_is_found() {
+    use hms::event::Actor;
+    use hms::ledger::{Entry, Evidence, Ledger, LedgerPlaces, OnFault, Phase};
+    let world = with_entries();
+    let places = hms::store::Places { state: world.state(), runtime: world.path("runtime/hms"), data: world.path("home/.local/share/hms") };
+    let actor = Actor { uid: 1, login: "n".to_owned(), host: "h".to_owned(), tty: None, ssh_client: None, via: "test".to_owned() };
+    let patience = std::time::Duration::from_secs(10);
+    let mut ledger = Ledger::open(&LedgerPlaces::of(&places), &actor, patience, OnFault::Refuse, hms::store::now()).unwrap();
+    let rollout = "01M8H8AAAAAAAAAAAAAAAAAAAA";
+    let mut entry = Entry::new("approve", Phase::Note, actor);
+    entry.app = Some("shop".parse().unwrap());
+    entry.rollout = Some(rollout.parse().unwrap());
+    let sha256 = hms::event::Digest::of(b"{}").hex().to_owned();
+    entry.evidence = Some(Evidence { sha256, verdict: "PASS".to_owned() });
+    ledger.append(entry, hms::store::now()).unwrap();
+    drop(ledger);
+    let said = world.hms(&["ledger", "verify"]);
+    assert!(said.code == Some(0) && said.out.contains("1 entries cite evidence of rollouts that are not here"), "{said:?}");
+    let folder = world.state().join("rollouts/shop").join(rollout);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("evidence-1.json"), "{}").unwrap();
+    assert_eq!(world.hms(&["ledger", "verify"]).code, Some(0));
+    std::fs::write(folder.join("evidence-1.json"), "{ }").unwrap();
+    let said = world.hms(&["ledger", "verify"]);
+    assert!(said.code == Some(1) && said.out.contains("changed or removed"), "{said:?}");
+}
+
 /// Enters that a release got all traffic of this machine's `prod`.
 fn done_at_the_target(world: &World) {
     use hms::event::{Actor, TargetIdentity};
