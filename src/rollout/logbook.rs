@@ -221,7 +221,7 @@ mod tests {
         let holder = Holder { process: this_process(), host: "here".to_owned(), role: "driver".to_owned(), socket: None };
         let now = DateTime::UNIX_EPOCH;
         let (mut book, _) = Logbook::open(&folder, &holder, now).unwrap();
-        book.append(now, RolloutEvent::SlotTaken).unwrap();
+        book.append(now, RolloutEvent::SlotTaken { previous: None }).unwrap();
         // A journal that failed is opened again, and a folder stands in its place.
         book.journal = None;
         let path = folder.join("journal");
@@ -240,6 +240,6 @@ mod tests {
         book.catch_up();
         assert!(!book.is_behind() && book.trouble().is_none());
         let events: Vec<RolloutEvent> = crate::store::read(&path).unwrap().into_iter().map(|stamped| stamped.event).collect();
-        assert_eq!(events, [RolloutEvent::SlotTaken, RolloutEvent::WatchLeft]);
+        assert_eq!(events, [RolloutEvent::SlotTaken { previous: None }, RolloutEvent::WatchLeft]);
     }
 }

@@ -345,6 +345,10 @@ impl<T: Target + 'static> Worker<T> {
         let Some(watch) = self.watch.as_ref() else {
             return Answer::refused(Refusal::new(RefusalKind::NotWaiting, "no canary has weight, so nothing is on HOLD"));
         };
+        if let Some((by, reason)) = &self.steps.book.state().overridden {
+            // It is passed: there is nothing to enter again.
+            return Answer::new(DeployOutcome::Overridden, format!("HOLD passed by {}: {reason}", by.login));
+        }
         let verdict = self.ports.judge.assess(&watch.facts, &watch.samples, self.steps.now());
         if verdict.class == VerdictClass::Rollback {
             let message = format!("the canary does harm, and an override passes HOLD alone: {}", verdict.reason);

@@ -146,7 +146,7 @@ impl Supervisor {
                 return Ok(());
             }
             Request::PutAppRecord { .. } => "to write the app's record".to_owned(),
-            Request::PutRecord { record } => format!("to write the record of {}", record.environment),
+            Request::PutRecord { record, .. } => format!("to write the record of {}", record.environment),
             Request::Remove { release } => format!("to remove {}", release.short()),
             Request::Apply { environment, .. } => format!("to change {environment}"),
             Request::Stop => "to stop the target".to_owned(),

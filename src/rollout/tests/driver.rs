@@ -206,6 +206,7 @@ async fn hold_expires_goes_on_with_the_same_evidence_and_can_be_passed() {
     };
     let (retried, passed) = tokio::join!(retried, passed);
     assert_eq!((retried.outcome, passed.outcome), (DeployOutcome::Overridden, DeployOutcome::Overridden));
+    assert_eq!(driver.override_hold(actor(), "once more".to_owned()).await.outcome, DeployOutcome::Overridden);
     assert_eq!(world.target.state().effects.len(), effects);
     assert!(world.judge.asked.lock().unwrap().as_ref().unwrap().1 > 360);
     assert_eq!(driver.promote(authority()).await.outcome, DeployOutcome::Done);
@@ -213,6 +214,7 @@ async fn hold_expires_goes_on_with_the_same_evidence_and_can_be_passed() {
     let intents = world.recorder.intents.lock().unwrap();
     let passed = intents.iter().find(|(draft, _)| draft.kind == ActionKind::Override).unwrap();
     assert_eq!(passed.0.reason.as_deref(), Some("traffic is low"));
+    assert_eq!(intents.iter().filter(|(draft, _)| draft.kind == ActionKind::Override).count(), 1, "it was entered again");
 }
 
 #[tokio::test(start_paused = true)]

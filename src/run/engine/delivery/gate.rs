@@ -154,6 +154,9 @@ impl Delivery {
         facts: &Facts,
         actor: &Actor,
     ) -> Result<Digest, Refusal> {
+        if reason.trim().is_empty() {
+            return Err(Refusal::new(RefusalKind::Protected, "an override needs a reason").hint("--reason TEXT"));
+        }
         let hosted = self.hosted.values().find(|hosted| &hosted.job == name);
         let Some(hosted) = hosted else {
             return Err(Refusal::new(RefusalKind::NotWaiting, format!("{name} has no canary that is watched here")));

@@ -20,6 +20,7 @@ fn without_traffic_a_canary_is_held_and_a_person_may_pass_it() {
     assert_eq!(status["rollouts"].as_array().unwrap().len(), 1, "{status:#}");
     assert_eq!(status["rollouts"][0]["id"], rollout["id"]);
     world.hms_ends(2, &["override", "1", "canary"]);
+    world.hms_ends(13, &["override", "1", "canary", "--reason", " "]);
     // Passed with a reason: the job ends as a success with a warning, the gate opens.
     let said = world.hms_ends(10, &["override", "1", "canary", "--reason", "night traffic", "--wait"]);
     assert!(said.out.contains("passed by an override"), "{said:#?}");
