@@ -99,14 +99,14 @@ pub struct RolloutReport {
     pub watched: Option<bool>,
 }
 
-/// A canary's share in three numbers, 0 to 1.
+/// A release's share in three numbers, 0 to 1: the canary's, then all or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct WeightReport {
     /// Asked for.
     pub requested: Option<f64>,
     /// In force, as the target says.
     pub applied: Option<f64>,
-    /// Measured in requests.
+    /// Measured in requests, while it was a canary.
     pub measured: Option<f64>,
 }
 

@@ -79,6 +79,18 @@ pub fn evidence_hashes(folder: &Path) -> Vec<Digest> {
     evidence.filter_map(|file| Some(Digest::of(&std::fs::read(file.path()).ok()?))).collect()
 }
 
+/// The rollout of this host that took the place of the one in `folder`; none when none says so.
+pub(crate) fn successor(folder: &Path, rollout: &RolloutId) -> Option<RolloutId> {
+    let beside = std::fs::read_dir(folder.parent()?).ok()?.flatten();
+    // Ids are ULIDs: only a later one can have superseded it, and the first that did counts.
+    let mut later: Vec<PathBuf> = beside.map(|entry| entry.path()).filter(|path| path.file_name() > folder.file_name()).collect();
+    later.sort();
+    later
+        .iter()
+        .find_map(|path| read(path).ok()??.created.filter(|created| created.supersedes.as_ref() == Some(rollout)))
+        .map(|c| c.rollout)
+}
+
 /// Who drives the rollout in `folder`, on this host; none when nobody does. A lock that cannot be looked at counts as free.
 #[must_use]
 pub fn holder(folder: &Path) -> Option<Holder> {

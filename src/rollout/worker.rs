@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::driver::{Answer, Ask, Bytes, Reply, Setup, Standing};
 use super::evidence::Evidence;
 use super::ports::{ActionDraft, ActionKind, EvidenceRef, Ports, Rules};
+use super::reader;
 use super::steps::{StepError, Steps, told};
 use super::watch::Watching;
 use crate::deploy::Target;
@@ -252,7 +253,9 @@ impl<T: Target + 'static> Worker<T> {
     /// Another rollout holds the environment: this one ends, and touches nothing on its way out.
     pub(super) async fn superseded(&mut self, step: Step, by: Option<crate::event::RolloutId>) -> Answer {
         let record = self.steps.record().await.ok();
-        let by = by.or_else(|| record.as_ref()?.slot.as_ref().map(|slot| slot.rollout.clone()).filter(|by| *by != self.created.rollout));
+        let holder = || record.as_ref()?.slot.as_ref().map(|slot| slot.rollout.clone()).filter(|by| *by != self.created.rollout);
+        // One that is over already left its journal, if it was driven from this host.
+        let by = by.or_else(holder).or_else(|| reader::successor(self.steps.book.folder(), &self.created.rollout));
         let pushed_out = record.as_ref().and_then(|record| {
             let slot = record.slot.as_ref()?;
             let known = record.healthy.iter().chain(&record.current).chain(&record.previous).chain(&record.origin);

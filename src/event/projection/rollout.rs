@@ -22,9 +22,9 @@ pub struct RolloutState {
     pub phase: RolloutPhase,
     /// The step under way or last done, its fencing number, its ledger intent.
     pub step: Option<(Step, u64, Option<u64>)>,
-    /// The weight last asked for.
+    /// The release's share of the traffic that was last asked for: all of it, once promoted.
     pub requested: Option<Weight>,
-    /// The weight that the target last said is in force.
+    /// Its share that the target last said is in force; none of it, once another rollout took its place.
     pub applied: Option<Weight>,
     /// Since when samples count.
     pub watch_started_at: Option<DateTime<Utc>>,
@@ -194,21 +194,34 @@ impl RolloutState {
                 self.hold_expired = false;
             }
             RolloutEvent::WatchLeft => self.left = true,
-            RolloutEvent::Promoted => self.phase = RolloutPhase::Promoted,
+            RolloutEvent::Promoted => {
+                self.phase = RolloutPhase::Promoted;
+                self.requested = Some(Weight::FULL);
+                self.applied = Some(Weight::FULL);
+            }
             RolloutEvent::RolledBack { to, reason } => {
                 self.phase = RolloutPhase::RolledBack { to: to.clone(), reason: reason.clone() };
             }
             RolloutEvent::Superseded { by } => {
                 self.phase = RolloutPhase::Superseded(by.clone());
-                // Whoever takes the environment takes this one's weight away first; what is applied from here on is the other's.
-                self.applied = self.applied.map(|_| Weight::ZERO);
+                self.lose_weight();
             }
             RolloutEvent::StepFailed { reason, last_lines, .. } => {
                 self.phase = RolloutPhase::Failed(reason.clone());
                 self.last_lines.clone_from(last_lines);
             }
             RolloutEvent::Unrecorded { .. } => self.unrecorded = true,
-            RolloutEvent::RolloutEnded { outcome } => self.ended = Some((*outcome, time)),
+            RolloutEvent::RolloutEnded { outcome } => {
+                if *outcome == RolloutOutcome::Superseded {
+                    self.lose_weight();
+                }
+                self.ended = Some((*outcome, time));
+            }
         }
+    }
+
+    /// Whoever takes the environment takes this one's weight away first; what is applied from there on is the other's.
+    fn lose_weight(&mut self) {
+        self.applied = self.applied.map(|_| Weight::ZERO);
     }
 }

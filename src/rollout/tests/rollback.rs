@@ -159,6 +159,39 @@ async fn the_canary_alone_or_with_the_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_taken_back_has_no_weight_and_what_was_promoted_has_all() {
+    let world = with_two().await;
+    let driver = world.begin(3).await;
+    driver.canary(Walk::One(percent(5))).await;
+    assert_eq!(world.fold(driver.rollout()).applied, Some(percent(5)));
+    let back = world.back(Arm::Canary);
+    roll_back(&world.rollback_setup(), &back).await.unwrap();
+    // The rollback is over when the driver looks next, so that its name is in no slot any more.
+    tokio::time::sleep(world.rules.scrape * 2).await;
+    let taken_back = world.fold(driver.rollout());
+    assert_eq!(taken_back.phase, RolloutPhase::Superseded(back.rollout));
+    assert_eq!((taken_back.applied, taken_back.has_weight()), (Some(Weight::ZERO), false));
+
+    let driver = world.begin(4).await;
+    driver.canary(Walk::One(percent(5))).await;
+    world.verdict(crate::event::VerdictClass::Pass);
+    assert_eq!(driver.promote(authority()).await.outcome, DeployOutcome::Done);
+    let promoted = world.fold(driver.rollout());
+    assert_eq!((promoted.requested, promoted.applied), (Some(Weight::FULL), Some(Weight::FULL)));
+}
+
+#[test]
+fn an_ended_rollout_without_a_name_for_its_successor_has_no_weight_either() {
+    let weight = percent(10);
+    let events = [
+        RolloutEvent::WeightApplied { requested: weight, applied: weight },
+        RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Superseded },
+    ];
+    let events = events.map(|event| crate::event::Stamped { format: 1, seq: 1, time: chrono::DateTime::default(), event });
+    assert_eq!(crate::event::RolloutState::fold(&events).applied, Some(Weight::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rollback_passes_a_deploy_that_hangs_in_its_start() {
     let world = with_two().await;
     let driver = world.begin(3).await;
