@@ -6,6 +6,7 @@
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,16 +15,20 @@ use rustix::process::setsid;
 use serde::{Deserialize, Serialize};
 
 use crate::deploy::Target;
-use crate::event::{Actor, AppName, Arm, Digest, EnvironmentName, ReleaseRef, RolloutId, RunId, TargetIdentity, Weight};
+use crate::event::{self, Actor, AppName, Arm, Digest, EnvironmentName, ReleaseRef, RolloutId, RunId, TargetIdentity, Weight};
 use crate::ledger::LedgerPlaces;
 use crate::rollout::ports::Recorder;
 use crate::rollout::wired::{LedgerRecorder, ground};
-use crate::rollout::{Aim, RollbackEnd, RollbackRequest, RollbackSetup, roll_back};
+use crate::rollout::{Aim, RollbackEnd, RollbackRequest, RollbackSetup, folder_of, reader, roll_back};
+use crate::run::control::{ControlRequest, command};
 use crate::store::{self, Peer, inside_run, make_private_folder, now};
 
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
 use super::place::{Place, Refused, outside_run};
+
+/// How long an engine may take to hear that its canary is gone.
+const HEARD: Duration = Duration::from_millis(300);
 
 /// A rollback as it is asked of the process that does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -320,6 +325,7 @@ async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<D
         run: request.run,
     };
     let end = roll_back(&setup, &rollback).await?;
+    tell_the_superseded(&setup.state, &rollback);
     let mut end = ended(end);
     end.environment = Some(name.clone());
     end.target = target.identity().await.ok();
@@ -331,6 +337,20 @@ async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<D
         end.address = seen.address;
     }
     Ok(end)
+}
+
+/// Tells the engine whose canary this took back, so that nobody waits at its gate until its next sample is due. One that does not
+/// answer finds out then.
+fn tell_the_superseded(state: &Path, rollback: &RollbackRequest) {
+    let folder = |rollout: &RolloutId| folder_of(state, &rollback.app, rollout);
+    let created = reader::read(&folder(&rollback.rollout)).ok().flatten().and_then(|state| state.created);
+    let superseded = created.and_then(|created| created.supersedes);
+    let holder = superseded.as_ref().and_then(|superseded| reader::holder(&folder(superseded)));
+    if let Some(socket) = holder.and_then(|holder| holder.socket) {
+        let request =
+            ControlRequest { id: ulid::Ulid::generate().to_string(), actor: rollback.actor.clone(), command: event::Command::Look };
+        let _ = command(&socket, &request, HEARD);
+    }
 }
 
 fn aim(to: String) -> Aim {

@@ -121,10 +121,19 @@ fn live_canary(view: &View) -> Option<Target> {
         view.rollouts.iter().rev().find_map(|rollout| {
             let created = rollout.created.as_ref()?;
             let weight = rollout.applied?;
-            let live = created.kind == RolloutKind::Release && rollout.has_weight() && !is_back(&rollout.phase);
+            let live = created.kind == RolloutKind::Release && rollout.has_weight() && !is_back(&rollout.phase) && !is_gone(view, rollout);
             live.then(|| Target::Canary { environment: created.environment.clone(), release: Some(created.release.clone()), weight })
         })
     })
+}
+
+/// Whether the target's own record says that this rollout's canary is gone, whatever its journal last knew: its driver finds out when
+/// it looks next, and what the target says is decisive.
+pub(crate) fn is_gone(view: &View, rollout: &RolloutState) -> bool {
+    let Some(created) = rollout.created.as_ref().filter(|_| rollout.has_weight()) else { return false };
+    let observed = view.environments.iter().find(|known| known.name == created.environment && known.stale.is_none());
+    let record = observed.and_then(|known| known.record.as_ref());
+    record.is_some_and(|record| record.slot.as_ref().is_none_or(|slot| slot.rollout != created.rollout))
 }
 
 fn is_back(phase: &RolloutPhase) -> bool {

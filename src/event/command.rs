@@ -42,6 +42,8 @@ pub enum Command {
     },
     /// Canary to 0, then end the jobs.
     Cancel,
+    /// Find out at once that another rollout took the place of one of this run's. It changes nothing.
+    Look,
 }
 
 impl Command {
@@ -53,6 +55,7 @@ impl Command {
             Self::Override { .. } => "override",
             Self::Retry { .. } | Self::Decide { .. } => "retry",
             Self::Cancel => "cancel",
+            Self::Look => "look",
         }
     }
 

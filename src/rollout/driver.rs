@@ -135,6 +135,7 @@ pub(crate) enum Ask {
     Promote(Authority, Reply),
     Override(Actor, String, Reply),
     Cancel(Actor, Option<String>, Reply),
+    Look(Reply),
     Leave(Reply),
 }
 
@@ -268,6 +269,11 @@ impl Driver {
     pub async fn cancel(&self, actor: Actor, reason: Option<String>) -> Answer {
         self.interrupt.send_replace(Interrupt::Wanted);
         self.ask(|reply| Ask::Cancel(actor, reason, reply)).await
+    }
+
+    /// Finds out at once whether the environment is still this rollout's, and ends if it is not.
+    pub async fn look(&self) {
+        self.ask(Ask::Look).await;
     }
 
     /// Stops watching: the canary keeps its weight, UNWATCHED, or is taken back, as policy says. The driver ends.

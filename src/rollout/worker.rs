@@ -132,6 +132,10 @@ impl<T: Target + 'static> Worker<T> {
                 self.reply(&Answer::new(DeployOutcome::Failed, "cancelled"));
                 let _ = reply.send(answer);
             }
+            Ask::Look(reply) => {
+                self.find_out().await;
+                let _ = reply.send(Answer::new(DeployOutcome::Done, ""));
+            }
             Ask::Leave(reply) => {
                 self.interrupt.send_replace(Interrupt::None);
                 let answer = self.leave().await;
@@ -272,6 +276,19 @@ impl<T: Target + 'static> Worker<T> {
         let answer = Answer::new(DeployOutcome::RolledBack, message);
         self.pushed_out = Some(answer.clone());
         answer
+    }
+
+    /// Whether the environment is still this rollout's: now, and not when the next sample is due.
+    async fn find_out(&mut self) {
+        if self.watch.is_none() {
+            return;
+        }
+        let Ok(record) = self.steps.record().await else { return };
+        if let Err(error @ StepError::Superseded(_)) = self.steps.still_ours(&record)
+            && let Some(answer) = self.fail(Step::Weigh, error).await
+        {
+            self.reply(&answer);
+        }
     }
 
     pub(super) fn tree(&self) -> Option<PathBuf> {

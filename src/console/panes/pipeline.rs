@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::console::rollback::is_gone;
 use crate::console::source::SourceState;
 use crate::console::ui::Focus;
 use crate::console::words;
@@ -220,7 +221,7 @@ fn failure(attempt: &AttemptState) -> String {
 fn canary(job: &JobState, run: &RunState, scene: Scene<'_>) -> Option<String> {
     let (id, ..) = run.rollouts.iter().rev().find(|(_, _, arm, name)| *arm == Arm::Canary && *name == job.plan.name)?;
     let has_id = |rollout: &&RolloutState| rollout.created.as_ref().is_some_and(|created| &created.rollout == id);
-    let rollout = scene.view.rollouts.iter().map(AsRef::as_ref).find(has_id)?;
+    let rollout = scene.view.rollouts.iter().map(AsRef::as_ref).find(has_id).filter(|rollout| !is_gone(scene.view, rollout))?;
     let weight = rollout.applied.filter(|weight| *weight > Weight::ZERO)?;
     let p95 = scene.view.graph.canary.iter().rev().find_map(|point| point.p95);
     Some(p95.map_or(weight.to_string(), |p95| format!("{weight} p95 {}", words::latency(p95))))

@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::console::rollback::is_gone;
 use crate::console::source::{EngineLife, SourceState, View};
 use crate::console::theme::Theme;
 use crate::console::words;
@@ -91,7 +92,7 @@ pub(super) fn line(scene: Scene<'_>) -> Line {
     };
     if let Some(since) = view.unwatched_since {
         line.flags.push(format!("UNWATCHED since {}", words::time_of_day(since, scene.now, scene.ui.zone)));
-    } else if view.rollouts.iter().any(|rollout| rollout.left && rollout.has_weight()) {
+    } else if view.rollouts.iter().any(|rollout| rollout.left && rollout.has_weight() && !is_gone(view, rollout)) {
         line.flags.push("UNWATCHED".into());
     }
     let kept = view.environments.iter().filter_map(|known| known.record.as_ref()).any(|record| !record.unrecorded.is_empty());
@@ -116,7 +117,7 @@ fn concerned(view: &View) -> Option<&RolloutState> {
         of_run || run.is_none() || rollout.created_at >= run_at
     };
     let started = |rollout: &&RolloutState| !matches!(rollout.phase, RolloutPhase::New | RolloutPhase::Cancelled);
-    let replaced = |rollout: &&RolloutState| matches!(rollout.phase, RolloutPhase::Superseded(_));
+    let replaced = |rollout: &&RolloutState| matches!(rollout.phase, RolloutPhase::Superseded(_)) || is_gone(view, rollout);
     rollouts()
         .find(|rollout| rollout.ended.is_none() && started(rollout) && !replaced(rollout))
         .or_else(|| rollouts().find(|rollout| ours(rollout) && started(rollout) && !replaced(rollout)))

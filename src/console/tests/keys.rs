@@ -3,9 +3,9 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Size;
 
-use super::world::{BACK, Desk, RUN, Story, change_rollout, new_release, old_release};
+use super::world::{BACK, Desk, RUN, Story, change_rollout, new_release, old_release, release};
 use crate::console::message::{Effect, Leave, Message};
-use crate::console::source::{Access, Request, Ticket};
+use crate::console::source::{Access, EnvironmentView, Request, Ticket, View};
 use crate::console::ui::{Dialog, Selection, Tone};
 use crate::event::{Refusal, RefusalKind, RolloutEvent, Step, VerdictClass, Weight};
 
@@ -60,6 +60,44 @@ fn r_during_a_promotion_takes_the_new_release_away_and_not_the_old_one() {
     assert!(desk.text().contains("R canary 100 % → 0"), "{}", desk.text());
     key(&mut desk, 'R');
     assert_eq!(desk.sent(), [canary_to_zero()]);
+}
+
+/// A canary that somebody took back: its journal does not know yet, the target does.
+fn taken_back(story: &Story) -> View {
+    let mut view = story.view();
+    let record = view.environments[0].record.as_mut().unwrap();
+    (record.slot, record.weights) = (None, None);
+    record.healthy = vec![old_release(), release("v1.40.2", "5d8e1f0a5e4f3021b6a7988c7d6e5f4a3b2c1d0e")];
+    let record = record.clone();
+    view.environments = vec![EnvironmentView::of(record)];
+    view
+}
+
+#[test]
+fn what_the_target_says_of_a_canary_is_decisive() {
+    for story in [Story::mid_canary(), Story::at_gate()] {
+        let mut desk = desk(&story);
+        key(&mut desk, 'R');
+        assert_eq!(desk.sent(), [canary_to_zero()]);
+        desk.show(taken_back(&story));
+        let text = desk.text();
+        assert!(text.contains("R prod v1.41.0 → v1.40.2"), "{text}");
+        for gone in ["PASS", "HOLD", "canary 1%"] {
+            assert!(!text.contains(gone), "{gone}: {text}");
+        }
+        // It rests until the new target was on the screen for a while, and then it is the key of production.
+        desk.pass(1000);
+        key(&mut desk, 'R');
+        assert_eq!(desk.sent(), []);
+        desk.pass(4000);
+        key(&mut desk, 'R');
+        assert!(matches!(desk.sent().as_slice(), [Request::RollBack { .. }]));
+        desk.pass(1000);
+    }
+    let mut desk = desk(&Story::at_gate());
+    desk.show(taken_back(&Story::at_gate()));
+    key(&mut desk, 'P');
+    assert!(desk.text().contains("its canary was taken back"), "{}", desk.text());
 }
 
 #[test]

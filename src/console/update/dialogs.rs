@@ -1,7 +1,7 @@
 //! Promote, abort, and what their dialogs do. Everything a dialog acts on was frozen by value when it opened.
 
 use crate::console::message::{Effect, Moment};
-use crate::console::rollback::production;
+use crate::console::rollback::{is_gone, production};
 use crate::console::source::{Access, Request, View};
 use crate::console::ui::{Dialog, Field, Review, Tone, Ui};
 use crate::console::words;
@@ -177,6 +177,9 @@ fn blocked(view: &View, environment: &EnvironmentName) -> Option<String> {
         return Some(format!("{environment} is not known as it is now: {}", words::plain(why)));
     }
     let rollout = rollout_of(view, environment)?;
+    if is_gone(view, rollout) {
+        return Some("its canary was taken back".into());
+    }
     if let Some(why) = &rollout.voided {
         return Some(format!("the verdict is void: {}", words::plain(why)));
     }

@@ -180,6 +180,21 @@ async fn what_was_taken_back_has_no_weight_and_what_was_promoted_has_all() {
     assert_eq!((promoted.requested, promoted.applied), (Some(Weight::FULL), Some(Weight::FULL)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_is_told_to_look_does_not_wait_for_its_next_sample() {
+    let world = with_two().await;
+    let driver = world.begin(3).await;
+    driver.canary(Walk::One(percent(5))).await;
+    driver.look().await;
+    assert_eq!(world.fold(driver.rollout()).ended, None);
+    roll_back(&world.rollback_setup(), &world.back(Arm::Canary)).await.unwrap();
+    assert_eq!(world.fold(driver.rollout()).ended, None);
+    let began = tokio::time::Instant::now();
+    driver.look().await;
+    assert!(began.elapsed() < world.rules.scrape);
+    assert_eq!(world.fold(driver.rollout()).ended.unwrap().0, RolloutOutcome::Superseded);
+}
+
 #[test]
 fn an_ended_rollout_without_a_name_for_its_successor_has_no_weight_either() {
     let weight = percent(10);

@@ -53,6 +53,10 @@ impl Engine {
                 Ok(Ok("the run is over already; nothing is changed".to_owned()))
             }
             Command::Cancel => self.cancel(actor).await.map(Ok),
+            Command::Look => {
+                self.delivery.look().await;
+                Ok(Ok("looked".to_owned()))
+            }
         }
     }
 

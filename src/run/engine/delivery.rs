@@ -34,6 +34,9 @@ use super::{Engine, EngineError, EngineSetup, Input};
 /// How long a driver may take to let go when the engine wants to end.
 const LETTING_GO: Duration = Duration::from_secs(20);
 
+/// How long a driver may take to find out that it was superseded.
+const LOOKING: Duration = Duration::from_millis(200);
+
 /// A job's wish, with where its answer goes.
 pub(super) struct DeployOrder {
     pub(super) job: JobName,
@@ -177,6 +180,13 @@ impl Delivery {
     pub(super) async fn cancel(&mut self, actor: &Actor) {
         for hosted in self.hosted.values() {
             let _ = tokio::time::timeout(LETTING_GO, hosted.driver.cancel(actor.clone(), Some("the run was cancelled".to_owned()))).await;
+        }
+    }
+
+    /// Has every driver find out whether its environment is still its own. One that is at work is told, and not waited for.
+    pub(super) async fn look(&self) {
+        for hosted in self.hosted.values() {
+            let _ = tokio::time::timeout(LOOKING, hosted.driver.look()).await;
         }
     }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::event::{Actor, AttemptId, EngineState, JobName, JobState, JobStatus, RunEvent, RunOutcome, RunState};
+use crate::event::{Actor, AttemptId, Command, EngineState, JobName, JobState, JobStatus, RunEvent, RunOutcome, RunState};
 use crate::pipeline::{Plan, Step, next};
 use crate::policy::Floors;
 use crate::run::RunFolder;
@@ -261,7 +261,7 @@ impl Engine {
     }
 
     async fn take(&mut self, input: Input) -> Result<(), EngineError> {
-        if matches!(input, Input::Command { .. }) {
+        if matches!(&input, Input::Command { request, .. } if request.command != Command::Look) {
             self.expecting = None;
         }
         match input {

@@ -77,6 +77,18 @@ fn a_cancel_at_the_gate_takes_the_canary_away() {
 }
 
 #[test]
+fn who_watches_a_canary_hears_at_once_that_it_was_taken_back() {
+    let world = World::new(&pipeline(&[("interval: 200ms", "interval: 5m")]));
+    let run = waiting_canary(&world, 1);
+    world.hms_ends(0, &["rollback", "--env", "canary"]);
+    // Long before the driver's next sample is due.
+    let said = Said::wait(run);
+    assert_eq!(said.code, Some(1), "{said:#?}");
+    assert_eq!(world.rollout("1")["weight"]["applied"], 0.0);
+    assert_eq!(world.status("1")["waiting"], serde_json::json!([]));
+}
+
+#[test]
 fn a_number_that_a_script_exits_with_proves_nothing() {
     for code in [10, 11, 12, 13] {
         let world = World::new(&format!("job:\n  script: exit {code}\n"));
