@@ -32,6 +32,7 @@ mod worker;
 mod tests;
 
 pub use choice::Aim;
+pub(crate) use choice::reconcile;
 pub use countdown::{CountdownAnswer, CountdownAsk, Inside, ask_countdown};
 pub use crash::CrashPoint;
 pub use driver::{Answer, Authority, Bytes, Driver, ReleaseRequest, Setup, Standing, Walk};

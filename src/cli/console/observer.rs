@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::console::{EnvironmentView, Waker};
-use crate::deploy::Target;
 use crate::deploy::local::LocalTarget;
-use crate::event::{AppName, Digest, EnvironmentName, TargetIdentity};
+use crate::deploy::{Observation, Target};
+use crate::event::{AppName, Digest, EnvironmentName, EnvironmentRecord, TargetIdentity};
 use crate::policy::{Policy, Protection, resolve_environment};
+use crate::rollout::reconcile;
 use crate::store::Places;
 
 /// What was last observed.
@@ -80,8 +81,8 @@ async fn look(target: &LocalTarget) -> Result<Observed, crate::deploy::TargetErr
     let mut environments = Vec::new();
     for name in target.environments().await? {
         let record = target.record(&name).await?;
-        let mut view = EnvironmentView::of(record);
         let observation = target.observe(&name).await?;
+        let mut view = EnvironmentView::of(as_seen(&record, &observation));
         view.measured = observation.served.and_then(|(canary, stable)| share(canary, stable));
         environments.push(view);
     }
@@ -102,7 +103,56 @@ async fn look(target: &LocalTarget) -> Result<Observed, crate::deploy::TargetErr
     })
 }
 
+/// The record with what is seen in it: traffic moves before the record is written, and a screen that waits for that contradicts itself.
+fn as_seen(record: &EnvironmentRecord, observation: &Observation) -> EnvironmentRecord {
+    let mut seen = reconcile(record, observation);
+    if seen.current != record.current {
+        (seen.slot, seen.weights) = (None, None);
+    }
+    seen
+}
+
 fn share(canary: u64, stable: u64) -> Option<f64> {
     let small = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     (canary + stable > 0).then(|| small(canary) / small(canary + stable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::{ArmName, ArmView, Health};
+    use crate::event::{ReleaseRef, Slot, Weight, Weights};
+
+    fn release(tag: &str) -> ReleaseRef {
+        ReleaseRef { digest: Digest::of(tag.as_bytes()), revision: None, tag: tag.to_owned(), tag_object: None, run: None }
+    }
+
+    #[test]
+    fn traffic_that_has_moved_is_shown_before_the_record_says_so() {
+        let (old, new) = (release("v1"), release("v2"));
+        let mut record = EnvironmentRecord::empty("shop".parse().unwrap(), "prod".parse().unwrap());
+        let weight = Weight::from_thousandths(100).unwrap();
+        record.current = Some(old.clone());
+        record.slot =
+            Some(Slot { release: new.clone(), rollout: "01KATE000000000000000RQXX1".parse().unwrap(), since: crate::store::now() });
+        record.weights = Some(Weights { requested: Weight::FULL, applied: weight });
+        let stable = |release: &ReleaseRef, weight| Observation {
+            at: crate::store::now(),
+            arms: vec![ArmView {
+                arm: ArmName::Stable,
+                release: release.digest.clone(),
+                version: release.tag.clone(),
+                health: Health::Healthy,
+                restarts: 0,
+            }],
+            weight,
+            fence: 1,
+            address: None,
+            metrics: None,
+            served: None,
+        };
+        assert_eq!(as_seen(&record, &stable(&old, weight)), record);
+        let seen = as_seen(&record, &stable(&new, Weight::ZERO));
+        assert_eq!((seen.current, seen.slot, seen.weights), (Some(new), None, None));
+    }
 }
