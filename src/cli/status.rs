@@ -64,6 +64,13 @@ pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>
             writeln!(out, "    {}", plain(reason))?;
         }
     }
+    let mut told: Vec<&String> = Vec::new();
+    for notice in &report.notices {
+        if !told.contains(&notice) {
+            writeln!(out, "  notice: {}", plain(notice))?;
+            told.push(notice);
+        }
+    }
     for waiting in &report.waiting {
         writeln!(out, "  waits: {}", plain(&waiting.command))?;
     }

@@ -18,6 +18,7 @@ pub(crate) enum Action {
     Zoom,
     Focus,
     Help,
+    Notices,
     Leave,
     Suspend,
     Redraw,
@@ -105,6 +106,7 @@ pub(crate) struct Binding {
 }
 
 const SCREEN: &[Context] = &[Context::Screen];
+const LISTS: &[Context] = &[Context::Screen, Context::Help];
 const FIELD: &[Context] = &[Context::Field];
 const NOT_FIELD: &[Context] = &[Context::Screen, Context::Question, Context::Help];
 const EVERYWHERE: &[Context] = &[Context::Screen, Context::Field, Context::Question, Context::Help];
@@ -152,10 +154,11 @@ pub(crate) const BINDINGS: &[Binding] = &[
     ),
     bind(&[Key::Named(KeyCode::Left, "←"), Key::Char('h')], Action::Move(Move::Left), SCREEN, "", "the log to the left"),
     bind(&[Key::Named(KeyCode::Right, "→"), Key::Char('l')], Action::Move(Move::Right), SCREEN, "", "the log to the right"),
-    bind(&[Key::Named(KeyCode::PageUp, "PgUp"), Key::Ctrl('b')], Action::Move(Move::PageUp), SCREEN, "", "a page of the log up"),
-    bind(&[Key::Named(KeyCode::PageDown, "PgDn"), Key::Char(' ')], Action::Move(Move::PageDown), SCREEN, "", "a page of the log down"),
+    bind(&[Key::Named(KeyCode::PageUp, "PgUp"), Key::Ctrl('b')], Action::Move(Move::PageUp), LISTS, "", "a page of the log up"),
+    bind(&[Key::Named(KeyCode::PageDown, "PgDn"), Key::Char(' ')], Action::Move(Move::PageDown), LISTS, "", "a page of the log down"),
     bind(&[Key::Char('g'), Key::Named(KeyCode::Home, "Home")], Action::Move(Move::Top), SCREEN, "", "beginning of the log"),
     bind(&[Key::Char('G'), Key::Named(KeyCode::End, "End")], Action::Move(Move::Bottom), SCREEN, "", "end of the log"),
+    bind(&[Key::Char('i')], Action::Notices, &[Context::Screen, Context::Help], "notices", "what is to be known of this run"),
     bind(&[Key::Char('?')], Action::Help, &[Context::Screen, Context::Help], "help", "this help"),
     bind(&[Key::Char('q')], Action::Leave, &[Context::Screen], "leave", "leave; the run goes on"),
     bind(&[Key::Ctrl('c')], Action::Leave, EVERYWHERE, "", "the same; it never aborts anything"),

@@ -90,6 +90,10 @@ pub(crate) enum Dialog {
     Help {
         scroll: usize,
     },
+    /// The run's notices, whole.
+    Notices {
+        scroll: usize,
+    },
     Search(Field),
     Abort {
         opened: Duration,

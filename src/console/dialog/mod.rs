@@ -1,6 +1,7 @@
 //! What lies over the panes: help, questions, text fields.
 
 mod help;
+mod notices;
 mod question;
 mod review;
 
@@ -10,8 +11,9 @@ use ratatui::style::Style;
 use ratatui::symbols::border;
 use ratatui::widgets::{Block, Clear, Widget};
 
-use super::panes::Scene;
-use super::ui::{Dialog, Field};
+use super::panes::{self, Scene};
+use super::source::View;
+use super::ui::{Dialog, Field, Ui};
 use super::words;
 
 /// Draws the dialog that is open; returns where the cursor belongs.
@@ -19,6 +21,10 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, scene: Scene<'_>) -> Option<
     match scene.ui.dialog.as_ref()? {
         Dialog::Help { scroll } => {
             help::draw(buffer, body, *scroll, scene);
+            None
+        }
+        Dialog::Notices { scroll } => {
+            notices::draw(buffer, body, *scroll, scene);
             None
         }
         Dialog::Search(field) => Some(search(buffer, body, field, scene)),
@@ -32,6 +38,17 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, scene: Scene<'_>) -> Option<
         }
         Dialog::Review(review) => Some(review::draw(buffer, body, review, scene)),
     }
+}
+
+/// How far the list that is open can be scrolled; 0 when none is.
+pub(super) fn last_scroll(ui: &Ui, view: &View) -> usize {
+    let Some(body) = panes::body(ui, view) else { return 0 };
+    let lines = match &ui.dialog {
+        Some(Dialog::Help { .. }) => help::lines().len(),
+        Some(Dialog::Notices { .. }) => notices::lines(view, body.width).len(),
+        Some(Dialog::Search(_) | Dialog::Abort { .. } | Dialog::Gate { .. } | Dialog::Review(_)) | None => 0,
+    };
+    lines.saturating_sub(usize::from(body.height.saturating_sub(2)))
 }
 
 /// What the frame of every text field says, for in it `R` is a letter.

@@ -6,6 +6,7 @@ mod frame;
 mod graph;
 mod header;
 pub(crate) mod log;
+pub(crate) mod notices;
 mod pipeline;
 mod status;
 mod versions;
@@ -48,6 +49,9 @@ pub(crate) fn render(ui: &Ui, view: &View, now: DateTime<Utc>) -> Screen {
     let mut cursor = None;
     if let Some(layout) = layout(ui, view, scene.now) {
         header::draw(&mut buffer, layout.header, scene);
+        if let Some(area) = layout.notices {
+            notices::draw(&mut buffer, area, scene);
+        }
         if let Some(area) = layout.pipeline {
             pipeline::draw(&mut buffer, area, scene);
         }
@@ -77,6 +81,7 @@ pub(crate) fn render(ui: &Ui, view: &View, now: DateTime<Utc>) -> Screen {
 /// Where each pane lies.
 struct Layout {
     header: Rect,
+    notices: Option<Rect>,
     body: Rect,
     pipeline: Option<Rect>,
     versions: Option<Rect>,
@@ -98,16 +103,19 @@ fn layout(ui: &Ui, view: &View, now: DateTime<Utc>) -> Option<Layout> {
         return None;
     }
     let status_rows = status::rows(Scene { ui, view, now }, width);
-    let body_rows = height - 2 - status_rows;
-    let body = Rect::new(0, 1, width, body_rows);
+    // A low screen keeps its rows for the panes: there the key says what the row would.
+    let notice_rows = u16::from(height >= 16 && !notices::of(view).is_empty());
+    let body_rows = height - 2 - status_rows - notice_rows;
+    let body = Rect::new(0, 1 + notice_rows, width, body_rows);
     let mut layout = Layout {
         header: Rect::new(0, 0, width, 1),
+        notices: (notice_rows > 0).then(|| Rect::new(0, 1, width, notice_rows)),
         body,
         pipeline: None,
         versions: None,
         log: None,
         graphs: None,
-        status: Rect::new(0, 1 + body_rows, width, status_rows),
+        status: Rect::new(0, body.bottom(), width, status_rows),
         footer: Rect::new(0, height - 1, width, 1),
     };
     if ui.zoom {
@@ -196,6 +204,11 @@ pub(crate) fn ageing(ui: &Ui, view: &View) -> Option<DateTime<Utc>> {
     let running = |status: JobStatus| matches!(status, JobStatus::Running | JobStatus::Preparing);
     let run = view.run.as_ref()?;
     run.jobs.iter().filter(|job| running(job.status)).find_map(|job| job.attempts.last()).map(|attempt| attempt.started_at)
+}
+
+/// The room that panes and dialogs have.
+pub(crate) fn body(ui: &Ui, view: &View) -> Option<Rect> {
+    layout(ui, view, DateTime::<Utc>::UNIX_EPOCH).map(|layout| layout.body)
 }
 
 /// Writes text that was made harmless at column `x` of row `y` inside `area`, cut to it; returns the columns used.

@@ -175,3 +175,50 @@ fn production_is_marked() {
     let word: String = word.map(ratatui::buffer::Cell::symbol).collect();
     assert_eq!(word.trim(), "PROD v1.41.0");
 }
+
+fn with_notices(texts: &[&str]) -> View {
+    let mut story = Story::mid_canary();
+    if let crate::event::RunEvent::RunCreated(created) = &mut story.run.0[0].event {
+        created.notices = texts.iter().map(|text| (*text).into()).collect();
+    }
+    story.view()
+}
+
+#[test]
+fn what_is_to_be_known_of_a_run_stands_under_the_header_and_whole_behind_a_key() {
+    let dirty = "uncommitted changes are not in this run: it builds 8c4f2d3e";
+    let image = "no container engine is configured, so `image:` is not honoured: build, test, scan, canary and prod-of-the-east run in this host's shell";
+    let view = with_notices(&[dirty, image, dirty]);
+    for (width, height) in [(80, 24), (120, 36)] {
+        let mut desk = Desk::new(view.clone(), width, height);
+        let text = desk.text();
+        let row = text.lines().nth(1).unwrap();
+        assert!(row.contains(&format!("! {dirty}")) && row.ends_with("i 2 notices"), "{text}");
+        // Nothing of the panes is lost behind it.
+        for pane in ["┌ Pipeline", "Versions", "HOLD", "R canary 1 % → 0"] {
+            assert!(text.contains(pane), "{pane}: {text}");
+        }
+        press(&mut desk, KeyCode::Char('i'));
+        let whole: String = desk.text().lines().map(|line| line.trim_matches([' ', '│', '┌', '└'])).collect::<Vec<_>>().join(" ");
+        for end in [dirty, "`image:` is not honoured", "prod-of-the-east", "host's shell"] {
+            assert!(whole.contains(end), "{end}: {}", desk.text());
+        }
+        press(&mut desk, KeyCode::Esc);
+        assert!(!desk.text().contains("┌ Notices"), "{}", desk.text());
+    }
+    assert!(!Desk::new(Story::mid_canary().view(), 80, 24).text().contains("notice"));
+}
+
+#[test]
+fn a_long_list_is_scrolled_by_pages_and_back_at_once() {
+    let mut desk = canary(80, 24);
+    press(&mut desk, KeyCode::Char('?'));
+    let top = desk.text();
+    for _ in 0..9 {
+        press(&mut desk, KeyCode::PageDown);
+    }
+    let end = desk.text();
+    assert!(end.contains("leave") && end != top, "{end}");
+    press(&mut desk, KeyCode::PageUp);
+    assert_ne!(desk.text(), end);
+}

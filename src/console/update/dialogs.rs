@@ -106,7 +106,7 @@ pub(super) fn submit(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> {
                 Request::Approve { run: review.run, job: review.job, facts: review.facts, typed_tag: Some(review.to.tag.clone()) };
             ask(ui, view, request, what, now).1
         }
-        other @ Some(Dialog::Help { .. } | Dialog::Abort { .. } | Dialog::Gate { .. }) => {
+        other @ Some(Dialog::Help { .. } | Dialog::Notices { .. } | Dialog::Abort { .. } | Dialog::Gate { .. }) => {
             ui.dialog = other;
             Vec::new()
         }

@@ -15,12 +15,15 @@ use super::keymap::{self, Action, Context, Move};
 use super::message::{Effect, Leave, Message, Moment};
 use super::source::{Access, EngineLife, Request, Ticket, View};
 use super::ui::{Dialog, Field, Focus, Notice, Tone, Ui};
-use super::{panes, words};
+use super::{dialog, panes, words};
 
 pub(crate) use dialogs::stale;
 
 /// Keys are ignored for so long after a dialog that does something opened: what was typed before was not meant for it.
 const GUARD: Duration = Duration::from_millis(300);
+
+/// Lines that a page of a dialog goes.
+const PAGE: usize = 10;
 
 /// Takes in one message.
 pub(crate) fn update(ui: &mut Ui, view: &View, message: Message, now: Moment) -> Vec<Effect> {
@@ -120,6 +123,13 @@ fn act(ui: &mut Ui, view: &View, action: Action, now: Moment) -> Vec<Effect> {
             };
             Vec::new()
         }
+        Action::Notices => {
+            ui.dialog = match ui.dialog {
+                Some(Dialog::Notices { .. }) => None,
+                _ => Some(Dialog::Notices { scroll: 0 }),
+            };
+            Vec::new()
+        }
         Action::Leave => vec![Effect::Leave(Leave::Detached)],
         Action::Suspend => vec![Effect::Suspend],
         Action::Redraw => {
@@ -141,8 +151,18 @@ fn act(ui: &mut Ui, view: &View, action: Action, now: Moment) -> Vec<Effect> {
 }
 
 fn go(ui: &mut Ui, view: &View, to: Move) -> Vec<Effect> {
-    if let Some(Dialog::Help { scroll }) = &mut ui.dialog {
-        *scroll = if to == Move::Up { scroll.saturating_sub(1) } else { (*scroll + 1).min(keymap::BINDINGS.len()) };
+    if let Some(Dialog::Help { scroll } | Dialog::Notices { scroll }) = &mut ui.dialog {
+        *scroll = match to {
+            Move::Up => scroll.saturating_sub(1),
+            Move::PageUp => scroll.saturating_sub(PAGE),
+            Move::PageDown => *scroll + PAGE,
+            Move::Down | Move::Left | Move::Right | Move::Top | Move::Bottom | Move::Follow | Move::Wrap => *scroll + 1,
+        };
+        // What lies past the end is not remembered: the first press up is seen.
+        let last = dialog::last_scroll(ui, view);
+        if let Some(Dialog::Help { scroll } | Dialog::Notices { scroll }) = &mut ui.dialog {
+            *scroll = (*scroll).min(last);
+        }
         return Vec::new();
     }
     if matches!(to, Move::Up | Move::Down) && ui.focus == Focus::Pipeline && !ui.zoom {
@@ -251,7 +271,7 @@ fn say(ui: &mut Ui, tone: Tone, text: String, now: Moment) {
 fn context(ui: &Ui) -> Context {
     match &ui.dialog {
         None => Context::Screen,
-        Some(Dialog::Help { .. }) => Context::Help,
+        Some(Dialog::Help { .. } | Dialog::Notices { .. }) => Context::Help,
         Some(Dialog::Search(_) | Dialog::Review(_)) => Context::Field,
         Some(Dialog::Abort { .. } | Dialog::Gate { .. }) => Context::Question,
     }
@@ -261,7 +281,7 @@ fn guarded(ui: &Ui, now: Moment) -> bool {
     let opened = match &ui.dialog {
         Some(Dialog::Abort { opened, .. } | Dialog::Gate { opened, .. }) => *opened,
         Some(Dialog::Review(review)) => review.opened,
-        Some(Dialog::Help { .. } | Dialog::Search(_)) | None => return false,
+        Some(Dialog::Help { .. } | Dialog::Notices { .. } | Dialog::Search(_)) | None => return false,
     };
     now.monotonic.saturating_sub(opened) < GUARD
 }
@@ -270,7 +290,7 @@ fn field(ui: &mut Ui) -> Option<&mut Field> {
     match ui.dialog.as_mut()? {
         Dialog::Search(field) => Some(field),
         Dialog::Review(review) => Some(&mut review.field),
-        Dialog::Help { .. } | Dialog::Abort { .. } | Dialog::Gate { .. } => None,
+        Dialog::Help { .. } | Dialog::Notices { .. } | Dialog::Abort { .. } | Dialog::Gate { .. } => None,
     }
 }
 
