@@ -39,6 +39,16 @@ pub enum Output {
     Json,
 }
 
+impl Output {
+    /// What a command line that could not be parsed asked for: whoever reads JSON reads no prose.
+    #[must_use]
+    pub fn asked(arguments: &[std::ffi::OsString]) -> Self {
+        let told: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).take_while(|argument| *argument != "--").collect();
+        let apart = told.windows(2).any(|pair| pair == ["--output", "json"]);
+        if apart || told.contains(&"--output=json") { Self::Json } else { Self::Text }
+    }
+}
+
 /// What `hms` can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Verb {

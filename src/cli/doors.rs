@@ -13,7 +13,7 @@ use super::arguments::{Hms, Output, RunArguments, Verb};
 use super::environment::{Environment, is_interactive};
 use super::failure::{Exit, Failure};
 use super::run_new::Clone;
-use super::{console, control, deploy, engine_door, rollback, run_verb, status};
+use super::{console, control, deploy, engine_door, logs, rollback, run_verb, status};
 use super::{doctor, ledger_verb, policy_verb, validate};
 
 /// Runs `hms` and gives its exit code.
@@ -24,18 +24,26 @@ pub fn hms_main(arguments: &[OsString]) -> u8 {
     }
     let hms = match Hms::try_parse_from(arguments) {
         Ok(hms) => hms,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.code() } else { 0 };
-        }
+        Err(error) => return usage(&error, Output::asked(arguments)),
     };
+    let output = hms.output;
     match dispatch(hms) {
         Ok(code) => code,
         Err(failure) => {
-            failure.report(&mut std::io::stderr());
+            failure.say(output, &mut std::io::stdout(), &mut std::io::stderr());
             failure.exit.code()
         }
     }
+}
+
+/// A command line that is none, or that asks for help.
+pub(super) fn usage(error: &clap::Error, output: Output) -> u8 {
+    let is_wrong = error.use_stderr();
+    if is_wrong && output == Output::Json {
+        Failure::of_usage(error).say(output, &mut std::io::stdout(), &mut std::io::sink());
+    }
+    let _ = error.print();
+    if is_wrong { Exit::Usage.code() } else { 0 }
 }
 
 fn hidden(arguments: &[OsString]) -> Option<u8> {
@@ -67,13 +75,13 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
             let name = folder.path().file_name().and_then(|name| name.to_str()?.split_once('-').map(|(number, _)| number.to_owned()));
             console::attach(environment, &clone, name.as_deref(), output)
         }
-        Verb::Watch { headless: true } => console::watch_headless(&Environment::find()?, &clone()?),
+        Verb::Watch { headless: true } => console::watch_headless(&Environment::find()?, &clone()?, output),
         Verb::Watch { headless: false } => console::console(at.as_deref(), true),
         Verb::Attach { run } => console::attach(Environment::find()?, &clone()?, run.as_deref(), output),
-        Verb::Replay { run } => console::replay(&Environment::find()?, &clone()?, run.as_deref()),
+        Verb::Replay { run } => console::replay(&Environment::find()?, &clone()?, run.as_deref(), output),
         Verb::Runs => status::runs(&clone()?, output),
         Verb::Status { run, app: None } => status::status(&Environment::find()?, &clone()?, run.as_deref(), output),
-        Verb::Logs { job, run, follow } => status::logs(&clone()?, &job, run.as_deref(), follow),
+        Verb::Logs { job, run, follow } => logs::logs(&clone()?, &job, run.as_deref(), follow, output),
         Verb::Approve { run: Some(run), job: Some(job), reason, wait, .. } => {
             let build = |_: &_, facts| Command::Approve { job: job.clone(), facts, reason: reason.clone() };
             control::say(&Environment::find()?, &clone()?, &run, build, &wait, output)

@@ -3,8 +3,11 @@
 use std::error::Error;
 use std::io::Write;
 
-use crate::event::Refusal;
+use crate::event::{Refusal, RefusalKind};
+use crate::report::json_text;
 use crate::text::plain;
+
+use super::arguments::Output;
 
 /// Exit codes (`docs/decisions.md` 10.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +44,25 @@ pub(crate) struct Failure {
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
+    /// Which rule said no, when one did.
+    refusal: Option<RefusalKind>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), causes: Vec::new(), hint: None }
+        Self { exit, message: message.into(), causes: Vec::new(), hint: None, refusal: None }
+    }
+
+    /// What clap says of a command line, with its own way out.
+    pub(crate) fn of_usage(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let mut parts = text.split("\n\n").map(str::trim).filter(|part| !part.is_empty());
+        let message = parts.next().unwrap_or_default();
+        let failure = Self::new(Exit::Usage, message.strip_prefix("error: ").unwrap_or(message));
+        match parts.last() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 
     /// An error with its chain of causes.
@@ -56,7 +73,7 @@ impl Failure {
             causes.push(cause.to_string());
             next = cause.source();
         }
-        Self { exit, message: error.to_string(), causes, hint: None }
+        Self { exit, message: error.to_string(), causes, hint: None, refusal: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -79,7 +96,7 @@ impl Failure {
 
     /// For a view that knows answers and refusals only.
     pub(crate) fn into_refusal(self) -> Refusal {
-        Refusal { kind: crate::event::RefusalKind::Stale, message: self.in_one_line(), hint: self.hint }
+        Refusal { kind: self.refusal.unwrap_or(RefusalKind::Stale), message: self.in_one_line(), hint: self.hint }
     }
 
     /// Adds what else went wrong.
@@ -92,6 +109,26 @@ impl Failure {
     pub(crate) fn told(&self) -> (String, Option<String>) {
         let all: Vec<&str> = std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect();
         (all.join(": "), self.hint.clone())
+    }
+
+    /// Says it: for a program as one JSON value where results are, and for a person beside it.
+    pub(crate) fn say(&self, output: Output, out: &mut dyn Write, notices: &mut dyn Write) {
+        if output == Output::Json && self.exit != Exit::Unread {
+            let _ = json_text(&self.as_json()).map(|text| writeln!(out, "{text}"));
+        }
+        self.report(notices);
+    }
+
+    /// The shape is a contract: `assets/failure.schema.json`.
+    fn as_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "format": 1,
+            "error": self.message,
+            "causes": self.causes,
+            "hint": self.hint,
+            "exit_code": self.exit.code(),
+            "refusal": self.refusal,
+        })
     }
 
     /// Writes it, each cause on a line of its own; nothing in it reaches the terminal but text.
@@ -111,7 +148,7 @@ impl Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        Self { exit: Exit::Refused, message: refusal.message, causes: Vec::new(), hint: refusal.hint }
+        Self { exit: Exit::Refused, message: refusal.message, causes: Vec::new(), hint: refusal.hint, refusal: Some(refusal.kind) }
     }
 }
 

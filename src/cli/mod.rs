@@ -18,6 +18,7 @@ mod failure;
 mod follow;
 mod ledger_verb;
 mod local;
+mod logs;
 mod masked;
 mod pipeline_file;
 mod place;

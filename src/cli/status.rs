@@ -1,18 +1,16 @@
 //! `hms status`, `hms runs`, `hms logs`: reading only.
 
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::time::Duration;
+use std::io::Write;
 
 use crate::deploy::ArmName;
 use crate::deploy::local::{LocalArm, LocalTarget};
-use crate::event::{AppName, JobName, JobStatus, RolloutId, RolloutState, Weight};
+use crate::event::{AppName, JobName, RolloutId, RolloutState, Weight};
 use crate::executor::log_path;
 use crate::report::{RunReport, engine_gone, run_report};
 use crate::run::reader::{EngineLife, RunReader, find, list};
-use crate::text::{duration, plain, safe_line};
+use crate::text::{duration, plain};
 
 use super::arguments::Output;
-use super::control::known_job;
 use super::environment::Environment;
 use super::failure::{Exit, Failure};
 use super::follow::Followed;
@@ -112,7 +110,7 @@ fn look_there(
     Ok(())
 }
 
-fn word(value: &impl serde::Serialize) -> String {
+pub(super) fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
@@ -148,55 +146,4 @@ pub(crate) fn runs(clone: &Clone, output: Output) -> Result<u8, Failure> {
         writeln!(out, "no runs yet: hms run")?;
     }
     Ok(0)
-}
-
-/// A job's log; with `follow` until its attempt ends.
-pub(crate) fn logs(clone: &Clone, job: &JobName, run: Option<&str>, follow: bool) -> Result<u8, Failure> {
-    let listed = find(&clone.folder, run)?;
-    let mut reader = RunReader::new(&listed.folder);
-    reader.poll()?;
-    known_job(reader.state(), job)?;
-    let mut offset = 0;
-    let mut partial = Vec::new();
-    let mut out = std::io::stdout();
-    loop {
-        let state = reader.state();
-        let found = state.job(job).map(|job| (job.status, job.attempts.last().map(|attempt| attempt.number)));
-        let over = found.is_none_or(|(status, _)| status.is_finished());
-        if let Some((_, Some(number))) = found {
-            offset += copy_lines(&log_path(&listed.folder.attempt(job, number)), offset, &mut partial, &mut out)?;
-        } else if !follow || over {
-            let status = found.map_or(JobStatus::Created, |(status, _)| status);
-            return Err(Failure::new(Exit::NotCarriedOut, format!("{job} has no log: it is {}", word(&status))));
-        }
-        if !follow || over {
-            if !partial.is_empty() {
-                writeln!(out, "{}", safe_line(&partial))?;
-            }
-            return Ok(0);
-        }
-        std::thread::sleep(Duration::from_millis(100));
-        reader.poll()?;
-    }
-}
-
-/// Copies whole lines from `offset` on, without what a terminal would obey; how many bytes were read.
-fn copy_lines(path: &std::path::Path, offset: u64, partial: &mut Vec<u8>, out: &mut dyn Write) -> Result<u64, Failure> {
-    let Ok(mut file) = std::fs::File::open(path) else { return Ok(0) };
-    file.seek(SeekFrom::Start(offset))?;
-    let mut buffer = vec![0; 1 << 16];
-    let mut copied = 0;
-    loop {
-        let count = file.read(&mut buffer)?;
-        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { return Ok(copied) };
-        copied += u64::try_from(count).unwrap_or(0);
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            partial.extend_from_slice(piece);
-            if partial.last() == Some(&b'\n') {
-                partial.pop();
-                writeln!(out, "{}", safe_line(partial))?;
-                partial.clear();
-            }
-        }
-    }
 }

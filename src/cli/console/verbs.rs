@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use chrono::{FixedOffset, Local};
+use serde_json::json;
 
 use crate::console::{Access, Colour, Glyphs, LOCAL_FRAME_GAP, Leave, Options, REMOTE_FRAME_GAP, Replay, Source, Synchronized, run};
 use crate::executor::log_path;
@@ -16,7 +17,7 @@ use crate::text::plain;
 use super::super::arguments::Output;
 use super::super::environment::{Environment, is_interactive, variable};
 use super::super::failure::{Exit, Failure};
-use super::super::follow::follow;
+use super::super::follow::{Followed, follow};
 use super::super::run_new::Clone;
 use super::super::watch;
 use super::gather::graph;
@@ -44,9 +45,17 @@ pub(crate) fn attach(environment: Environment, clone: &Clone, name: Option<&str>
     show(Box::new(LiveSource::new(environment, opening, Shown::This(listed.folder), Access::Full)))
 }
 
-/// A finished run again.
-pub(crate) fn replay(environment: &Environment, clone: &Clone, name: Option<&str>) -> Result<u8, Failure> {
-    must_be_interactive("hms status RUN, or hms attach RUN --output json")?;
+/// A finished run again; as JSON what `attach` gives of it, up to now.
+pub(crate) fn replay(environment: &Environment, clone: &Clone, name: Option<&str>, output: Output) -> Result<u8, Failure> {
+    if output == Output::Json {
+        let listed = find(&clone.folder, name)?;
+        let mut out = std::io::stdout();
+        for event in Followed::new(&listed.folder, &environment.places).poll()? {
+            writeln!(out, "{event}")?;
+        }
+        return Ok(0);
+    }
+    must_be_interactive("hms status RUN, or hms replay RUN --output json")?;
     let listed = find(&clone.folder, name)?;
     let events = journal_events(&listed.folder.journal())?;
     let state = crate::event::RunState::fold(&events);
@@ -66,13 +75,19 @@ pub(crate) fn replay(environment: &Environment, clone: &Clone, name: Option<&str
 }
 
 /// Watching without a screen: a line for each run that is started.
-pub(crate) fn watch_headless(environment: &Environment, clone: &Clone) -> Result<u8, Failure> {
+pub(crate) fn watch_headless(environment: &Environment, clone: &Clone, output: Output) -> Result<u8, Failure> {
     let plan = watch::plan(clone, true)?
         .ok_or_else(|| Failure::new(Exit::Usage, "there is no branch to watch").hint("check one out, or set `watch` in .hms"))?;
-    writeln!(std::io::stdout(), "watching {}", plan.describe())?;
-    watch::run(environment, clone, &plan, &mut |said| match said {
-        Ok(line) => writeln!(std::io::stdout(), "{}", plain(&line)).is_ok(),
-        Err(line) => writeln!(std::io::stderr(), "{}", plain(&line)).is_ok(),
+    let mut out = std::io::stdout();
+    match output {
+        Output::Text => writeln!(out, "watching {}", plan.describe())?,
+        Output::Json => writeln!(out, "{}", json!({"format": 1, "watching": plan.refs()}))?,
+    }
+    watch::run(environment, clone, &plan, &mut |said| match (said, output) {
+        (Ok(line), Output::Text) => writeln!(out, "{}", plain(&line)).is_ok(),
+        (Err(line), Output::Text) => writeln!(std::io::stderr(), "{}", plain(&line)).is_ok(),
+        (Ok(line), Output::Json) => writeln!(out, "{}", json!({"format": 1, "started": line})).is_ok(),
+        (Err(line), Output::Json) => writeln!(out, "{}", json!({"format": 1, "error": line})).is_ok(),
     })?;
     Ok(0)
 }

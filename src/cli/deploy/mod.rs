@@ -12,7 +12,9 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use super::failure::{Exit, Failure};
+use super::arguments::Output;
+use super::doors::usage;
+use super::failure::Failure;
 use super::rollback;
 use arguments::{HmsDeploy, Verb};
 pub(crate) use candidate::moved;
@@ -23,15 +25,13 @@ use client::Attempt;
 pub fn deploy_main(arguments: &[OsString]) -> u8 {
     let deploy = match HmsDeploy::try_parse_from(arguments) {
         Ok(deploy) => deploy,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.code() } else { 0 };
-        }
+        Err(error) => return usage(&error, Output::asked(arguments)),
     };
+    let output = deploy.output;
     match dispatch(deploy) {
         Ok(code) => code,
         Err(failure) => {
-            failure.report(&mut std::io::stderr());
+            failure.say(output, &mut std::io::stdout(), &mut std::io::stderr());
             failure.exit.code()
         }
     }

@@ -3,6 +3,7 @@
 mod engine;
 mod files;
 mod honest;
+mod json;
 mod keywords;
 mod ledger;
 mod masked;

@@ -160,7 +160,8 @@ impl World {
 
     /// How a run stands; none before it has begun.
     pub(super) fn try_status(&self, run: &str) -> Option<Value> {
-        serde_json::from_str(&self.hms(&["status", run, "--output", "json"]).out).ok()
+        let said = self.hms(&["status", run, "--output", "json"]);
+        serde_json::from_str(&said.out).ok().filter(|_| said.code == Some(0))
     }
 
     pub(super) fn job(&self, run: &str, name: &str) -> Value {
