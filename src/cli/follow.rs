@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::canary::series_for_graph;
-use crate::event::{JobState, JobStatus, RolloutId, RolloutState, RunOutcome, RunState, VersionCounters};
+use crate::event::{JobState, JobStatus, RolloutEvent, RolloutId, RolloutState, RunOutcome, RunState, Stamped, VersionCounters};
 use crate::pipeline::{Plan, next};
 use crate::report::{Headless, Line, Stream};
 use crate::rollout::reader::RolloutReader;
@@ -59,9 +59,10 @@ impl Followed {
         }
     }
 
-    /// Folds what came; the run's own new events, as JSON lines have them.
+    /// Folds what came; the new events of the run and of its rollouts, as JSON lines have them.
     pub(crate) fn poll(&mut self) -> Result<Vec<serde_json::Value>, Failure> {
-        let events = self.run.poll()?;
+        let mut events: Vec<_> =
+            self.run.poll()?.iter().filter_map(|event| Some((event.time, serde_json::to_value(event).ok()?))).collect();
         if let Some(app) = self.run.state().created.as_ref().map(|created| created.app.clone()) {
             for (id, ..) in &self.run.state().rollouts {
                 if !self.rollouts.iter().any(|(known, _)| known == id) {
@@ -73,10 +74,13 @@ impl Followed {
                     // The folder is made after the run's journal has named it.
                     let _ = changes.watch(&crate::rollout::folder_of(&self.places.state, &app, id));
                 }
-                reader.poll()?;
+                let new = reader.poll()?;
+                events.extend(new.iter().filter_map(|event| Some((event.time, of_rollout(id, event)?))));
             }
         }
-        Ok(events.iter().filter_map(|event| serde_json::to_value(event).ok()).collect())
+        // Each journal keeps its order; between them it is that of time, as far as they were written by now.
+        events.sort_by_key(|(time, _)| *time);
+        Ok(events.into_iter().map(|(_, event)| event).collect())
     }
 
     pub(crate) fn state(&self) -> &RunState {
@@ -155,6 +159,13 @@ impl Followed {
             EngineLife::Dead => Ok(Some(RunOutcome::Interrupted)),
         }
     }
+}
+
+/// An event of a rollout names it: its place is one in that rollout's journal.
+fn of_rollout(id: &RolloutId, event: &Stamped<RolloutEvent>) -> Option<serde_json::Value> {
+    let mut line = serde_json::to_value(event).ok()?;
+    line.as_object_mut()?.insert("rollout".to_owned(), serde_json::to_value(id).ok()?);
+    Some(line)
 }
 
 fn waits_for_gate(state: &RunState) -> bool {

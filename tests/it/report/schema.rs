@@ -177,7 +177,11 @@ fn lines_of_the_event_stream_have_their_schema() {
     let mut types = std::collections::BTreeSet::new();
     for story in world::all() {
         let lines = story.events.iter().map(|event| serde_json::to_value(event).unwrap());
-        let rollout_lines = story.rollout_events.iter().map(|event| serde_json::to_value(event).unwrap());
+        let rollout_lines = story.rollout_events.iter().map(|event| {
+            let mut line = serde_json::to_value(event).unwrap();
+            line["rollout"] = json!(world::ROLLOUT);
+            line
+        });
         for line in lines.chain(rollout_lines) {
             assert_eq!(errors(&schema, &line), Vec::<String>::new(), "{line}");
             types.insert(line["type"].as_str().unwrap().to_owned());
@@ -189,6 +193,10 @@ fn lines_of_the_event_stream_have_their_schema() {
             let mut changed = line.clone();
             changed["type"] = json!("SomethingElse");
             assert!(!schema.is_valid(&changed));
+            // Whose event it is decides which words it may have.
+            let of_run = line.get("rollout").is_none();
+            changed["type"] = json!(if of_run { "Sampled" } else { "JobQueued" });
+            assert!(line["type"] == "RolloutLinked" || !schema.is_valid(&changed), "{changed}");
         }
     }
     assert!(types.len() > 15, "{types:?}");

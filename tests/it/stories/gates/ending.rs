@@ -84,7 +84,14 @@ fn who_watches_a_canary_hears_at_once_that_it_was_taken_back() {
     // Long before the driver's next sample is due.
     let said = Said::wait(run);
     assert_eq!(said.code, Some(1), "{said:#?}");
-    assert_eq!(world.rollout("1")["weight"]["applied"], 0.0);
+    let rollout = world.rollout("1");
+    assert_eq!(rollout["weight"]["applied"], 0.0);
+    let replay = world.hms_ends(0, &["replay", "1", "--output", "json"]);
+    let events: Vec<serde_json::Value> = replay.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for kind in ["WeightApplied", "WatchStarted", "Superseded", "RolloutEnded"] {
+        let event = events.iter().find(|event| event["type"] == kind).unwrap_or_else(|| panic!("no {kind}: {}", replay.out));
+        assert_eq!((&event["rollout"], &event["format"]), (&rollout["id"], &1.into()), "{event}");
+    }
     assert_eq!(world.status("1")["waiting"], serde_json::json!([]));
 }
 
