@@ -299,12 +299,14 @@ pub struct RollbackArguments {
 #[derive(Debug, Subcommand)]
 pub enum PolicyVerb {
     /// Show what is in force, and how this commit differs.
+    #[command(after_help = "Example:\n  hms policy show\n  hms policy show --app irs-api")]
     Show {
         /// The app, when not in its repository.
         #[arg(long)]
         app: Option<AppName>,
     },
     /// Put this commit's policy in force.
+    #[command(after_help = "Example:\n  hms policy accept --reason 'a second pair of eyes'\n  hms policy accept --hash sha256:…")]
     Accept {
         /// The hash that was looked at; asked for when there is no terminal.
         #[arg(long)]
@@ -322,6 +324,7 @@ pub enum PolicyVerb {
 #[derive(Debug, Subcommand)]
 pub enum LedgerVerb {
     /// Tell what was done, oldest first.
+    #[command(after_help = "Example:\n  hms ledger log --env prod")]
     Log {
         /// Only this environment.
         #[arg(long)]
@@ -331,8 +334,10 @@ pub enum LedgerVerb {
         app: Option<AppName>,
     },
     /// Check every byte against tree, head and pins.
+    #[command(after_help = "Example:\n  hms ledger verify")]
     Verify,
     /// Begin a ledger where a pin says that there was one.
+    #[command(after_help = "Example:\n  hms ledger new --reason 'the disk died'")]
     New {
         /// Why; it goes into the ledger.
         #[arg(long)]
@@ -344,18 +349,21 @@ pub enum LedgerVerb {
 #[derive(Debug, Subcommand)]
 pub enum LocalVerb {
     /// Say what runs, with which share, and where.
+    #[command(after_help = "Example:\n  hms local status --app irs-api")]
     Status {
         /// The app, when not in its repository.
         #[arg(long)]
         app: Option<AppName>,
     },
     /// Stop releases and proxy.
+    #[command(after_help = "Example:\n  hms local stop")]
     Stop {
         /// The app, when not in its repository.
         #[arg(long)]
         app: Option<AppName>,
     },
     /// Send synthetic traffic to the proxy; it is named as synthetic wherever it counts.
+    #[command(after_help = "Example:\n  hms local load --rps 200 --for 5m --path /health")]
     Load {
         /// Requests a second, at most 5000.
         #[arg(long, default_value_t = 200)]
@@ -373,4 +381,37 @@ pub enum LocalVerb {
         #[arg(long)]
         app: Option<AppName>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+
+    fn without_an_example(command: &Command, path: &str, found: &mut Vec<String>) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        if !help.contains("Example") || !help.contains(path) {
+            found.push(path.to_owned());
+        }
+        for verb in command.get_subcommands() {
+            without_an_example(verb, &format!("{path} {}", verb.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn every_verb_has_an_example_of_itself() {
+        let mut found = Vec::new();
+        without_an_example(&Hms::command(), "hms", &mut found);
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_was_asked_for_is_known_though_the_command_line_is_wrong() {
+        let asked = |line: &str| Output::asked(&line.split(' ').map(Into::into).collect::<Vec<_>>());
+        assert_eq!(asked("hms frob --output json"), Output::Json);
+        assert_eq!(asked("hms --output=json frob"), Output::Json);
+        assert_eq!(asked("hms frob --output text json"), Output::Text);
+        assert_eq!(asked("hms frob -- --output json"), Output::Text);
+    }
 }

@@ -85,3 +85,19 @@ pub(super) struct DeployArguments {
     #[arg(long)]
     pub(super) app: Option<AppName>,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_verb_has_an_example() {
+        let command = HmsDeploy::command();
+        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example:\n  hms-deploy"), "{}", command.get_name());
+        }
+    }
+}
