@@ -155,6 +155,14 @@ fn is_rollback(view: &View, rollout: &RolloutId) -> bool {
 
 fn id(rollout: &RolloutState) -> Option<&RolloutId> {
     rollout.created.as_ref().map(|created| &created.rollout)
+/// Whether the environment is held by a rollback: then its slot names where it goes, and no canary.
+pub(crate) fn is_held_by_rollback(view: &View, record: &EnvironmentRecord) -> bool {
+    record.slot.as_ref().is_some_and(|slot| {
+        let here = record.current.as_ref().is_some_and(|current| current.digest == slot.release.digest);
+        here || is_rollback(view, &slot.rollout)
+    })
+}
+
 }
 
 /// A rollback that counts down or is being carried out.

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::console::rollback::Back;
+use crate::console::rollback::{Back, is_held_by_rollback};
 use crate::console::source::{EnvironmentView, View};
 use crate::console::words;
 use crate::event::Weight;
@@ -14,7 +14,7 @@ use super::{Scene, columns, put};
 
 /// Rows with the frame.
 pub(super) fn rows(view: &View) -> u16 {
-    let lines: usize = view.environments.iter().map(|environment| lines(environment, "", "").len()).sum();
+    let lines: usize = view.environments.iter().map(|environment| lines(environment, view, "", "").len()).sum();
     u16::try_from(lines.max(1)).unwrap_or(u16::MAX).saturating_add(2)
 }
 
@@ -25,7 +25,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
     for environment in &scene.view.environments {
         let since = environment.record.as_ref().and_then(|record| record.slot.as_ref());
         let since = since.map_or(String::new(), |slot| format!("since {}", words::time_of_day(slot.since, scene.now, scene.ui.zone)));
-        for (left, right, weak) in lines(environment, theme.arrow(), &since) {
+        for (left, right, weak) in lines(environment, scene.view, theme.arrow(), &since) {
             let style = if weak { theme.muted() } else { Style::new() };
             let at = inner.width.saturating_sub(columns(&right));
             // A share is never cut away; what only explains it may be.
@@ -44,7 +44,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
 }
 
 /// Left text, right text, and whether it matters less.
-fn lines(environment: &EnvironmentView, arrow: &str, since: &str) -> Vec<(String, String, bool)> {
+fn lines(environment: &EnvironmentView, view: &View, arrow: &str, since: &str) -> Vec<(String, String, bool)> {
     let name = environment.name.as_str();
     let Some(record) = &environment.record else {
         return vec![(format!("{name:<6} ?"), environment.stale.as_deref().map_or("not observed".into(), words::plain), true)];
@@ -61,7 +61,8 @@ fn lines(environment: &EnvironmentView, arrow: &str, since: &str) -> Vec<(String
     if let (Some(slot), Some(weights)) = (&record.slot, record.weights)
         && (canary.is_some() || weights.requested > Weight::ZERO)
     {
-        lines.push((format!("canary {}", tag(&slot.release)), weights.applied.to_string(), false));
+        let canary = if is_held_by_rollback(view, record) { "taken back".to_owned() } else { tag(&slot.release) };
+        lines.push((format!("canary {canary}"), weights.applied.to_string(), false));
         let mut more = Vec::new();
         if weights.requested != weights.applied {
             more.push(format!("asked {}", weights.requested));

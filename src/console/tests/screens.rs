@@ -222,3 +222,12 @@ fn a_long_list_is_scrolled_by_pages_and_back_at_once() {
     press(&mut desk, KeyCode::PageUp);
     assert_ne!(desk.text(), end);
 }
+
+#[test]
+fn a_slot_that_a_rollback_holds_is_no_canary() {
+    let mut view = Story::mid_canary().view();
+    let record = view.environments[0].record.as_mut().unwrap();
+    record.slot.as_mut().unwrap().release = old_release();
+    let text = Desk::new(view, 80, 24).text();
+    assert!(text.contains("canary taken back") && !text.contains("canary v1.41.0"), "{text}");
+}
