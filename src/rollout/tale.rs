@@ -6,7 +6,7 @@ use crate::event::{Verdict, VerdictClass, Weight};
 
 /// A verdict that differs in its numbers alone is written at most so often. Each write is synced, and a view that is read by a
 /// person needs no more.
-const RETELL: TimeDelta = TimeDelta::seconds(15);
+const RETELL: TimeDelta = TimeDelta::seconds(5);
 
 /// Whether a verdict differs from the last one written in class or kind, or is due again for its numbers.
 pub(crate) fn worth_telling(last: Option<(&Verdict, DateTime<Utc>)>, next: &Verdict, now: DateTime<Utc>) -> bool {
