@@ -329,12 +329,21 @@ pub struct Graph {
     pub slo_p95: Option<f64>,
     /// The limit for the share of requests that fail, 0 to 1.
     pub slo_errors: Option<f64>,
+    /// The duration in seconds above which the judge calls a request slow, if it judges latency.
+    pub slow_above: Option<f64>,
     /// How many canary requests PASS needs at the least.
     pub floor: Option<u64>,
 }
 
 /// One interval between two samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
+impl Graph {
+    /// What the p95 is drawn against: the SLO, else what the judge calls slow.
+    pub(crate) fn p95_limit(&self) -> Option<f64> {
+        self.slo_p95.or(self.slow_above)
+    }
+}
+
 pub struct GraphPoint {
     /// Its end.
     pub at: DateTime<Utc>,

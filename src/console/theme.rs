@@ -156,6 +156,23 @@ impl Theme {
         }
     }
 
+    /// The canary's curve beside its name: what `marker` draws.
+    pub(crate) fn canary_sign(self) -> &'static str {
+        match self.glyphs {
+            Glyphs::Unicode => "⠒",
+            Glyphs::Ascii => "*",
+        }
+    }
+
+    /// Stable's beside its name: what `stable_marker` draws.
+    pub(crate) fn stable_sign(self) -> &'static str {
+        match (self.glyphs, self.colour) {
+            (Glyphs::Unicode, Colour::Yes) => "⠒",
+            (Glyphs::Unicode, Colour::No) => "•",
+            (Glyphs::Ascii, _) => ".",
+        }
+    }
+
     /// The dots of a limit.
     pub(crate) fn limit_symbol(self) -> &'static str {
         match self.glyphs {

@@ -14,7 +14,9 @@ const SMOOTH: Duration = Duration::from_secs(15);
 
 /// The graphs of a rollout's watch.
 pub(super) fn graph(rollout: &RolloutState, observed: &Observed) -> Graph {
-    let Some(RolloutEvent::WatchStarted { canary_version, stable_version, .. }) = &rollout.watch else { return Graph::default() };
+    let Some(RolloutEvent::WatchStarted { canary_version, stable_version, threshold_seconds, .. }) = &rollout.watch else {
+        return Graph::default();
+    };
     let usual = usual_interval(&rollout.samples);
     let points = |version: &str| -> Vec<GraphPoint> {
         // Each interval by itself, for what is counted; several together, for what is drawn. Both have a point for each interval.
@@ -35,6 +37,7 @@ pub(super) fn graph(rollout: &RolloutState, observed: &Observed) -> Graph {
         canary: points(canary_version),
         stable: stable_version.as_deref().map(points).unwrap_or_default(),
         slo_p95: observed.slo_p95,
+        slow_above: *threshold_seconds,
         slo_errors: slo_errors.or(observed.slo_errors),
         floor: rollout.verdict.as_ref().map(|verdict| verdict.floor),
     }

@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Color, Style};
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 
 use crate::console::source::{Graph, GraphPoint, View};
@@ -24,8 +24,15 @@ pub(super) fn wanted(view: &View) -> bool {
 
 pub(super) fn draw(buffer: &mut Buffer, p95: Rect, errors: Rect, scene: Scene<'_>) {
     let (graph, ui) = (&scene.view.graph, scene.ui);
-    let latency = Metric { value: |point| point.p95, limit: graph.slo_p95, scale: ui.p95_scale, label: words::latency };
-    let failed = Metric { value: |point| point.error_rate, limit: graph.slo_errors, scale: ui.error_scale, label: words::share };
+    let latency = Metric {
+        value: |point| point.p95,
+        limit: graph.p95_limit(),
+        named: p95_limit_name(graph),
+        scale: ui.p95_scale,
+        label: words::latency,
+    };
+    let failed =
+        Metric { value: |point| point.error_rate, limit: graph.slo_errors, named: "SLO", scale: ui.error_scale, label: words::share };
     one(buffer, p95, &latency_titles(scene), &latency, scene);
     one(buffer, errors, &error_titles(scene), &failed, scene);
 }
@@ -34,47 +41,78 @@ pub(super) fn draw(buffer: &mut Buffer, p95: Rect, errors: Rect, scene: Scene<'_
 struct Metric {
     value: fn(&GraphPoint) -> Option<f64>,
     limit: Option<f64>,
+    /// What the limit is.
+    named: &'static str,
     scale: Scale,
     label: fn(f64) -> String,
 }
 
+/// An SLO is a promise; what the judge calls slow without one is only where it counts from.
+fn p95_limit_name(graph: &Graph) -> &'static str {
+    if graph.slo_p95.is_some() { "SLO" } else { "slow" }
+}
+
+/// A title in pieces: the words that name a curve have its style.
+type Title = Vec<(String, Style)>;
+
 /// Titles from the most to the least telling; the first that fits is taken.
-fn latency_titles(scene: Scene<'_>) -> Vec<String> {
-    let (graph, dot) = (&scene.view.graph, scene.ui.theme.dot());
+fn latency_titles(scene: Scene<'_>) -> Vec<Title> {
+    let graph = &scene.view.graph;
     let show =
         |point: &GraphPoint| point.p95.map(|p95| format!("{}{}", if point.p95_at_least { "over " } else { "" }, words::latency(p95)));
     let canary = last(&graph.canary, show).unwrap_or_else(|| no_data(&graph.canary, scene));
     let stable = last(&graph.stable, show).unwrap_or_else(|| "no data".into());
-    titles("p95", &canary, compared(graph).then_some(stable.as_str()), graph.slo_p95.map(words::latency), dot)
+    let limit = graph.p95_limit().map(|limit| format!("{} {}", p95_limit_name(graph), words::latency(limit)));
+    titles(["p95", "p95"], [&canary, &canary], compared(graph).then_some(stable.as_str()), limit.as_deref(), scene)
 }
 
-fn error_titles(scene: Scene<'_>) -> Vec<String> {
-    let (graph, dot) = (&scene.view.graph, scene.ui.theme.dot());
-    // A share of three requests is no rate: the count stands beside it until PASS's floor is reached.
-    let judged = judged(scene.view);
+fn error_titles(scene: Scene<'_>) -> Vec<Title> {
+    let graph = &scene.view.graph;
+    // What the judge has set aside (the first interval) was measured all the same.
+    let judged = judged(scene.view).filter(|(canary, _)| canary.1 > 0);
     let total = judged.map_or_else(|| graph.canary.iter().map(|point| point.requests).sum(), |(canary, _)| canary.1);
-    let few = graph
-        .floor
-        .filter(|floor| total < *floor)
-        .map_or(String::new(), |_| format!(" of {}", words::several(total, "request", "requests")));
     let rate = |arm: (u64, u64)| (arm.1 > 0).then(|| float(arm.0) / float(arm.1));
-    let canary = judged
-        .map_or_else(|| overall(&graph.canary), |(canary, _)| rate(canary))
-        .map_or_else(|| no_data(&graph.canary, scene), |rate| format!("{}{few}", words::share(rate)));
+    let canary = judged.map_or_else(|| overall(&graph.canary), |(canary, _)| rate(canary));
+    let canary = canary.map_or_else(|| no_data(&graph.canary, scene), words::share);
+    // A share of three requests is no rate: the count stands beside it until PASS's floor is reached.
+    let few = graph.floor.filter(|floor| total > 0 && total < *floor);
+    let with_count = |count: String| if few.is_some() { format!("{canary} of {count}") } else { canary.clone() };
+    let (long, short) = (with_count(words::several(total, "request", "requests")), with_count(words::count(total)));
     let stable = judged.map_or_else(|| overall(&graph.stable), |(_, stable)| rate(stable)).map_or_else(|| "no data".into(), words::share);
-    titles("errors", &canary, compared(graph).then_some(stable.as_str()), graph.slo_errors.map(words::share), dot)
+    let limit = graph.slo_errors.map(|limit| format!("SLO {}", words::share(limit)));
+    titles(["errors", "err"], [&long, &short], compared(graph).then_some(stable.as_str()), limit.as_deref(), scene)
 }
 
-fn titles(name: &str, canary: &str, stable: Option<&str>, limit: Option<String>, dot: &str) -> Vec<String> {
-    let limit = limit.map_or(String::new(), |limit| format!(" {dot} SLO {limit}"));
-    let stable = stable.map_or(String::new(), |stable| format!(" {dot} stable {stable}"));
+/// The word canary and the limit stay when other things must go: a number is nothing without what it is and what it may be.
+fn titles(names: [&str; 2], canary: [&str; 2], stable: Option<&str>, limit: Option<&str>, scene: Scene<'_>) -> Vec<Title> {
+    let theme = scene.ui.theme;
+    let [name, brief] = names;
+    let [long, short] = canary;
+    let title = |name: &str, gap: &str, canary: &str, stable: Option<&str>, limit: Option<&str>| {
+        // One column more or less between words decides what fits on a narrow screen.
+        let near = if gap.len() > 1 { " " } else { "" };
+        let mut parts = vec![(name.to_owned(), Style::new())];
+        parts.push((format!("{gap}{}{near}canary", theme.canary_sign()), theme.canary()));
+        parts.push((format!(" {canary}"), Style::new()));
+        if let Some(stable) = stable {
+            parts.push((format!("{gap}{}{near}stable", theme.stable_sign()), theme.stable()));
+            parts.push((format!(" {stable}"), Style::new()));
+        }
+        parts.extend(limit.map(|limit| (format!("{gap}{limit}"), Style::new())));
+        parts
+    };
     vec![
-        format!("{name}  canary {canary}{stable}{limit}"),
-        format!("{name} {canary}{stable}{limit}"),
-        format!("{name} {canary}{stable}"),
-        format!("{name} {canary}{limit}"),
-        format!("{name} {canary}"),
+        title(name, "  ", long, stable, limit),
+        title(name, " ", short, stable, limit),
+        title(brief, " ", short, stable, limit),
+        title(name, " ", short, None, limit),
+        title(brief, " ", short, None, limit),
+        title(brief, " ", short, None, None),
     ]
+}
+
+fn text_of(title: &Title) -> String {
+    title.iter().map(|(text, _)| text.as_str()).collect()
 }
 
 /// The judge's own counts, where it has judged: bad and all of the canary, bad and all of stable.
@@ -113,11 +151,17 @@ fn no_data(points: &[GraphPoint], scene: Scene<'_>) -> String {
     seen.map_or("no data".into(), |point| format!("no data since {}", words::time_of_day(point.at, scene.now, scene.ui.zone)))
 }
 
-fn one(buffer: &mut Buffer, area: Rect, titles: &[String], metric: &Metric, scene: Scene<'_>) {
+fn one(buffer: &mut Buffer, area: Rect, titles: &[Title], metric: &Metric, scene: Scene<'_>) {
     let theme = scene.ui.theme;
     let room = usize::from(area.width.saturating_sub(4));
-    let title = titles.iter().find(|title| words::width(title) <= room).or(titles.last()).cloned().unwrap_or_default();
-    let inner = frame::draw(buffer, area, &title, Focused::No, theme);
+    let title = titles.iter().find(|title| words::width(&text_of(title)) <= room).or(titles.last()).cloned().unwrap_or_default();
+    let inner = frame::draw(buffer, area, &text_of(&title), Focused::No, theme);
+    let mut x = area.x + 2;
+    for (text, style) in &title {
+        let part = Rect::new(x, area.y, columns(text), 1).intersection(Rect { width: area.width.saturating_sub(2), ..area });
+        buffer.set_style(part, *style);
+        x = x.saturating_add(columns(text));
+    }
     let graph = &scene.view.graph;
     let (Some(edge), true) = (right_edge(graph), metric.scale.max > 0.0 && inner.height > 0) else {
         return;
@@ -138,7 +182,10 @@ fn one(buffer: &mut Buffer, area: Rect, titles: &[String], metric: &Metric, scen
         theme.muted(),
     );
     let plot = Rect { x: inner.x + gutter, width: inner.width - gutter, ..inner };
-    limit_line(buffer, plot, metric, scene);
+    let limit = limit_row(plot, metric);
+    for x in limit.iter().flat_map(|_| 0..plot.width) {
+        put(buffer, plot, x, limit.unwrap_or_default(), theme.limit_symbol(), Style::new());
+    }
     let dots = usize::from(plot.width) * 2;
     let stable = pieces(&graph.stable, metric.value, edge, window, dots);
     let canary = pieces(&graph.canary, metric.value, edge, window, dots);
@@ -154,22 +201,19 @@ fn one(buffer: &mut Buffer, area: Rect, titles: &[String], metric: &Metric, scen
         .x_axis(Axis::default().bounds([-seconds(window), 0.0]))
         .y_axis(Axis::default().bounds([0.0, metric.scale.max]))
         .render(plot, buffer);
+    // The line lies under the curves, its name over them.
+    if let Some(row) = limit {
+        let named = format!(" {}", metric.named);
+        // A style without a colour would keep the curve's.
+        put(buffer, plot, plot.width.saturating_sub(columns(&named)), row, &named, theme.muted().fg(Color::Reset));
+    }
 }
 
-/// The limit lies under the curves, at the row that its value has.
-fn limit_line(buffer: &mut Buffer, plot: Rect, metric: &Metric, scene: Scene<'_>) {
-    let Some(limit) = metric.limit.filter(|limit| *limit > 0.0 && *limit <= metric.scale.max) else {
-        return;
-    };
-    // The row whose part of the axis holds the limit, counted from the top.
+/// The row whose part of the axis holds the limit, counted from the top.
+fn limit_row(plot: Rect, metric: &Metric) -> Option<u16> {
+    let limit = metric.limit.filter(|limit| *limit > 0.0 && *limit <= metric.scale.max)?;
     let share = 1.0 - limit / metric.scale.max;
-    let Some(row) = (0..plot.height).rev().find(|row| f64::from(*row) / f64::from(plot.height) <= share) else {
-        return;
-    };
-    for x in 0..plot.width {
-        put(buffer, plot, x, row, scene.ui.theme.limit_symbol(), Style::new());
-    }
-    put(buffer, plot, plot.width.saturating_sub(4), row, " SLO", scene.ui.theme.muted());
+    (0..plot.height).rev().find(|row| f64::from(*row) / f64::from(plot.height) <= share)
 }
 
 fn right_edge(graph: &Graph) -> Option<DateTime<Utc>> {

@@ -8,7 +8,7 @@ mod header;
 pub(crate) mod log;
 pub(crate) mod notices;
 mod pipeline;
-mod status;
+pub(crate) mod status;
 mod versions;
 
 use chrono::{DateTime, Utc};
@@ -156,7 +156,7 @@ fn right_side(right: Rect, graphs: bool) -> (Option<Rect>, Option<(Rect, Rect)>)
     let top = right.bottom() - rows;
     let log = Rect { height: top + 1 - right.y, ..right };
     let graphs = if beside {
-        let wide = right.width * 3 / 5;
+        let wide = right.width * 3 / 5 - 1;
         (Rect::new(right.x, top, wide, each), Rect::new(right.x + wide - 1, top, right.width - wide + 1, each))
     } else {
         (Rect::new(right.x, top, right.width, each), Rect::new(right.x, top + each - 1, right.width, each))

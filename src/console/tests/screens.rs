@@ -231,3 +231,50 @@ fn a_slot_that_a_rollback_holds_is_no_canary() {
     let text = Desk::new(view, 80, 24).text();
     assert!(text.contains("canary taken back") && !text.contains("canary v1.41.0"), "{text}");
 }
+
+#[test]
+fn the_first_interval_is_shown_although_the_judge_sets_it_aside() {
+    let mut view = Story::mid_canary().view();
+    change_rollout(&mut view, 0, |rollout| rollout.verdict.as_mut().unwrap().canary_requests = 0);
+    let text = Desk::new(view, 120, 36).text();
+    assert!(!text.contains("no data"), "{text}");
+    assert!(text.contains("canary 0.08 % of 210"), "{text}");
+}
+
+#[test]
+fn latency_has_a_line_without_an_slo_and_the_graph_has_room_for_it() {
+    let mut view = Story::mid_canary().view();
+    (view.graph.slo_p95, view.graph.slow_above) = (None, Some(0.5));
+    // A curve on the limit does not paint its name.
+    view.graph.canary.iter_mut().for_each(|point| point.p95 = Some(0.48));
+    let desk = Desk::new(view, 120, 36);
+    let screen = desk.screen();
+    let painted = screen.buffer.content.iter().filter(|cell| cell.fg != Color::Reset).map(ratatui::buffer::Cell::symbol);
+    assert!(!painted.collect::<String>().contains("slow"));
+    let text = desk.text();
+    assert!(text.contains("slow 500 ms") && text.contains(" slow│"), "{text}");
+    assert!(text.contains("│750 ms"), "{text}");
+}
+
+#[test]
+fn the_titles_say_which_curve_is_whose_and_what_the_limit_is() {
+    for (width, height) in [(80, 24), (120, 36), (200, 50)] {
+        let desk = canary(width, height);
+        let text = desk.text();
+        for title in ["canary 92 ms", "stable 101 ms", "SLO 250 ms", "canary 0.5 % of 212", "SLO 1 %"] {
+            assert!(text.contains(title), "{title}: {text}");
+        }
+        let screen = desk.screen();
+        let coloured = |colour| -> String {
+            let cells = screen.buffer.content.iter().filter(|cell| cell.fg == colour).map(ratatui::buffer::Cell::symbol);
+            cells.collect()
+        };
+        for (colour, words) in [(166, ["⠒canary", "⠒ canary"]), (25, ["⠒stable", "⠒ stable"])] {
+            let text = coloured(Color::Indexed(colour));
+            assert!(words.iter().any(|word| text.contains(word)), "{words:?}: {text}");
+        }
+    }
+    let mut plain = canary(120, 36);
+    plain.ui.theme.colour = Colour::No;
+    assert!(plain.text().contains("⠒canary 92 ms") && plain.text().contains("•stable 101 ms"), "{}", plain.text());
+}

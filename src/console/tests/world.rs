@@ -405,6 +405,7 @@ fn graph(rollout: &RolloutState) -> Graph {
         canary: points(0.110, 0.02, true, 10),
         stable: points(0.108, 0.008, false, 990),
         slo_p95: Some(0.25),
+        slow_above: Some(0.25),
         slo_errors: Some(0.01),
         floor: Some(299),
     }

@@ -71,6 +71,6 @@ fn scale(ui: &mut Ui, view: &View, now: Moment) {
     let peak = |values: &mut dyn Iterator<Item = f64>, slo: Option<f64>| {
         values.filter(|value| value.is_finite()).fold(slo.unwrap_or_default() * 1.2, f64::max)
     };
-    ui.p95_scale.fit(peak(&mut points().filter_map(|point| point.p95), view.graph.slo_p95), now.monotonic);
+    ui.p95_scale.fit(peak(&mut points().filter_map(|point| point.p95), view.graph.p95_limit()), now.monotonic);
     ui.error_scale.fit(peak(&mut points().filter_map(|point| point.error_rate), view.graph.slo_errors), now.monotonic);
 }
