@@ -12,18 +12,27 @@ use crate::event::{ReleaseRef, Verdict};
 
 use super::{ROLLS_BACK, field_row, framed, row};
 
+/// As wide as is read well.
+const WIDTH: u16 = 100;
+/// Where the facts stand beside their names.
+const INDENT: u16 = 9;
+
+/// A name, what is so, and how it looks.
+type Fact = (&'static str, String, Style);
+
 pub(super) fn draw(buffer: &mut Buffer, body: Rect, review: &Review, scene: Scene<'_>) -> Position {
     let theme = scene.ui.theme;
-    let lines = lines(review, scene);
+    let width = WIDTH.min(body.width.saturating_sub(4));
+    let lines = wrapped(lines(review, scene), usize::from(width.saturating_sub(INDENT)));
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(3);
     let title = format!("Promote to {}", review.environment.as_str().to_uppercase());
     let bottom = format!(" Enter promotes when it matches  Esc leaves {ROLLS_BACK}");
-    let inner = framed(buffer, body, (76, rows), &title, &bottom, theme.production_border());
+    let inner = framed(buffer, body, (width, rows), &title, &bottom, theme.production_border());
     // A low screen keeps the field: the facts above it are cut, from the last.
     let shown = inner.height.saturating_sub(2);
     for (y, (name, text, style)) in (0..shown).zip(&lines) {
         row(buffer, inner, y, name, theme.muted());
-        let right = Rect { x: inner.x + 9.min(inner.width), width: inner.width.saturating_sub(9), ..inner };
+        let right = Rect { x: inner.x + INDENT.min(inner.width), width: inner.width.saturating_sub(INDENT), ..inner };
         row(buffer, right, y, text, *style);
     }
     let field_y = inner.height.saturating_sub(2);
@@ -35,7 +44,16 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, review: &Review, scene: Scen
     field_row(buffer, inner, field_y, &prompt, &review.field)
 }
 
-fn lines(review: &Review, scene: Scene<'_>) -> Vec<(&'static str, String, Style)> {
+/// A fact is read whole, or it is not one that a yes can rest on.
+fn wrapped(lines: Vec<Fact>, width: usize) -> Vec<Fact> {
+    let rows = |(name, text, style): Fact| {
+        let name = move |index| if index == 0 { name } else { "" };
+        words::wrap(&text, width.max(1)).into_iter().enumerate().map(move |(index, line)| (name(index), line, style)).collect::<Vec<_>>()
+    };
+    lines.into_iter().flat_map(rows).collect()
+}
+
+fn lines(review: &Review, scene: Scene<'_>) -> Vec<Fact> {
     let (view, theme) = (scene.view, scene.ui.theme);
     let plain = Style::new();
     let strong = plain.add_modifier(Modifier::BOLD);
@@ -51,7 +69,8 @@ fn lines(review: &Review, scene: Scene<'_>) -> Vec<(&'static str, String, Style)
     let rollout = rollout_of(view, &review.environment);
     match rollout.and_then(|rollout| rollout.verdict.as_ref()) {
         Some(verdict) => {
-            lines.push(("verdict", format!("{}  {}", verdict.class, words::plain(&verdict.reason)), strong));
+            let synthetic = if verdict.synthetic { "  on synthetic traffic" } else { "" };
+            lines.push(("verdict", format!("{}{synthetic}  {}", verdict.class, words::plain(&verdict.reason)), strong));
             lines.push(("evidence", evidence(verdict, theme.dot()), plain));
         }
         None => lines.push(("verdict", "none known here; without PASS or an override it will be refused".into(), strong)),
@@ -88,9 +107,6 @@ fn evidence(verdict: &Verdict, dot: &str) -> String {
     }
     if let Some(share) = verdict.measured_share {
         parts.push(format!("measured {}", words::share(share)));
-    }
-    if verdict.synthetic {
-        parts.push("synthetic traffic".into());
     }
     parts.join(&format!(" {dot} "))
 }

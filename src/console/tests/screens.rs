@@ -278,3 +278,25 @@ fn the_titles_say_which_curve_is_whose_and_what_the_limit_is() {
     plain.ui.theme.colour = Colour::No;
     assert!(plain.text().contains("⠒canary 92 ms") && plain.text().contains("•stable 101 ms"), "{}", plain.text());
 }
+
+#[test]
+fn the_review_shows_every_fact_whole() {
+    let mut view = Story::at_gate().view();
+    let reason = "4,912 canary requests, errors 0.2 % against stable's 0.3 %, 0.1 % slower than 250 ms against 0.2 %, \
+                  no worse than stable's over the same intervals, for as long as the bake";
+    change_rollout(&mut view, 0, |rollout| {
+        let verdict = rollout.verdict.as_mut().unwrap();
+        (verdict.reason, verdict.synthetic) = (reason.into(), true);
+    });
+    for (width, height) in [(80, 24), (120, 36), (200, 50)] {
+        let mut desk = Desk::new(view.clone(), width, height);
+        press(&mut desk, KeyCode::Char('P'));
+        let text = desk.text();
+        let inside: Vec<&str> = text.lines().filter_map(|line| line.split('║').nth(1)).map(str::trim).collect();
+        let whole = inside.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(whole.contains(&format!("PASS on synthetic traffic {reason}")), "{text}");
+        for fact in ["where", "from", "evidence", "yeses", "back", "type v1.42.0"] {
+            assert!(whole.contains(fact), "{fact}: {text}");
+        }
+    }
+}
