@@ -223,6 +223,8 @@ pub struct View {
     pub policy_hash: Option<Digest>,
     /// Runs of the repository, newest first.
     pub runs: Vec<RunSummary>,
+    /// The numbers of other runs whose rollouts are shown.
+    pub numbers: Vec<(RunId, u64)>,
     /// The canary's graphs.
     pub graph: Graph,
     /// The ref that a new commit is looked for on; none when nothing is watched.

@@ -207,7 +207,7 @@ fn deployed(job: &JobState, rollout: &RolloutState, p95: Option<f64>, took: &str
         return format!("✔ {tag} has all traffic  {took}");
     }
     let Some(verdict) = &rollout.verdict else {
-        return if job.warned() { format!("✔ passed by an override  {took}") } else { format!("✔ {took}") };
+        return if job.warned() { format!("⚠ passed by an override  {took}") } else { format!("✔ {took}") };
     };
     let weight = match &rollout.watch {
         Some(RolloutEvent::WatchStarted { weight, .. }) => *weight,
@@ -218,7 +218,8 @@ fn deployed(job: &JobState, rollout: &RolloutState, p95: Option<f64>, took: &str
         (_, true) => "passed by an override",
         (VerdictClass::Hold | VerdictClass::Rollback, false) => "done",
     };
-    format!("✔ {weight} traffic {state} ({})", numbers(verdict, p95))
+    let mark = if job.warned() && verdict.class != VerdictClass::Pass { "⚠" } else { "✔" };
+    format!("{mark} {weight} traffic {state} ({})", numbers(verdict, p95))
 }
 
 fn numbers(verdict: &Verdict, p95: Option<f64>) -> String {

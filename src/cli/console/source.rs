@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::console::{Access, EngineLife, LogBytes, Request, Source, SourceState, Ticket, View, Waker};
-use crate::event::{JobName, RolloutId, RolloutKind, RunState};
+use crate::event::{JobName, RolloutId, RolloutKind, RolloutState, RunId, RunState};
 use crate::executor::log_path;
 use crate::rollout::folder_of;
 use crate::rollout::reader::{RolloutReader, rollouts, unwatched};
@@ -157,6 +157,12 @@ impl LiveSource {
         trouble
     }
 
+    /// The numbers of the runs that rollouts on the screen serve.
+    fn numbers(&self, rollouts: &[Arc<RolloutState>]) -> Vec<(RunId, u64)> {
+        let served = rollouts.iter().filter_map(|rollout| rollout.created.as_ref()?.run.clone());
+        served.filter_map(|run| self.runs.named(&run).map(|listed| (run, listed.number))).collect()
+    }
+
     /// What is to be seen before the repository is there, or without one.
     fn without_repository(&self) -> View {
         let (state, trouble) = match &self.place {
@@ -229,6 +235,7 @@ impl Source for LiveSource {
             app: Some(app),
             target: observed.target.clone(),
             graph: newest.map(|rollout| graph(rollout, &observed)).unwrap_or_default(),
+            numbers: self.numbers(&rollouts),
             runs: if run.is_none() { self.runs.summaries() } else { Vec::new() },
             run: run.map(Arc::new),
             rollouts,

@@ -9,7 +9,9 @@ use crate::console::rollback::is_gone;
 use crate::console::source::{EngineLife, SourceState, View};
 use crate::console::theme::Theme;
 use crate::console::words;
-use crate::event::{FailureReason, JobStatus, RolloutKind, RolloutPhase, RolloutState, RunOutcome, RunState, Verdict, VerdictClass};
+use crate::event::{
+    FailureReason, JobStatus, RolloutKind, RolloutOutcome, RolloutPhase, RolloutState, RunOutcome, RunState, Verdict, VerdictClass,
+};
 
 use super::{Scene, columns, put};
 
@@ -130,9 +132,9 @@ fn of_rollout(rollout: &RolloutState, view: &View) -> Line {
     let environment = &created.environment;
     let tag = words::plain(&created.release.tag);
     match &rollout.phase {
-        RolloutPhase::Watching => watching(rollout, view),
+        RolloutPhase::Watching => of_others(watching(rollout, view), rollout, view),
         RolloutPhase::New | RolloutPhase::Stepping if created.kind == RolloutKind::Release && rollout.verdict.is_some() => {
-            watching(rollout, view)
+            of_others(watching(rollout, view), rollout, view)
         }
         RolloutPhase::New | RolloutPhase::Stepping => {
             let word = match created.kind {
@@ -146,19 +148,48 @@ fn of_rollout(rollout: &RolloutState, view: &View) -> Line {
         RolloutPhase::AwaitingSlot(holder) => {
             Line::new(Tone::Open, "WAITING", format!("{environment} is held by {}; {tag} comes after it", holder.tag))
         }
-        RolloutPhase::Armed { to, .. } => Line::new(Tone::Bad, "ROLLING BACK", format!("{environment} to {}, in a moment", to.tag)),
-        RolloutPhase::Promoted => Line::new(Tone::Good, "PROMOTED", format!("{tag} has all traffic of {environment}")),
+        RolloutPhase::Armed { to, .. } => {
+            Line::new(Tone::Bad, "ROLLING BACK", format!("{environment} to {}, when it has counted down", to.tag))
+        }
+        RolloutPhase::Promoted => {
+            let mut line = Line::new(Tone::Good, "PROMOTED", format!("{tag} has all traffic of {environment}"));
+            line.flags.extend(rollout.overridden.as_ref().map(|(actor, _)| format!("HOLD passed by {}", words::plain(&actor.login))));
+            line
+        }
         RolloutPhase::RolledBack { to, reason } => {
             let to = to.as_ref().map_or("no release".into(), |to| to.tag.clone());
             Line::new(Tone::Bad, "ROLLED BACK", format!("{environment} is on {to}: {reason}"))
         }
         RolloutPhase::Failed(why) => {
             let last = rollout.last_lines.last().map_or(String::new(), |line| format!(" (its last line: {line})"));
-            Line::new(Tone::Bad, "FAILED", format!("{tag} in {environment}: {why}{last}"))
+            let refused = matches!(rollout.ended, Some((RolloutOutcome::Refused, _)));
+            Line::new(Tone::Bad, if refused { "REFUSED" } else { "FAILED" }, format!("{tag} in {environment}: {why}{last}"))
         }
         RolloutPhase::Superseded(by) => Line::new(Tone::Open, "SUPERSEDED", format!("{tag} in {environment}, by {by}")),
         RolloutPhase::Cancelled => Line::new(Tone::Open, "CANCELLED", format!("{environment} stays as it is")),
     }
+}
+
+/// Whose canary it is, when it is not that of the run on the screen.
+pub(crate) fn whose(rollout: &RolloutState, view: &View) -> Option<String> {
+    let created = rollout.created.as_ref()?;
+    let shown = view.run.as_ref().and_then(|run| run.created.as_ref()).map(|run| &run.run);
+    match &created.run {
+        own if own.as_ref() == shown => None,
+        None => Some("no run's: hms-deploy drives it".to_owned()),
+        Some(run) => {
+            let number = view.numbers.iter().find(|(known, _)| known == run).map(|(_, number)| *number);
+            Some(number.map_or_else(|| format!("run {run}'s, of another clone"), |number| format!("run {number}'s: hms attach {number}")))
+        }
+    }
+}
+
+/// A canary of somebody else's is named, for everything else on the screen is about this run.
+fn of_others(mut line: Line, rollout: &RolloutState, view: &View) -> Line {
+    if let (Some(whose), Some(created)) = (whose(rollout, view), &rollout.created) {
+        line.flags.insert(0, format!("{}, {whose}", words::plain(&created.release.tag)));
+    }
+    line
 }
 
 /// A canary with weight: what the judge says, and what keeps it from saying more.
@@ -191,7 +222,9 @@ fn verdict_line(rollout: &RolloutState, view: &View) -> Line {
     };
     match verdict.class {
         VerdictClass::Pass => {
-            let gate = waiting_gate(view).map_or(String::new(), |gate| format!("; {gate} waits for a yes: P"));
+            let gate = waiting_gate(view)
+                .filter(|_| whose(rollout, view).is_none())
+                .map_or(String::new(), |gate| format!("; {gate} waits for a yes: P"));
             Line::new(Tone::Good, "PASS", format!("{}{gate}", verdict.reason))
         }
         VerdictClass::Rollback => Line::new(Tone::Bad, "ROLLBACK", verdict.reason.clone()),

@@ -300,3 +300,38 @@ fn the_review_shows_every_fact_whole() {
         }
     }
 }
+
+#[test]
+fn a_canary_of_another_run_is_named() {
+    let mut view = Story::promoted().view();
+    let mut other = Story::mid_canary().view();
+    let run = "01KATE0000000000000000RNN9".parse::<crate::event::RunId>().unwrap();
+    change_rollout(&mut other, 0, |rollout| {
+        let created = rollout.created.as_mut().unwrap();
+        created.run = Some(run.clone());
+        created.rollout = "01KATE000000000000000RQXX9".parse().unwrap();
+        created.release.tag = "v1.43.0".into();
+    });
+    view.rollouts.extend(other.rollouts);
+    view.numbers = vec![(run, 43)];
+    view.environments.clear();
+    let mut desk = Desk::new(view, 120, 36);
+    assert!(desk.text().contains("v1.43.0, run 43's: hms attach 43"), "{}", desk.text());
+    press(&mut desk, KeyCode::Char('P'));
+    let text = desk.text();
+    assert!(text.contains("nothing waits for a yes; the canary v1.43.0 is run 43's: hms attach 43"), "{text}");
+}
+
+#[test]
+fn what_was_refused_did_not_fail_and_what_was_overridden_says_so() {
+    let mut view = Story::promoted().view();
+    change_rollout(&mut view, 0, |rollout| rollout.overridden = Some((super::world::actor("anna"), "checked by hand".into())));
+    let text = Desk::new(view.clone(), 120, 36).text();
+    assert!(text.contains("PROMOTED  HOLD passed by anna"), "{text}");
+    change_rollout(&mut view, 0, |rollout| {
+        rollout.phase = crate::event::RolloutPhase::Failed("prod is frozen".into());
+        rollout.ended = Some((crate::event::RolloutOutcome::Refused, at(602)));
+    });
+    let text = Desk::new(view, 120, 36).text();
+    assert!(text.contains("REFUSED  v1.42.0 in prod: prod is frozen") && !text.contains("FAILED"), "{text}");
+}

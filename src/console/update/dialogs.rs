@@ -1,6 +1,7 @@
 //! Promote, abort, and what their dialogs do. Everything a dialog acts on was frozen by value when it opened.
 
 use crate::console::message::{Effect, Moment};
+use crate::console::panes::status::whose;
 use crate::console::rollback::{is_gone, production};
 use crate::console::source::{Access, Request, View};
 use crate::console::ui::{Dialog, Field, Review, Tone, Ui};
@@ -150,7 +151,14 @@ fn gate<'a>(ui: &Ui, view: &'a View) -> Result<(&'a RunState, &'a JobState), Str
         .or_else(|| waiting().find(|job| production.is_some_and(|name| job.plan.environments.contains(name))))
         .or_else(|| waiting().next())
         .map(|job| (run, job))
-        .ok_or_else(|| why_nothing_waits(run))
+        .ok_or_else(|| format!("{}{}", why_nothing_waits(run), others(view)))
+}
+
+/// Who has a canary there now, if it is somebody else's: that is where a yes may be waited for.
+fn others(view: &View) -> String {
+    let mut live = view.rollouts.iter().rev().filter(|rollout| rollout.has_weight() && !is_gone(view, rollout));
+    live.find_map(|rollout| Some((&rollout.created.as_ref()?.release.tag, whose(rollout, view)?)))
+        .map_or(String::new(), |(tag, whose)| format!("; the canary {} is {whose}", words::plain(tag)))
 }
 
 fn why_nothing_waits(run: &RunState) -> String {
