@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::deploy::Target as _;
 use crate::deploy::local::LocalTarget;
-use crate::event::{AppName, EnvironmentName, ReleaseRef, RolloutId};
+use crate::event::{AppName, EnvironmentName, ReleaseRef, RolloutId, Weight};
 use crate::repo::NamedRelease;
 use crate::text::{plain, share};
 
@@ -143,22 +143,35 @@ fn tell(end: &DriveEnd, arguments: &RollbackArguments, request: &DriveRequest) -
     (lines, complaints)
 }
 
-/// Where, what has the traffic, and the canary's share as asked for, in force and measured.
+/// Where, what has the traffic, and how much of it: in force and measured.
 fn standing(end: &DriveEnd) -> String {
     let target = end.target.as_ref().map(|target| target.name.clone()).unwrap_or_default();
     let address = end.address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default();
     let environment = end.environment.as_ref().map(ToString::to_string).unwrap_or_default();
-    let holder = end.to.as_ref().map_or("nothing", |to| to.tag.as_str());
-    let weight = |weight: Option<crate::event::Weight>| weight.map_or_else(|| "–".to_owned(), |weight| share(weight.fraction()));
-    let seen = match measured(end.served) {
-        Some((fraction, requests)) => format!("measured {} of {requests} requests", share(fraction)),
+    let weight = |weight: Option<Weight>| weight.map_or_else(|| "–".to_owned(), |weight| share(weight.fraction()));
+    let seen = |of: &dyn Fn(f64) -> f64| match measured(end.served) {
+        Some((canary, requests)) => format!("measured {} of {requests} requests", share(of(canary))),
         None => "no requests since".to_owned(),
     };
-    format!(
-        "  {environment} on {target}{address}: {holder} has the traffic; canary {} asked for, {} in force, {seen}",
-        weight(end.requested),
-        weight(end.applied)
-    )
+    match &end.to {
+        Some(to) => format!(
+            "  {environment} on {target}{address}: {} has {} of the traffic, all of it asked for, {}",
+            to.tag,
+            weight(end.applied.map(rest)),
+            seen(&|canary| 1.0 - canary)
+        ),
+        None => format!(
+            "  {environment} on {target}{address}: nothing has the traffic; canary {} asked for, {} in force, {}",
+            weight(end.requested),
+            weight(end.applied),
+            seen(&|canary| canary)
+        ),
+    }
+}
+
+/// What the canary does not have.
+fn rest(canary: Weight) -> Weight {
+    Weight::from_thousandths(Weight::FULL.thousandths().saturating_sub(canary.thousandths())).unwrap_or(Weight::FULL)
 }
 
 fn as_json(end: &DriveEnd) -> serde_json::Value {
@@ -183,3 +196,7 @@ fn as_json(end: &DriveEnd) -> serde_json::Value {
         "last_lines": end.last_lines,
     })
 }
+        "traffic": end.to.as_ref().map(|_| json!({
+            "applied": end.applied.map(rest),
+            "measured": measured(end.served).map(|(canary, _)| 1.0 - canary),
+        })),

@@ -268,8 +268,9 @@ impl Alone<'_> {
                 "environment": placed.environment, "arm": placed.arm, "release": release, "rollout": rollout,
                 "target": target.identity().await.ok(),
                 "address": seen.as_ref().and_then(|seen| seen.address.clone()),
-                "weight": {"applied": seen.as_ref().map(|seen| seen.weight),
-                    "measured": seen.and_then(|seen| crate::cli::place::measured(seen.served)).map(|(part, _)| part)},
+                "weight": {"applied": share.map(|(weight, _)| weight),
+                    "measured": share.and_then(|(_, measured)| measured).map(|(part, _)| part)},
+            let share = seen.as_ref().map(|seen| ground::share_of(seen, placed.arm, &release.digest));
                 "refusal": answer.refusal, "last_lines": answer.last_lines,
             });
             writeln!(out, "{value}")?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::canary::provider::{MetricsScrape, MetricsSettings, Provider};
-use crate::deploy::Target;
-use crate::event::{AppName, Arm, DeployOutcome, ReleaseRef, RunId};
+use crate::deploy::{ArmName, Observation, Target};
+use crate::event::{AppName, Arm, DeployOutcome, Digest, ReleaseRef, RunId, Weight};
 use crate::ledger::LedgerPlaces;
 use crate::policy::{
     FreezeWindow, MetricsSource, OnHarm as PolicyOnHarm, Placed, Policy, Protection as PolicyProtection, Unwatched as PolicyUnwatched,
@@ -148,12 +148,62 @@ pub async fn result_lines<T: Target>(target: &T, placed: &Placed, release: &Rele
         vec![format!("✘ {}", answer.message)]
     };
     let (Ok(identity), Ok(observation)) = (target.identity().await, target.observe(&placed.environment).await) else { return lines };
-    let measured = observation.served.filter(|(canary, stable)| canary + stable > 0).map(|(canary, stable)| {
-        let small = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        let whole = small(canary + stable);
-        format!(", measured {:.2} % of {} requests", small(canary) / whole * 100.0, canary + stable)
-    });
-    let address = observation.address.map(|address| format!(" at {address}")).unwrap_or_default();
-    lines.push(format!("  on {}{address}: canary {} in force{}", identity.name, observation.weight, measured.unwrap_or_default()));
+    let address = observation.address.as_ref().map(|address| format!(" at {address}")).unwrap_or_default();
+    let whose = match placed.arm {
+        Arm::Canary => "canary",
+        Arm::Whole => &release.tag,
+    };
+    let (weight, measured) = share_of(&observation, placed.arm, &release.digest);
+    // What has nothing of the traffic was measured for another time.
+    let measured = measured.filter(|_| weight > Weight::ZERO);
+    let measured = measured.map(|(share, all)| format!(", measured {:.2} % of {all} requests", share * 100.0)).unwrap_or_default();
+    lines.push(format!("  on {}{address}: {whose} {weight} in force{measured}", identity.name));
     lines
+}
+
+/// The share of the traffic that a deploy was about, as the target has it: the canary's, or all that the release has. Beside it what was
+/// measured since, 0 to 1, and of how many requests.
+#[must_use]
+pub fn share_of(seen: &Observation, arm: Arm, release: &Digest) -> (Weight, Option<(f64, u64)>) {
+    let small = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let measured = |part: u64, all: u64| (all > 0).then(|| (small(part) / small(all), all));
+    let served = seen.served.unwrap_or_default();
+    let all = served.0.saturating_add(served.1);
+    let is_stable = seen.arms.iter().any(|view| view.arm == ArmName::Stable && view.release == *release);
+    match arm {
+        Arm::Whole if is_stable => {
+            let rest = Weight::FULL.thousandths().saturating_sub(seen.weight.thousandths());
+            (Weight::from_thousandths(rest).unwrap_or(Weight::FULL), measured(served.1, all))
+        }
+        Arm::Whole if !seen.arms.iter().any(|view| view.release == *release) => (Weight::ZERO, None),
+        Arm::Whole | Arm::Canary => (seen.weight, measured(served.0, all)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::{ArmView, Health};
+
+    #[test]
+    fn a_whole_environment_has_the_share_of_its_release_and_not_the_canarys() {
+        let digest = |name: &str| Digest::of(name.as_bytes());
+        let arm = |arm, name: &str| ArmView { arm, release: digest(name), version: name.to_owned(), health: Health::Healthy, restarts: 0 };
+        let ten = Weight::from_thousandths(100).unwrap();
+        let seen = |weight, served| Observation {
+            at: now(),
+            arms: vec![arm(ArmName::Stable, "old"), arm(ArmName::Canary, "new")],
+            weight,
+            fence: 1,
+            address: None,
+            metrics: None,
+            served: Some(served),
+        };
+        assert_eq!(share_of(&seen(Weight::ZERO, (0, 28_006)), Arm::Whole, &digest("old")), (Weight::FULL, Some((1.0, 28_006))));
+        let ninety = Weight::from_thousandths(900).unwrap();
+        assert_eq!(share_of(&seen(ten, (10, 90)), Arm::Whole, &digest("old")), (ninety, Some((0.9, 100))));
+        assert_eq!(share_of(&seen(ten, (10, 90)), Arm::Canary, &digest("new")), (ten, Some((0.1, 100))));
+        assert_eq!(share_of(&seen(ten, (10, 90)), Arm::Whole, &digest("other")), (Weight::ZERO, None));
+        assert_eq!(share_of(&seen(Weight::ZERO, (0, 0)), Arm::Whole, &digest("old")), (Weight::FULL, None));
+    }
 }
