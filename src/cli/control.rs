@@ -34,8 +34,11 @@ pub(crate) fn say(
     let listed = find(&clone.folder, Some(run))?;
     let mut reader = RunReader::new(&listed.folder);
     reader.poll()?;
-    let facts = facts(environment, reader.state());
-    let message = send(environment, &listed.folder, build(reader.state(), facts))?;
+    let command = build(reader.state(), facts(environment, reader.state()));
+    if let Some(job) = command.job() {
+        known_job(reader.state(), job)?;
+    }
+    let message = send(environment, &listed.folder, command)?;
     let (mut out, mut notices) = (std::io::stdout(), std::io::stderr());
     let _ = match output {
         Output::Text => writeln!(out, "{}", crate::text::plain(&message)),

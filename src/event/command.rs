@@ -47,6 +47,16 @@ pub enum Command {
 }
 
 impl Command {
+    /// The job that it names.
+    #[must_use]
+    pub fn job(&self) -> Option<&JobName> {
+        match self {
+            Self::Approve { job, .. } | Self::Override { job, .. } | Self::Decide { job, .. } => Some(job),
+            Self::Retry { job } => job.as_ref(),
+            Self::Cancel | Self::Look => None,
+        }
+    }
+
     /// The verb, as the command line spells it.
     #[must_use]
     pub fn verb(&self) -> &'static str {

@@ -278,7 +278,10 @@ impl RunState {
             RunEvent::Parked { unwatched, .. } => self.engine = EngineState::Parked { unwatched: *unwatched },
             RunEvent::RunEnded { outcome, .. } => {
                 self.engine = EngineState::Ended;
-                self.ended = Some((*outcome, time));
+                // An engine that was started for what it then refused says the end again: the run was over before.
+                let began = self.jobs.iter().flat_map(|job| &job.attempts).map(|attempt| attempt.started_at).max();
+                let same = self.ended.filter(|(before, at)| before == outcome && began.is_none_or(|began| began <= *at));
+                self.ended = same.or(Some((*outcome, time)));
             }
             RunEvent::Unknown => {}
         }

@@ -17,11 +17,14 @@ fn what_was_not_done_is_one_value_with_its_reason_and_its_exit_code() {
     let schema = jsonschema::validator_for(&schema).unwrap();
     let world = World::new(PIPELINE);
     assert_eq!(world.hms(&["run", "--headless"]).code, Some(10));
-    let table: [(&[&str], i32, Value, &str); 8] = [
+    let table: [(&[&str], i32, Value, &str); 11] = [
         (&["status", "9"], 2, Value::Null, "9"),
         (&["logs", "nosuch"], 2, Value::Null, "nosuch"),
         (&["approve", "1", "build"], 13, json!("not_waiting"), "build"),
         (&["retry", "1", "gate"], 13, json!("not_waiting"), "gate"),
+        (&["approve", "1", "nosuch"], 2, Value::Null, "its jobs are build, gate"),
+        (&["retry", "1", "nosuch"], 2, Value::Null, "its jobs are build, gate"),
+        (&["override", "1", "nosuch", "--reason", "x"], 2, Value::Null, "its jobs are build, gate"),
         (&["frob"], 2, Value::Null, "frob"),
         (&["rollback"], 2, Value::Null, "--env"),
         (&["logs", "gate"], 3, Value::Null, "gate"),
@@ -39,6 +42,30 @@ fn what_was_not_done_is_one_value_with_its_reason_and_its_exit_code() {
         assert!(value.to_string().contains(named), "{verb:?}: {value:#}");
         assert!(!said.err.is_empty(), "{verb:?}: {said:?}");
     }
+}
+
+#[test]
+fn a_mistyped_environment_is_no_success() {
+    let world = World::new(PIPELINE);
+    let said = world.hms(&["rollback", "--env", "prd"]);
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.err.contains("has no environment `prd`") && said.err.contains("canary, prod"), "{said:?}");
+    let told = lines(&world.hms(&["rollback", "--env", "prd", "--output", "json"]));
+    assert_eq!((&told[0]["result"], &told[0]["exit_code"]), (&json!("no_target"), &json!(3)), "{told:?}");
+    // One that every app has is fine, and has nothing to go back to.
+    assert_eq!(world.hms(&["rollback", "--env", "prod"]).code, Some(0));
+}
+
+#[test]
+fn a_refused_command_does_not_move_the_end_of_a_run() {
+    let world = World::new("build:\n  script: 'true'\n");
+    assert_eq!(world.hms(&["run", "--headless"]).code, Some(0));
+    let finished = world.status("1")["finished_at"].clone();
+    assert_eq!(world.hms(&["approve", "1", "build"]).code, Some(13));
+    super::wait_for("the engine's end", || (world.status("1")["engine"] == "ended").then_some(()));
+    assert_eq!(world.status("1")["finished_at"], finished);
+    assert_eq!(world.hms(&["retry", "1", "build", "--wait"]).code, Some(0));
+    assert_ne!(world.status("1")["finished_at"], finished);
 }
 
 #[test]
