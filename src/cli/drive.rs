@@ -25,7 +25,7 @@ use crate::store::{self, Peer, inside_run, make_private_folder, now};
 
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
-use super::place::{Place, Refused, outside_run};
+use super::place::{Place, Refused, no_such_environment, outside_run};
 
 /// How long an engine may take to hear that its canary is gone.
 const HEARD: Duration = Duration::from_millis(300);
@@ -299,6 +299,7 @@ async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<D
     let target = Arc::new(place.target);
     let state = environment.places.state.clone();
     let setup = RollbackSetup {
+    let unknown = place.names().await.ok().filter(|known| !known.contains(&name));
         target: Arc::clone(&target),
         recorder: Arc::new(LedgerRecorder::new(LedgerPlaces::of(&environment.places))),
         state: environment.places.state.clone(),
@@ -330,6 +331,14 @@ async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<D
     end.environment = Some(name.clone());
     end.target = target.identity().await.ok();
     if let Ok(seen) = target.observe(&name).await {
+    if let Some(known) = unknown.filter(|_| end.result == DriveResult::NothingToRevert) {
+        let (reason, hint) = no_such_environment(&rollback.app, &name, &known);
+        (end.result, end.reason, end.hint) = (DriveResult::NoTarget, Some(reason), Some(hint));
+    }
+    if end.result == DriveResult::AlreadyReverted && end.further_back.is_none() {
+        let before = target.record(&name).await.ok().and_then(|record| record.previous);
+        end.before = before.filter(|before| end.to.as_ref().is_none_or(|to| to.digest != before.digest));
+    }
         let live = seen.weight > Weight::ZERO;
         if live && end.result == DriveResult::NoTarget {
             end.hint = Some(format!("its canary has {}; take that back: hms rollback --env canary --app {}", seen.weight, rollback.app));

@@ -1,5 +1,6 @@
 //! Where a verb that needs no run acts: the app, its target, what a name means there. And that no job acts through it.
 
+use std::collections::BTreeSet;
 use std::io::{Write, sink};
 use std::path::Path;
 use std::time::Duration;
@@ -72,6 +73,14 @@ impl Place {
         resolve_environment(&self.policy, name)
     }
 
+    /// The environments that there are: those that the policy in force names, those that were ever released to, and those that every app
+    /// has.
+    pub(crate) async fn names(&self) -> Result<BTreeSet<EnvironmentName>, TargetError> {
+        let always = ["prod", "canary"].iter().filter_map(|name| name.parse().ok());
+        let released = self.target.environments().await?;
+        Ok(always.chain(released).chain(self.policy.environments.keys().cloned()).collect())
+    }
+
     /// The hash of the policy in force; the default's where none is.
     pub(crate) fn policy_hash(&self) -> Digest {
         self.record.policy.as_ref().map_or_else(|| Policy::default().hash(), |accepted| accepted.hash.clone())
@@ -84,6 +93,12 @@ pub(crate) fn is_own_clone(clone: &Clone, record: &AppRecord) -> bool {
         Some(repository) => clone.repository.first_commit().ok().flatten().as_ref() == Some(repository),
         None => app_of_clone(clone) == record.app,
     }
+}
+
+/// A name that no environment has is a slip of the keys, and is told with those that were meant.
+pub(crate) fn no_such_environment(app: &AppName, name: &EnvironmentName, known: &BTreeSet<EnvironmentName>) -> (String, String) {
+    let names: Vec<&str> = known.iter().map(EnvironmentName::as_str).collect();
+    (format!("{app} has no environment `{name}`"), format!("its environments are {}", names.join(", ")))
 }
 
 /// A refusal with what it was about, for the ledger.

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::arguments::Output;
 use crate::cli::environment::{Environment, actor};
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::place::{Place, Refused, app_of, file_at_head, is_own_clone, notice, outside_run, refuse};
+use crate::cli::place::{Place, Refused, app_of, file_at_head, is_own_clone, no_such_environment, notice, outside_run, refuse};
 use crate::cli::run_new::Clone;
 use crate::deploy::Target as _;
 use crate::deploy::local::LocalTarget;
@@ -125,6 +125,13 @@ impl Alone<'_> {
                 .hint("releases are made by runs: hms run --headless"));
         }
         let force = self.force(&place).await?;
+        let mut known = place.names().await?;
+        known.extend(force.policy.environments.keys().cloned());
+        if !known.contains(&self.name) {
+            let (message, hint) = no_such_environment(&self.app, &self.name, &known);
+            let hint = format!("{hint}; a new one is named in `.hms`: environments: {{ {}: {{}} }}", self.name);
+            return Err(Failure::new(Exit::Usage, message).hint(hint));
+        }
         let placed = resolve_environment(&force.policy, &self.name);
         if let Setting::Place { target: Target::Kubernetes, .. } = placed.settings {
             return Err(Failure::new(
@@ -263,6 +270,7 @@ impl Alone<'_> {
         let mut out = std::io::stdout();
         if self.output == Output::Json {
             let seen = target.observe(&placed.environment).await.ok();
+            let share = seen.as_ref().map(|seen| ground::share_of(seen, placed.arm, &release.digest));
             let value = json!({
                 "format": 1, "outcome": answer.outcome, "exit_code": code(answer.outcome), "message": answer.message,
                 "environment": placed.environment, "arm": placed.arm, "release": release, "rollout": rollout,
@@ -270,7 +278,6 @@ impl Alone<'_> {
                 "address": seen.as_ref().and_then(|seen| seen.address.clone()),
                 "weight": {"applied": share.map(|(weight, _)| weight),
                     "measured": share.and_then(|(_, measured)| measured).map(|(part, _)| part)},
-            let share = seen.as_ref().map(|seen| ground::share_of(seen, placed.arm, &release.digest));
                 "refusal": answer.refusal, "last_lines": answer.last_lines,
             });
             writeln!(out, "{value}")?;
