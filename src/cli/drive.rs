@@ -78,6 +78,9 @@ pub(crate) struct DriveEnd {
     /// What has the traffic now.
     pub(crate) to: Option<ReleaseRef>,
     pub(crate) further_back: Option<ReleaseRef>,
+    /// What it had before, when a rollback brought it where it is and nothing is further back.
+    #[serde(default)]
+    pub(crate) before: Option<ReleaseRef>,
     pub(crate) target: Option<TargetIdentity>,
     pub(crate) address: Option<String>,
     /// The canary's weight that was asked for; none when nothing was.
@@ -296,10 +299,10 @@ async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<D
         (placed.environment, placed.arm)
     };
     let policy_hash = place.policy_hash();
+    let unknown = place.names().await.ok().filter(|known| !known.contains(&name));
     let target = Arc::new(place.target);
     let state = environment.places.state.clone();
     let setup = RollbackSetup {
-    let unknown = place.names().await.ok().filter(|known| !known.contains(&name));
         target: Arc::clone(&target),
         recorder: Arc::new(LedgerRecorder::new(LedgerPlaces::of(&environment.places))),
         state: environment.places.state.clone(),
@@ -328,9 +331,6 @@ async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<D
     let end = roll_back(&setup, &rollback).await?;
     tell_the_superseded(&setup.state, &rollback);
     let mut end = ended(end);
-    end.environment = Some(name.clone());
-    end.target = target.identity().await.ok();
-    if let Ok(seen) = target.observe(&name).await {
     if let Some(known) = unknown.filter(|_| end.result == DriveResult::NothingToRevert) {
         let (reason, hint) = no_such_environment(&rollback.app, &name, &known);
         (end.result, end.reason, end.hint) = (DriveResult::NoTarget, Some(reason), Some(hint));
@@ -339,6 +339,9 @@ async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<D
         let before = target.record(&name).await.ok().and_then(|record| record.previous);
         end.before = before.filter(|before| end.to.as_ref().is_none_or(|to| to.digest != before.digest));
     }
+    end.environment = Some(name.clone());
+    end.target = target.identity().await.ok();
+    if let Ok(seen) = target.observe(&name).await {
         let live = seen.weight > Weight::ZERO;
         if live && end.result == DriveResult::NoTarget {
             end.hint = Some(format!("its canary has {}; take that back: hms rollback --env canary --app {}", seen.weight, rollback.app));

@@ -110,9 +110,16 @@ fn tell(end: &DriveEnd, arguments: &RollbackArguments, request: &DriveRequest) -
         }
         DriveResult::AlreadyReverted => {
             let here = to.map(short).unwrap_or_default();
-            lines.push(match &end.further_back {
-                Some(back) => format!("already reverted to {here}; further back: --to {}", back.tag),
-                None => format!("already reverted to {here}; nothing is further back"),
+            lines.push(match (&end.further_back, &end.before) {
+                (Some(back), _) => format!("already reverted to {here}; further back: --to {}", back.tag),
+                (None, Some(before)) => {
+                    format!(
+                        "already reverted to {here}; nothing is further back; before that it had {}: --to {}",
+                        short(before),
+                        before.tag
+                    )
+                }
+                (None, None) => format!("already reverted to {here}; nothing is further back"),
             });
         }
         DriveResult::NothingToRevert => {
@@ -186,17 +193,18 @@ fn as_json(end: &DriveEnd) -> serde_json::Value {
         "from": end.from,
         "to": end.to,
         "further_back": end.further_back,
+        "before": end.before,
         "weight": {
             "requested": end.requested,
             "applied": end.applied,
             "measured": measured(end.served).map(|(fraction, _)| fraction),
         },
+        "traffic": end.to.as_ref().map(|_| json!({
+            "applied": end.applied.map(rest),
+            "measured": measured(end.served).map(|(canary, _)| 1.0 - canary),
+        })),
         "unrecorded": end.unrecorded,
         "reason": end.reason,
         "last_lines": end.last_lines,
     })
 }
-        "traffic": end.to.as_ref().map(|_| json!({
-            "applied": end.applied.map(rest),
-            "measured": measured(end.served).map(|(canary, _)| 1.0 - canary),
-        })),

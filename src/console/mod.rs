@@ -34,7 +34,7 @@ pub use live::{ConsoleError, LOCAL_FRAME_GAP, Options, REMOTE_FRAME_GAP, run};
 pub use message::Leave;
 pub use paint::Synchronized;
 pub use replay::{GraphOf, Replay, environments};
-pub use rollback::Back;
+pub use rollback::{Back, Next};
 pub use source::{
     Access, EngineLife, EnvironmentView, Graph, GraphPoint, LogBytes, Request, RunSummary, Source, SourceState, Ticket, View, Waker,
 };

@@ -20,9 +20,18 @@ pub enum Back {
     Already {
         /// Where it is.
         at: ReleaseRef,
-        /// What lies further back.
-        further: Option<ReleaseRef>,
+        /// What may be named with `--to`.
+        next: Option<Next>,
     },
+}
+
+/// Where an environment that was brought back may go from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Further back.
+    Further(ReleaseRef),
+    /// To what it had before, when nothing is further back.
+    Before(ReleaseRef),
 }
 
 impl Back {
@@ -32,11 +41,15 @@ impl Back {
         let Some(current) = &record.current else {
             return Self::Nothing;
         };
-        let former = record.healthy.iter().chain(&record.origin).find(|release| release.digest != current.digest).cloned();
+        // Behind the current one: what stands before it was passed over by somebody's `--to`.
+        let behind = record.healthy.iter().position(|release| release.digest == current.digest).map_or(0, |place| place + 1);
+        let further = record.healthy.iter().skip(behind).chain(&record.origin).find(|release| release.digest != current.digest).cloned();
         if record.returned_to.as_ref() == Some(&current.digest) {
-            return Self::Already { at: current.clone(), further: former };
+            let before = || record.previous.clone().filter(|before| before.digest != current.digest);
+            let next = further.map(Next::Further).or_else(|| before().map(Next::Before));
+            return Self::Already { at: current.clone(), next };
         }
-        former.map_or(Self::Nothing, Self::To)
+        further.map_or(Self::Nothing, Self::To)
     }
 }
 
@@ -66,9 +79,13 @@ impl Target {
         };
         match (&environment.back, environment.record.as_ref().and_then(|record| record.current.as_ref())) {
             (Back::To(to), Some(from)) => Self::Production { environment: environment.name.clone(), from: from.clone(), to: to.clone() },
-            (Back::Already { at, further }, _) => {
-                let further = further.as_ref().map_or(String::new(), |further| format!("; further back: --to {}", further.tag));
-                Self::Nothing(format!("already reverted to {}{further}", at.tag))
+            (Back::Already { at, next }, _) => {
+                let next = match next {
+                    Some(Next::Further(further)) => format!("; further back: --to {}", further.tag),
+                    Some(Next::Before(before)) => format!("; before that it had {}: --to {}", before.tag, before.tag),
+                    None => String::new(),
+                };
+                Self::Nothing(format!("already reverted to {}{next}", at.tag))
             }
             (Back::Unknown, _) => Self::Nothing(format!("{} is not known yet", environment.name)),
             (Back::Nothing, _) | (Back::To(_), None) => Self::Nothing("nothing to roll back".into()),
@@ -149,12 +166,6 @@ fn is_back(phase: &RolloutPhase) -> bool {
     }
 }
 
-fn is_rollback(view: &View, rollout: &RolloutId) -> bool {
-    view.rollouts.iter().any(|known| known.created.as_ref().is_some_and(|c| &c.rollout == rollout && c.kind != RolloutKind::Release))
-}
-
-fn id(rollout: &RolloutState) -> Option<&RolloutId> {
-    rollout.created.as_ref().map(|created| &created.rollout)
 /// Whether the environment is held by a rollback: then its slot names where it goes, and no canary.
 pub(crate) fn is_held_by_rollback(view: &View, record: &EnvironmentRecord) -> bool {
     record.slot.as_ref().is_some_and(|slot| {
@@ -163,6 +174,12 @@ pub(crate) fn is_held_by_rollback(view: &View, record: &EnvironmentRecord) -> bo
     })
 }
 
+fn is_rollback(view: &View, rollout: &RolloutId) -> bool {
+    view.rollouts.iter().any(|known| known.created.as_ref().is_some_and(|c| &c.rollout == rollout && c.kind != RolloutKind::Release))
+}
+
+fn id(rollout: &RolloutState) -> Option<&RolloutId> {
+    rollout.created.as_ref().map(|created| &created.rollout)
 }
 
 /// A rollback that counts down or is being carried out.

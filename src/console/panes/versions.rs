@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::console::rollback::{Back, is_held_by_rollback};
+use crate::console::rollback::{Back, Next, is_held_by_rollback};
 use crate::console::source::{EnvironmentView, View};
 use crate::console::words;
 use crate::event::Weight;
@@ -74,7 +74,10 @@ fn lines(environment: &EnvironmentView, view: &View, arrow: &str, since: &str) -
     }
     match &environment.back {
         Back::To(to) => lines.push((format!("back   {arrow} {}", tag(to)), String::new(), true)),
-        Back::Already { .. } => lines.push(("back   reverted".into(), String::new(), true)),
+        Back::Already { next: Some(Next::Further(further)), .. } => {
+            lines.push((format!("back   done; --to {}", tag(further)), String::new(), true));
+        }
+        Back::Already { .. } => lines.push(("back   done, no further".into(), String::new(), true)),
         Back::Nothing | Back::Unknown => {}
     }
     if let Some(why) = &environment.stale {

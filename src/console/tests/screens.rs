@@ -6,7 +6,7 @@ use ratatui::style::{Color, Modifier};
 
 use super::keys::press;
 use super::world::{Desk, Story, at, change_rollout, live, new_release, old_release};
-use crate::console::rollback::Back;
+use crate::console::rollback::{Back, Next};
 use crate::console::source::{EngineLife, EnvironmentView, SourceState, View};
 use crate::console::theme::{Colour, Glyphs};
 use crate::event::{EnvironmentRecord, Weight};
@@ -127,7 +127,11 @@ fn an_environment_that_was_rolled_back_says_so_and_what_lies_further_back() {
     record.origin = Some(old_release());
     assert_eq!(Back::of(&record), Back::To(old_release()));
     record.returned_to = Some(new_release().digest);
-    assert_eq!(Back::of(&record), Back::Already { at: new_release(), further: Some(old_release()) });
+    assert_eq!(Back::of(&record), Back::Already { at: new_release(), next: Some(Next::Further(old_release())) });
+    // What somebody's --to passed over is not further back, and what it went from is named when nothing is.
+    let mut far = EnvironmentRecord { healthy: vec![old_release(), new_release()], origin: None, ..record.clone() };
+    far.previous = Some(old_release());
+    assert_eq!(Back::of(&far), Back::Already { at: new_release(), next: Some(Next::Before(old_release())) });
     let mut view = Story::built().view();
     view.environments = vec![EnvironmentView::of(record)];
     let text = Desk::new(view, 120, 24).text();
