@@ -189,10 +189,10 @@ impl<W: Write> Live<W> {
                 return;
             }
             Message::Key(_) | Message::Paste | Message::Answer(..) => self.pace.urgent(),
+            Message::Resized(_) => self.pace.resized(),
             Message::Changed
             | Message::LogGrew
             | Message::LogOpened(..)
-            | Message::Resized(_)
             | Message::Drawn
             | Message::Tick
             | Message::Hangup

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The slowest rate: two frames a second.
 const SLOWEST: Duration = Duration::from_millis(500);
 
+/// Between two frames while the terminal's size changes.
+const RESIZE_GAP: Duration = Duration::from_millis(50);
+
 /// The pace of one terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pace {
@@ -12,6 +15,8 @@ pub(crate) struct Pace {
     gap: Duration,
     last: Option<Duration>,
     need: Need,
+    /// The next frame has another size.
+    resizing: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,12 +29,18 @@ enum Need {
 impl Pace {
     /// At most one frame in `base`, unless a key asks. The first frame is due at once.
     pub(crate) fn new(base: Duration) -> Self {
-        Self { base, gap: base, last: None, need: Need::Now }
+        Self { base, gap: base, last: None, need: Need::Now, resizing: false }
     }
 
     /// Something changed.
     pub(crate) fn dirty(&mut self) {
         self.need = self.need.max(Need::Soon);
+    }
+
+    /// The terminal has another size; a drag of its corner is many, and each frame of a new size is a whole one.
+    pub(crate) fn resized(&mut self) {
+        self.dirty();
+        self.resizing = true;
     }
 
     /// A person waits.
@@ -42,13 +53,17 @@ impl Pace {
         match self.need {
             Need::Nothing => None,
             Need::Now => Some(now),
-            Need::Soon => Some(self.last.map_or(now, |last| (last + self.gap).max(now))),
+            Need::Soon => {
+                let gap = if self.resizing { self.gap.max(RESIZE_GAP) } else { self.gap };
+                Some(self.last.map_or(now, |last| (last + gap).max(now)))
+            }
         }
     }
 
     /// A frame is out; writing it took so long. Over half the gap: the line is slow, frames are left out, never queued.
     pub(crate) fn drew(&mut self, now: Duration, took: Duration) {
         self.need = Need::Nothing;
+        self.resizing = false;
         self.last = Some(now);
         if took > self.gap / 2 {
             self.gap = (self.gap * 2).min(SLOWEST.max(self.base));
@@ -76,6 +91,19 @@ mod tests {
         assert_eq!(pace.due(6 * MS), Some(6 * MS));
         pace.drew(6 * MS, MS);
         assert_eq!(pace.due(1000 * MS), None);
+    }
+
+    #[test]
+    fn a_storm_of_sizes_is_twenty_frames_a_second_and_a_key_is_still_drawn_at_once() {
+        let mut pace = Pace::new(33 * MS);
+        pace.drew(MS, MS);
+        pace.resized();
+        assert_eq!(pace.due(2 * MS), Some(51 * MS));
+        pace.urgent();
+        assert_eq!(pace.due(2 * MS), Some(2 * MS));
+        pace.drew(60 * MS, MS);
+        pace.dirty();
+        assert_eq!(pace.due(61 * MS), Some(93 * MS));
     }
 
     #[test]
