@@ -33,6 +33,18 @@ pub(crate) fn is_interactive() -> bool {
         && variable("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// What keeps a screen from a terminal that is there.
+pub(crate) fn why_not_interactive() -> Option<&'static str> {
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        return None;
+    }
+    if variable("CI").is_some() {
+        Some("no screen is drawn while CI is set")
+    } else {
+        Some("no screen can be drawn on a terminal with TERM=dumb")
+    }
+}
+
 impl Environment {
     /// Looks around.
     pub(crate) fn find() -> Result<Self, Failure> {

@@ -205,7 +205,12 @@ impl From<crate::repo::Error> for Failure {
 
 impl From<crate::run::reader::FindError> for Failure {
     fn from(error: crate::run::reader::FindError) -> Self {
-        Self::of(Exit::Usage, &error).hint("hms runs lists them")
+        use crate::run::reader::FindError;
+        let hint = match &error {
+            FindError::Empty => "start one: hms run",
+            FindError::None(_) | FindError::Ambiguous { .. } | FindError::Journal(_) => "hms runs lists them",
+        };
+        Self::of(Exit::Usage, &error).hint(hint)
     }
 }
 

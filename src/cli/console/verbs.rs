@@ -15,7 +15,7 @@ use crate::store::{journal_events, now};
 use crate::text::plain;
 
 use super::super::arguments::Output;
-use super::super::environment::{Environment, is_interactive, variable};
+use super::super::environment::{Environment, is_interactive, variable, why_not_interactive};
 use super::super::failure::{Exit, Failure};
 use super::super::follow::{Followed, follow};
 use super::super::run_new::Clone;
@@ -27,7 +27,7 @@ use super::source::{LiveSource, Shown};
 
 /// The console on the newest run; it watches the repository when that says so, or `asked` does.
 pub(crate) fn console(at: Option<&Path>, asked: bool) -> Result<u8, Failure> {
-    must_be_interactive("hms run --headless")?;
+    must_be_interactive(if asked { "hms watch --headless" } else { "hms run --headless" })?;
     let environment = Environment::find()?;
     let watching = if asked { Watching::Asked } else { Watching::AsSettled };
     let opening = Opening::begin(at, watching)?;
@@ -96,7 +96,8 @@ fn must_be_interactive(instead: &str) -> Result<(), Failure> {
     if is_interactive() {
         return Ok(());
     }
-    Err(Failure::new(Exit::Usage, "this needs a terminal on standard input and output").hint(instead.to_owned()))
+    let why = why_not_interactive().unwrap_or("this needs a terminal on standard input and output");
+    Err(Failure::new(Exit::Usage, why).hint(instead.to_owned()))
 }
 
 fn show(source: Box<dyn Source>) -> Result<u8, Failure> {
