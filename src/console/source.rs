@@ -329,16 +329,14 @@ pub struct Graph {
     pub stable: Vec<GraphPoint>,
     /// The limit for p95 in seconds, if there is one.
     pub slo_p95: Option<f64>,
-    /// The limit for the share of requests that fail, 0 to 1.
-    pub slo_errors: Option<f64>,
     /// The duration in seconds above which the judge calls a request slow, if it judges latency.
     pub slow_above: Option<f64>,
+    /// The limit for the share of requests that fail, 0 to 1.
+    pub slo_errors: Option<f64>,
     /// How many canary requests PASS needs at the least.
     pub floor: Option<u64>,
 }
 
-/// One interval between two samples.
-#[derive(Debug, Clone, Copy, PartialEq)]
 impl Graph {
     /// What the p95 is drawn against: the SLO, else what the judge calls slow.
     pub(crate) fn p95_limit(&self) -> Option<f64> {
@@ -346,6 +344,8 @@ impl Graph {
     }
 }
 
+/// One interval between two samples.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GraphPoint {
     /// Its end.
     pub at: DateTime<Utc>,

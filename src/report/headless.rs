@@ -84,7 +84,8 @@ impl Headless {
 
     fn rollout(&mut self, id: &RolloutId, rollout: &RolloutState, lines: &mut Vec<Line>) {
         let mut say = |key: String, text: String| {
-            if self.told.insert(format!("{id}/{key}")) {
+            // A HOLD that lasted too long may have nothing new to say.
+            if self.told.insert(format!("{id}/{key}")) && self.told.insert(format!("{id}/said/{text}")) {
                 lines.push(Line { stream: Stream::Notice, text });
             }
         };
@@ -261,12 +262,12 @@ fn scan_words(scan: &ScanSummary) -> String {
         (packages, false) => format!("{} packages NOT CHECKED", count(packages)),
     };
     format!(
-        "{} critical {} high {} medium{unknown} · {} secrets · {} files · {packages}",
+        "{} critical {} high {} medium{unknown} · {} · {} · {packages}",
         level("critical"),
         level("high"),
         level("medium"),
-        scan.secrets,
-        count(scan.files)
+        if scan.secrets == 1 { "1 secret".to_owned() } else { format!("{} secrets", count(scan.secrets)) },
+        if scan.files == 1 { "1 file".to_owned() } else { format!("{} files", count(scan.files)) }
     )
 }
 
@@ -276,7 +277,10 @@ fn failure(job: &JobState) -> String {
     let how = last.map_or_else(|| "failed".to_owned(), how_it_ended);
     // What the driver said of this attempt is why it failed; that its script passed the exit code on is no news.
     let said = job.deploy.as_ref().filter(|end| last.is_some_and(|last| last.id == end.attempt)).map(|end| end.message.as_str());
-    let why = said.or(last.and_then(|attempt| attempt.message.as_deref())).map(|text| format!(": {}", plain(text))).unwrap_or_default();
+    let why = said.or(last.and_then(|attempt| attempt.message.as_deref()));
+    // The driver's sentence may begin with what is said already.
+    let why = why.map(|text| text.strip_prefix(&format!("{how}: ")).unwrap_or(text));
+    let why = why.map(|text| format!(": {}", plain(text))).unwrap_or_default();
     let tests = last.and_then(|attempt| attempt.tests).map(|tests| format!(" · {} tests failed", count(tests.failed))).unwrap_or_default();
     let mark = if job.plan.allow_failure { "⚠" } else { "✘" };
     format!("{mark} {how}{tests}  {took}{why}")

@@ -27,7 +27,8 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, scene: Scene<'_>) {
         }
         Stage::Going(progress) => (way, progress.map_or(String::new(), words::plain)),
     };
-    let area = Rect::new(body.x, body.y + 1, body.width, 2);
+    // Not over the first jobs, which are what is being taken back.
+    let area = Rect::new(body.x, body.y + body.height / 2, body.width, 2);
     Clear.render(area, buffer);
     buffer.set_style(area, theme.banner());
     put(buffer, area, 2, 0, &first, theme.banner());

@@ -40,7 +40,11 @@ fn title(scene: Scene<'_>) -> String {
     let Some(job) = ui.selected.job() else {
         return "log".into();
     };
-    let mut parts = vec![words::plain(job.as_str()), "log".into()];
+    let mut parts = vec![words::plain(job.as_str())];
+    // Scrolled sideways there is more to be said than what this is.
+    if ui.log.left == 0 || ui.log.wrap {
+        parts.push("log".into());
+    }
     if ui.log.log.is_none() {
         parts.push("not started".into());
         return parts.join(&format!(" {dot} "));
@@ -50,7 +54,7 @@ fn title(scene: Scene<'_>) -> String {
     if ui.log.wrap {
         parts.push("wrapped".into());
     } else if ui.log.left > 0 {
-        parts.push(format!("from column {}", ui.log.left + 1));
+        parts.push(format!("column {}", ui.log.left + 1));
     }
     if ui.log.searching.is_some() {
         parts.push("searching …".into());

@@ -18,14 +18,17 @@ use super::{Scene, columns, put};
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
     let (ui, view) = (scene.ui, scene.view);
     let focused = if ui.focus == Focus::Pipeline { Focused::Yes } else { Focused::No };
-    let inner = frame::draw(buffer, area, "Pipeline", focused, ui.theme);
     let Some(run) = &view.run else {
+        let inner = frame::draw(buffer, area, "Pipeline", focused, ui.theme);
         return no_run(buffer, inner, scene);
     };
-    let rows: Vec<Vec<Row>> = run.jobs.iter().map(|job| rows(job, run, scene, inner.width)).collect();
+    let (width, height) = (area.width.saturating_sub(2), usize::from(area.height.saturating_sub(2)));
+    let rows: Vec<Vec<Row>> = run.jobs.iter().map(|job| rows(job, run, scene, width)).collect();
     let selected = run.jobs.iter().position(|job| Some(&job.plan.name) == ui.selected.job());
+    let above = first(&rows, selected.unwrap_or(0), height);
+    let inner = frame::draw(buffer, area, &title(&rows, above, height), focused, ui.theme);
     let mut y = 0;
-    for (index, rows) in rows.iter().enumerate().skip(first(&rows, selected.unwrap_or(0), usize::from(inner.height))) {
+    for (index, rows) in rows.iter().enumerate().skip(above) {
         for row in rows {
             if y >= inner.height {
                 return;
@@ -37,6 +40,23 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
             y += 1;
         }
     }
+}
+
+/// The pane's name, with how many jobs lie above and below what is shown.
+fn title(rows: &[Vec<Row>], above: usize, height: usize) -> String {
+    let mut used = 0;
+    let shown = rows.iter().skip(above).take_while(|rows| {
+        used += rows.len();
+        used <= height
+    });
+    let below = rows.len().saturating_sub(above + shown.count());
+    let mut title = "Pipeline".to_owned();
+    for (count, arrow) in [(above, "↑"), (below, "↓")] {
+        if count > 0 {
+            title = format!("{title} {arrow} {count} more");
+        }
+    }
+    title
 }
 
 fn no_run(buffer: &mut Buffer, inner: Rect, scene: Scene<'_>) {
@@ -213,7 +233,10 @@ fn failure(attempt: &AttemptState) -> String {
     };
     let tests =
         attempt.tests.filter(|tests| tests.failed > 0).map(|tests| format!(", {} failed", words::several(tests.failed, "test", "tests")));
-    let message = attempt.message.as_deref().map(|message| format!(": {}", words::plain(message)));
+    // The driver's sentence may begin with what is said already.
+    let said = format!("{reason}: ");
+    let message = attempt.message.as_deref().map(|message| message.strip_prefix(said.as_str()).unwrap_or(message));
+    let message = message.map(|message| format!(": {}", words::plain(message)));
     format!("{reason}{}{}", tests.unwrap_or_default(), message.unwrap_or_default())
 }
 

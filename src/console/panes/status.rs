@@ -60,7 +60,7 @@ impl Line {
 
 /// How many rows it needs.
 pub(super) fn rows(scene: Scene<'_>, width: u16) -> u16 {
-    if columns(&line(scene).text()) + 2 <= width || scene.ui.size.height < 20 { 1 } else { 2 }
+    if columns(&line(scene).text()) < width || scene.ui.size.height < 20 { 1 } else { 2 }
 }
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
