@@ -5,10 +5,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::cli::arguments::RollbackArguments;
+use serde_json::json;
+
+use crate::cli::arguments::{Output, RollbackArguments};
 use crate::cli::environment::variable;
 use crate::cli::failure::{Exit, Failure};
 use crate::event::DeployOutcome;
+use crate::report::json_text;
 use crate::run::control::{DeployWish, JobRequest, Reply, Wish, wish};
 use crate::store::SocketError;
 use crate::text::plain;
@@ -33,7 +36,7 @@ impl Attempt {
     }
 
     /// Has the engine deploy, and waits for its word: at a canary until the verdict.
-    pub(super) fn deploy(&self, arguments: &DeployArguments) -> Result<u8, Failure> {
+    pub(super) fn deploy(&self, arguments: &DeployArguments, output: Output) -> Result<u8, Failure> {
         let slot_timeout = arguments.slot_timeout.as_deref().map(crate::cli::duration::parse).transpose()?;
         let wish = Wish::Deploy(DeployWish {
             environment: arguments.env.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -43,21 +46,21 @@ impl Attempt {
             supersede: arguments.supersede,
             allow_outdated: arguments.reason.clone().filter(|_| arguments.allow_outdated),
         });
-        self.carry(wish)
+        self.carry(wish, output)
     }
 
     /// Asks, so that the refusal is recorded.
-    pub(super) fn rollback(&self, arguments: &RollbackArguments) -> Result<u8, Failure> {
-        self.carry(Wish::Rollback { environment: arguments.env.to_string() })
+    pub(super) fn rollback(&self, arguments: &RollbackArguments, output: Output) -> Result<u8, Failure> {
+        self.carry(Wish::Rollback { environment: arguments.env.to_string() }, output)
     }
 
     /// Sends a wish until an engine has answered it. An engine that is gone is waited for: the job's own timeout ends that.
-    fn carry(&self, wish_: Wish) -> Result<u8, Failure> {
+    fn carry(&self, wish_: Wish, output: Output) -> Result<u8, Failure> {
         let request = JobRequest { token: self.token.clone(), wish: wish_ };
         let (mut out, mut notices) = (std::io::stdout(), std::io::stderr());
         let mut lost: Option<Instant> = None;
         loop {
-            match self.once(&request, &mut out) {
+            match self.once(&request, output, &mut out) {
                 Ok(Some(code)) => return Ok(code),
                 Err(Lost::Failure(failure)) => return Err(failure),
                 Ok(None) | Err(Lost::Engine) => {
@@ -71,16 +74,23 @@ impl Attempt {
         }
     }
 
-    fn once(&self, request: &JobRequest, out: &mut dyn Write) -> Result<Option<u8>, Lost> {
+    fn once(&self, request: &JobRequest, output: Output, out: &mut dyn Write) -> Result<Option<u8>, Lost> {
         let mut answer = wish(&self.socket, request, PATIENCE)?;
         while let Some(reply) = answer.next::<Reply>(None)? {
             match reply {
-                Reply::Line { text } | Reply::Accepted { message: text } => print(out, &text)?,
+                Reply::Line { text } | Reply::Accepted { message: text } => match output {
+                    Output::Text => print(out, &text)?,
+                    Output::Json => print_json(out, &json!({"format": 1, "line": text}))?,
+                },
                 Reply::Done { outcome, lines } => {
-                    for line in lines {
-                        print(out, &line)?;
+                    let exit = code(outcome);
+                    match output {
+                        Output::Text => lines.iter().try_for_each(|line| print(out, line))?,
+                        Output::Json => {
+                            print_json(out, &json!({"format": 1, "outcome": outcome, "exit_code": exit, "lines": lines}))?;
+                        }
                     }
-                    return Ok(Some(code(outcome)));
+                    return Ok(Some(exit));
                 }
                 Reply::Refused { refusal } => return Err(Lost::Failure(refusal.into())),
                 Reply::Failed { message } => return Err(Lost::Failure(Failure::new(Exit::NotCarriedOut, message))),
@@ -107,6 +117,11 @@ impl Attempt {
 
 fn print(out: &mut dyn Write, text: &str) -> Result<(), Lost> {
     writeln!(out, "{}", plain(text)).and_then(|()| out.flush()).map_err(|error| Lost::Failure(error.into()))
+}
+
+fn print_json(out: &mut dyn Write, value: &serde_json::Value) -> Result<(), Lost> {
+    let text = json_text(value).map_err(|error| Lost::Failure(Failure::of(Exit::NotCarriedOut, &error)))?;
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Lost::Failure(error.into()))
 }
 
 /// The exit code for what the driver recorded; the job's own script passes it on.

@@ -40,8 +40,8 @@ pub fn deploy_main(arguments: &[OsString]) -> u8 {
 fn dispatch(deploy: HmsDeploy) -> Result<u8, Failure> {
     let attempt = Attempt::find();
     match (deploy.verb, attempt) {
-        (None, Some(attempt)) => attempt.deploy(&deploy.deploy),
-        (Some(Verb::Rollback(rollback)), Some(attempt)) => attempt.rollback(&rollback),
+        (None, Some(attempt)) => attempt.deploy(&deploy.deploy, deploy.output),
+        (Some(Verb::Rollback(rollback)), Some(attempt)) => attempt.rollback(&rollback, deploy.output),
         (None, None) => alone::deploy(&deploy.deploy, deploy.output),
         (Some(Verb::Rollback(rollback)), None) => rollback::rollback(&rollback, None, deploy.output, "hms-deploy rollback"),
         (Some(Verb::Status(place)), _) => standing::status(place.env.as_ref(), place.app.as_ref(), None, deploy.output),

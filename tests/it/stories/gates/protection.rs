@@ -167,3 +167,12 @@ fn a_pid_namespace_of_its_own_makes_no_person_of_a_job() {
     assert_eq!(world.entries("refuse").len(), 2 * tries.len());
     assert_eq!(world.entries("approve").len(), 1);
 }
+
+#[test]
+fn a_job_that_asks_for_json_reads_json() {
+    let world = World::new(&pipeline(&[("script: mkdir", "script: hms-deploy rollback --env prod --output json && mkdir")]));
+    world.hms_ends(13, &["run", "--headless"]);
+    let log = world.log("1", "build");
+    let told = log.lines().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).unwrap_or_else(|| panic!("{log}"));
+    assert_eq!((&told["refusal"], &told["exit_code"]), (&"inside_run".into(), &13.into()), "{told}");
+}
