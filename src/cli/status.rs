@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use crate::deploy::ArmName;
-use crate::deploy::local::{LocalArm, LocalTarget};
-use crate::event::{AppName, JobName, RolloutId, RolloutState, Weight};
+use crate::deploy::local::LocalTarget;
+use crate::event::{AppName, JobName, RolloutId, RolloutPhase, RolloutState, Weight};
 use crate::executor::log_path;
 use crate::report::{RunReport, engine_gone, run_report};
 use crate::run::reader::{EngineLife, RunReader, find, list};
@@ -79,14 +79,16 @@ pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>
 }
 
 /// Puts what the target says in place of what the journal last knew: an engine that was killed between an effect and its line in the
-/// journal left that behind. A target that does not answer leaves the journal's word.
+/// journal left that behind, and what was promoted may have been taken back since. A target that does not answer leaves the journal's word.
 fn look_there(
     environment: &Environment,
     app: &AppName,
     rollouts: &[(RolloutId, RolloutState)],
     report: &mut RunReport,
 ) -> Result<(), Failure> {
-    let open = |id: &RolloutId| rollouts.iter().any(|(known, rollout)| known == id && rollout.ended.is_none());
+    let open = |id: &RolloutId| {
+        rollouts.iter().any(|(known, rollout)| known == id && (rollout.ended.is_none() || rollout.phase == RolloutPhase::Promoted))
+    };
     if !report.rollouts.iter().any(|rollout| open(&rollout.id)) {
         return Ok(());
     }
@@ -100,12 +102,16 @@ fn look_there(
         let Some(found) = there.environments.iter().find(|found| Some(&found.environment) == rollout.environment.as_ref()) else {
             continue;
         };
-        let own = |arm: &LocalArm| {
-            arm.view.arm == ArmName::Canary && rollout.release.as_ref().is_some_and(|release| release.digest == arm.view.release)
+        let digest = rollout.release.as_ref().map(|release| &release.digest);
+        let runs_as = |arm: ArmName| found.arms.iter().any(|there| there.view.arm == arm && Some(&there.view.release) == digest);
+        let rest = Weight::from_thousandths(Weight::FULL.thousandths().saturating_sub(found.weight.thousandths()));
+        let applied = match (runs_as(ArmName::Canary), runs_as(ArmName::Stable)) {
+            (true, _) => found.weight,
+            (false, true) => rest.unwrap_or(Weight::FULL),
+            (false, false) => Weight::ZERO,
         };
-        let applied = if found.arms.iter().any(own) { found.weight } else { Weight::ZERO };
         rollout.weight.applied = Some(applied.fraction());
-        rollout.watched = (applied > Weight::ZERO).then_some(false);
+        rollout.watched = (runs_as(ArmName::Canary) && found.weight > Weight::ZERO).then_some(false);
     }
     Ok(())
 }

@@ -62,6 +62,12 @@ fn r_counts_down_can_be_taken_back_and_fires_without_the_terminal() {
     again.wait("what has the traffic", |screen| screen.contains(&format!("already reverted to {first}")) && screen.contains("ROLLED BACK"));
     again.keys("q");
     assert_eq!(again.end().code(), Some(0));
+    // What a run's release has of the traffic is what it has now, not what it had at its end.
+    let applied = |run| {
+        let said = world.hms(&["status", run, "--output", "json"]);
+        serde_json::from_slice::<serde_json::Value>(&said.stdout).unwrap()["rollouts"][0]["weight"]["applied"].clone()
+    };
+    assert_eq!((applied("1"), applied("2")), (1.0.into(), 0.0.into()));
     stop(&world);
 }
 

@@ -168,7 +168,9 @@ fn truth(world: &World, row: &Row) {
     let status = world.status(row.act.run());
     assert_eq!(status["engine"], if row.act == Act::Alone { "parked" } else { "dead" });
     let told = status["rollouts"].as_array().and_then(|all| all.last()?["weight"]["applied"].as_f64()).unwrap_or(0.0);
-    assert!((told - canary).abs() < 1e-9, "the run says {told}, and it is {canary}: {status}");
+    // The run tells its release's own share: the canary's, and all of it once promoted.
+    let own = f64::from(row.newest.unwrap_or(0)) / 100.0;
+    assert!((told - own).abs() < 1e-9, "the run says {told}, and it is {own}: {status}");
     if canary > 0.0 {
         assert_eq!(status["rollouts"].as_array().unwrap().last().unwrap()["watched"], false, "{status}");
     }

@@ -56,6 +56,7 @@ fn the_verbatim_file_goes_to_production() {
     let prod = world.store()["environments"]["prod"].clone();
     assert!(prod["stable"].is_object() && prod["canary"].is_null(), "{prod:#}");
     assert_eq!(users.failed(), 0);
+    assert_eq!(world.rollout("1")["weight"]["applied"], 1.0);
     // The very bytes that were the canary.
     assert_eq!(prod["record"]["current"]["digest"], world.status("1")["release"]["digest"]);
 }
