@@ -75,7 +75,7 @@ impl Command {
         match self {
             Self::Approve { .. } | Self::Override { .. } | Self::Retry { .. } => true,
             Self::Decide { decision, .. } => *decision == InterruptedDecision::Rerun,
-            Self::Cancel => false,
+            Self::Cancel | Self::Look => false,
         }
     }
 }
