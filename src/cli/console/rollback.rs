@@ -1,18 +1,22 @@
 //! `R`: rollbacks that a console asks for. Each is a process of its own, which counts down and fires by itself; the console
 //! only follows its lines, and may die meanwhile.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use ulid::Ulid;
 
-use crate::event::{AppName, Arm, Digest, EnvironmentName, RolloutId};
-use crate::rollout::{CountdownAsk, ask_countdown};
+use crate::event::{AppName, Arm, Digest, EnvironmentName, RolloutId, RolloutPhase};
+use crate::rollout::{CountdownAsk, ask_countdown, folder_of, reader};
 
 use super::super::drive::{DriveEnd, DriveRequest, DriveResult, start_rollback};
 use super::super::environment::{Environment, actor};
 use super::super::failure::{Exit, Failure};
 
 const VIA: &str = "hms";
+/// How long a countdown whose journal says that it counts may take to be reached, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a person saw and wants back, by value.
 pub(super) struct Wanted<'a> {
@@ -45,11 +49,23 @@ pub(super) fn go_back(environment: &Environment, wanted: &Wanted<'_>) -> Result<
 
 /// Fires a rollback that counts down at once, or takes it back.
 pub(super) fn countdown(environment: &Environment, app: &AppName, rollout: &RolloutId, ask: &CountdownAsk) -> Result<String, Failure> {
-    match ask_countdown(&environment.places.state, app, rollout, ask)? {
-        Some(answer) if answer.end == "accepted" => Ok(String::new()),
-        Some(answer) => Err(Failure::new(Exit::Refused, answer.end)),
-        None => Err(Failure::new(Exit::Failed, "it does not count down any more")),
+    let state = &environment.places.state;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match ask_countdown(state, app, rollout, ask) {
+            Ok(Some(answer)) if answer.end == "accepted" => return Ok(String::new()),
+            Ok(Some(answer)) => return Err(Failure::new(Exit::Refused, answer.end)),
+            // Its journal is on the screen before its socket is there: a quick key is not lost for that.
+            Ok(None) | Err(_) if counts_down(state, app, rollout) && Instant::now() < end => std::thread::sleep(PAUSE),
+            Ok(None) => return Err(Failure::new(Exit::Failed, "it does not count down any more")),
+            Err(error) => return Err(error.into()),
+        }
     }
+}
+
+fn counts_down(state: &Path, app: &AppName, rollout: &RolloutId) -> bool {
+    let found = reader::read(&folder_of(state, app, rollout)).ok().flatten();
+    found.is_some_and(|found| found.ended.is_none() && matches!(found.phase, RolloutPhase::Armed { .. }))
 }
 
 /// Takes it back as this person.
