@@ -61,6 +61,7 @@ async fn place(target: &LocalTarget, folder: &Path, version: &str) -> Answer<Dig
     let (digest, files, bytes) = digest_of_tree(&tree)?;
     let record = ReleaseRecord {
         must_be_scanned: std::collections::BTreeMap::new(),
+        images: Vec::new(),
         format: 1,
         release: ReleaseRef { digest: digest.clone(), revision: None, tag: version.to_owned(), tag_object: None, run: None },
         app: "shop".parse()?,

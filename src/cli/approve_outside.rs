@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::deploy::{Target, TargetError};
+use crate::deploy::{AnyTarget, Target, TargetError};
 use crate::event::{AppName, Digest, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, Yes, YesKind};
 use crate::ledger::{Entry, Phase};
 use crate::policy::{Placed, Protection, count_people, same_person};
@@ -68,13 +68,14 @@ pub(crate) fn say_yes(given: &Given<'_>, at: Option<&Path>, output: Output) -> R
 
 async fn enter_yes(environment: &Environment, given: &Given<'_>, app: &AppName, digest: &Digest, output: Output) -> Result<u8, Failure> {
     let about = Refused { verb: given.verb(), app: Some(app), environment: Some(given.env), digest: Some(digest) };
-    let place = Place::find(environment, app).await?;
+    let place = Place::find(environment, app, None).await?;
     let Some(policy) = place.record.policy.as_ref() else {
         let refusal = Refusal::new(RefusalKind::Stale, format!("no policy is in force for {app}, so a yes would be bound to none"));
         return Err(refuse(environment, &about, refusal.hint("hms policy accept, or run its pipeline once")));
     };
     let placed = place.resolve(given.env);
-    let Some(found) = place.target.releases().await?.into_iter().find(|found| found.release.digest == *digest) else {
+    let target = place.target_of(&placed.environment).await?;
+    let Some(found) = target.releases().await?.into_iter().find(|found| found.release.digest == *digest) else {
         return Err(Failure::new(Exit::NotCarriedOut, format!("no release with the digest {digest} is at the target of {app}"))
             .hint(format!("hms-deploy history --app {app}")));
     };
@@ -86,12 +87,12 @@ async fn enter_yes(environment: &Environment, given: &Given<'_>, app: &AppName, 
         reason: given.reason.clone(),
         at: now(),
     };
-    let record = place.target.record(&placed.environment).await?;
+    let record = target.record(&placed.environment).await?;
     if !is_said(&record, &yes) {
         let mut entry = Entry::new(given.entry_kind(), Phase::Note, yes.actor.clone());
         entry.app = Some(app.clone());
         entry.environment = Some(placed.environment.clone());
-        entry.target = Some(place.target.identity().await?);
+        entry.target = Some(target.identity().await?);
         entry.run.clone_from(&found.release.run);
         entry.tag = Some(found.release.tag.clone());
         entry.tag_object.clone_from(&found.release.tag_object);
@@ -102,7 +103,7 @@ async fn enter_yes(environment: &Environment, given: &Given<'_>, app: &AppName, 
         entry.reason.clone_from(&given.reason);
         enter(environment, entry, LEDGER)?;
     }
-    let record = put_yes(&place, record, &yes).await?;
+    let record = put_yes(&target, record, &yes).await?;
     report(&record, &placed, &found.release, &yes, output)
 }
 
@@ -113,15 +114,15 @@ fn is_said(record: &EnvironmentRecord, yes: &Yes) -> bool {
     })
 }
 
-async fn put_yes(place: &Place, mut record: EnvironmentRecord, yes: &Yes) -> Result<EnvironmentRecord, Failure> {
+async fn put_yes(target: &AnyTarget, mut record: EnvironmentRecord, yes: &Yes) -> Result<EnvironmentRecord, Failure> {
     for _ in 0..TRIES {
         if is_said(&record, yes) {
             return Ok(record);
         }
         let environment = record.environment.clone();
         record.yeses.push(yes.clone());
-        match place.target.put_record(record).await {
-            Err(TargetError::Conflict { .. }) => record = place.target.record(&environment).await?,
+        match target.put_record(record).await {
+            Err(TargetError::Conflict { .. }) => record = target.record(&environment).await?,
             answer => return Ok(answer?),
         }
     }

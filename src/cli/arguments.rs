@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::event::{AppName, EnvironmentName, JobName};
+use crate::rollout::wired::ClusterName;
 
 /// A release console for the terminal: pipeline, canary, promote, rollback.
 #[derive(Debug, Parser)]
@@ -290,6 +291,9 @@ pub struct RollbackArguments {
     /// The app, when not in its repository.
     #[arg(long)]
     pub app: Option<AppName>,
+    /// The cluster to look at, CONTEXT/NAMESPACE, when nothing on this machine knows where the app lives.
+    #[arg(long, value_name = "CONTEXT/NAMESPACE")]
+    pub target: Option<ClusterName>,
     /// Why; it goes into the ledger.
     #[arg(long)]
     pub reason: Option<String>,

@@ -104,7 +104,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         }
         Verb::Cancel { run, wait } => control::say(&Environment::find()?, &clone()?, &run, |_, _| Command::Cancel, &wait, output),
         Verb::Rollback(arguments) => rollback::rollback(&arguments, at.as_deref(), output, "hms rollback"),
-        Verb::Status { run: None, app: Some(app) } => deploy::standing::status(None, Some(&app), at.as_deref(), output),
+        Verb::Status { run: None, app: Some(app) } => deploy::standing::status(None, Some(&app), None, at.as_deref(), output),
         Verb::Local(verb) => super::local::local(&Environment::find()?, &clone, verb, output),
         Verb::Demo { headless, keep } => {
             let afterwards = if keep { super::demo::Afterwards::Keep } else { super::demo::Afterwards::Remove };

@@ -18,7 +18,7 @@ use crate::deploy::Target;
 use crate::event::{self, Actor, AppName, Arm, Digest, EnvironmentName, ReleaseRef, RolloutId, RunId, TargetIdentity, Weight};
 use crate::ledger::LedgerPlaces;
 use crate::rollout::ports::Recorder;
-use crate::rollout::wired::{LedgerRecorder, ground};
+use crate::rollout::wired::{ClusterName, LedgerRecorder, ground};
 use crate::rollout::{Aim, RollbackEnd, RollbackRequest, RollbackSetup, folder_of, reader, roll_back};
 use crate::run::control::{ControlRequest, command};
 use crate::store::{self, Peer, inside_run, make_private_folder, now};
@@ -38,6 +38,9 @@ pub(crate) struct DriveRequest {
     pub(crate) app: AppName,
     /// As a person names it: `canary` is the canary arm of the environment that policy says.
     pub(crate) environment: EnvironmentName,
+    /// The cluster to look at; none for the home that is known on this machine.
+    #[serde(default)]
+    pub(crate) cluster: Option<ClusterName>,
     /// Given, `environment` is taken as the one that has the traffic, and this as the part that is meant.
     #[serde(default)]
     pub(crate) arm: Option<Arm>,
@@ -140,7 +143,7 @@ pub(crate) struct Drive {
 }
 
 /// What the process keeps of its starter's environment: where things lie and what they are called, no more.
-const KEPT: [&str; 15] = [
+const KEPT: [&str; 24] = [
     "PATH",
     "HOME",
     "USER",
@@ -156,6 +159,16 @@ const KEPT: [&str; 15] = [
     "XDG_CONFIG_HOME",
     "HMS_CONFIG",
     "KUBECONFIG",
+    // What credential plugins of a kubeconfig and helpers of a registry ask for.
+    "DOCKER_CONFIG",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "AZURE_CONFIG_DIR",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
 ];
 
 /// Starts a rollback. It goes on whatever becomes of the caller.
@@ -250,12 +263,12 @@ fn drive() -> Result<u8, Failure> {
     let about = Refused { verb: "hms rollback", app: Some(&request.app), environment: Some(&request.environment), digest: None };
     outside_run(&environment, &about)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let app = request.app.clone();
+    let (app, named) = (request.app.clone(), request.cluster.clone());
     let end = runtime.block_on(carry_out(&environment, request))?;
     let waits = end.environment.clone().filter(|_| end.unrecorded);
     let exit = say_end(end);
     if let Some(name) = waits {
-        runtime.block_on(record_later(&environment, &app, &name));
+        runtime.block_on(record_later(&environment, &app, named.as_ref(), &name));
     }
     runtime.shutdown_timeout(Duration::from_millis(200));
     Ok(exit)
@@ -263,19 +276,25 @@ fn drive() -> Result<u8, Failure> {
 
 /// What the ledger could not take is given to it as soon as it takes it; whoever asked has the answer already. What is left after that
 /// the next writer takes in.
-async fn record_later(environment: &Environment, app: &AppName, name: &EnvironmentName) {
+async fn record_later(environment: &Environment, app: &AppName, named: Option<&ClusterName>, name: &EnvironmentName) {
     let recorder = LedgerRecorder::new(LedgerPlaces::of(&environment.places));
     let end = Instant::now() + LATER;
     while Instant::now() < end {
-        match record_now(environment, &recorder, app, name).await {
+        match record_now(environment, &recorder, app, named, name).await {
             Ok(()) => return,
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
 
-async fn record_now(environment: &Environment, recorder: &LedgerRecorder, app: &AppName, name: &EnvironmentName) -> Result<(), Failure> {
-    let target = Place::find(environment, app).await?.target;
+async fn record_now(
+    environment: &Environment,
+    recorder: &LedgerRecorder,
+    app: &AppName,
+    named: Option<&ClusterName>,
+    name: &EnvironmentName,
+) -> Result<(), Failure> {
+    let target = Place::find(environment, app, named).await?.target_of(name).await?;
     let waiting = target.record(name).await?.unrecorded;
     if waiting.is_empty() {
         return Ok(());
@@ -291,7 +310,7 @@ async fn record_now(environment: &Environment, recorder: &LedgerRecorder, app: &
 }
 
 async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<DriveEnd, Failure> {
-    let place = Place::find(environment, &request.app).await?;
+    let place = Place::find(environment, &request.app, request.cluster.as_ref()).await?;
     let (name, arm) = if let Some(arm) = request.arm {
         (request.environment.clone(), arm)
     } else {
@@ -300,7 +319,7 @@ async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<D
     };
     let policy_hash = place.policy_hash();
     let unknown = place.names().await.ok().filter(|known| !known.contains(&name));
-    let target = Arc::new(place.target);
+    let target = Arc::new(place.target_of(&name).await?);
     let state = environment.places.state.clone();
     let setup = RollbackSetup {
         target: Arc::clone(&target),

@@ -8,7 +8,7 @@ use rustix::process::{getpid, set_child_subreaper, setsid};
 use crate::run::RunFolder;
 use crate::run::engine::{Briefing, Engine, EngineSetup};
 
-use super::environment::{Environment, actor};
+use super::environment::{Environment, actor, environment_variable};
 use super::failure::{Exit, Failure};
 
 /// Drives a run until it is over or parked. What goes wrong is written to standard error, which is the run's `engine.log`.
@@ -40,6 +40,7 @@ fn drive(folder: &Path) -> Result<(), Failure> {
         actor: actor("hms engine"),
         places_for_jobs,
         floors: environment.operator.floors.clone(),
+        variable: environment_variable,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(async { Box::pin(Engine::open(setup)?.drive()).await });

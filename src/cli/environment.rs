@@ -25,6 +25,11 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// A variable as the operating system has it.
+pub(crate) fn environment_variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
+}
+
 /// Whether a person can be asked: a terminal on both ends.
 pub(crate) fn is_interactive() -> bool {
     std::io::stdin().is_terminal()

@@ -5,16 +5,16 @@ use std::io::{Write, sink};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::deploy::local::LocalTarget;
-use crate::deploy::{Target, TargetError};
+use crate::deploy::{AnyTarget, Target, TargetError};
 use crate::event::{AppName, AppRecord, Digest, EnvironmentName, Refusal, RefusalKind, ReleaseRef};
 use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
 use crate::pipeline::ReadOptions;
-use crate::policy::{Placed, Policy, resolve_environment};
+use crate::policy::{Environment as Setting, Placed, Policy, Target as Kind, resolve_environment};
+use crate::rollout::wired::{ClusterName, Home, Targets};
 use crate::store::{self, now, this_inside_run};
 use crate::text::plain;
 
-use super::environment::{Environment, actor};
+use super::environment::{Environment, actor, environment_variable};
 use super::failure::{Exit, Failure};
 use super::pipeline_file::{PipelineFile, read_file};
 use super::run_new::Clone;
@@ -45,27 +45,41 @@ pub(crate) fn file_at_head(clone: &Clone) -> Option<PipelineFile> {
     read_file(".hms-ci.yml", &bytes, ReadOptions::default(), &mut sink()).ok()
 }
 
-/// The target of an app, under what is in force there as far as it can be read.
+/// The targets of an app, under what is in force at its home as far as it can be read.
 pub(crate) struct Place {
-    pub(crate) target: LocalTarget,
+    /// The target of `prod`, which keeps the policy.
+    pub(crate) target: AnyTarget,
     pub(crate) record: AppRecord,
+    targets: Targets,
     /// For names and addresses alone: the default where none is in force, or none that can be read.
     policy: Policy,
 }
 
 impl Place {
-    /// Asks the target. A policy that cannot be read is no reason not to go on: nothing is decided by this one.
-    pub(crate) async fn find(environment: &Environment, app: &AppName) -> Result<Self, TargetError> {
-        Self::at(LocalTarget::open(&environment.places, app, &environment.program)).await
+    /// Asks the home of an app: the one named, else the one that is known here, else the one that the clone around this folder names.
+    pub(crate) async fn find(environment: &Environment, app: &AppName, named: Option<&ClusterName>) -> Result<Self, TargetError> {
+        let home = targets(environment, app).at(named.cloned()).home(policy_around(app).as_ref()).await?;
+        Self::at(environment, app, named, home).await
     }
 
-    /// Likewise, of a target that is at hand.
-    pub(crate) async fn at(target: LocalTarget) -> Result<Self, TargetError> {
-        let record = target.app_record().await?;
+    /// Likewise, of a home that is at hand. A policy that cannot be read is no reason not to go on: nothing is decided by this one.
+    pub(crate) async fn at(
+        environment: &Environment,
+        app: &AppName,
+        named: Option<&ClusterName>,
+        home: AnyTarget,
+    ) -> Result<Self, TargetError> {
+        let (targets, commits) = (targets(environment, app).at(named.cloned()), policy_around(app));
+        let record = home.app_record().await?;
         let stored = record.policy.as_ref().and_then(|accepted| Policy::from_text(&accepted.text).ok());
-        let policy = stored.map_or_else(Policy::default, |stored| stored.policy);
-        let target = target.listening_at(policy.local.listen);
-        Ok(Self { target, record, policy })
+        let policy = stored.map(|stored| stored.policy).or(commits).unwrap_or_default();
+        // A home that a person names stays the one, whatever its policy calls it from elsewhere.
+        let target = match (home, named) {
+            (AnyTarget::Kubernetes(_), Some(named)) => targets.of_named(&policy, named).await?,
+            (AnyTarget::Local(local), _) if is_local(&prod(&policy)) => local.listening_at(policy.local.listen).into(),
+            (AnyTarget::Local(_) | AnyTarget::Kubernetes(_), _) => targets.of(&policy, &prod(&policy)).await?,
+        };
+        Ok(Self { target, record, targets, policy })
     }
 
     /// What an environment's name means here.
@@ -81,10 +95,82 @@ impl Place {
         Ok(always.chain(released).chain(self.policy.environments.keys().cloned()).collect())
     }
 
+    /// The target of an environment.
+    pub(crate) async fn target_of(&self, environment: &EnvironmentName) -> Result<AnyTarget, TargetError> {
+        let (prod, placed) = (prod(&self.policy), self.resolve(environment));
+        if placed.settings == prod.settings || is_same_place(&placed, &prod) {
+            return Ok(self.target.clone());
+        }
+        self.targets.of(&self.policy, &placed).await
+    }
+
+    /// Every environment that has a record, with its target.
+    pub(crate) async fn environments(&self) -> Result<Vec<(EnvironmentName, AnyTarget)>, TargetError> {
+        let mut found: Vec<(EnvironmentName, AnyTarget)> = Vec::new();
+        for name in self.target.environments().await? {
+            found.push((name, self.target.clone()));
+        }
+        for name in self.policy.environments.keys() {
+            let placed = self.resolve(name);
+            if placed.environment == *name && !found.iter().any(|(known, _)| known == name) {
+                found.push((name.clone(), self.target_of(name).await?));
+            }
+        }
+        Ok(found)
+    }
+
     /// The hash of the policy in force; the default's where none is.
     pub(crate) fn policy_hash(&self) -> Digest {
         self.record.policy.as_ref().map_or_else(|| Policy::default().hash(), |accepted| accepted.hash.clone())
     }
+
+    pub(crate) fn targets(&self) -> &Targets {
+        &self.targets
+    }
+}
+
+fn prod(policy: &Policy) -> Placed {
+    resolve_environment(policy, &EnvironmentName::prod())
+}
+
+/// Whether both live at one target: on this machine all do.
+fn is_same_place(one: &Placed, other: &Placed) -> bool {
+    is_local(one) && is_local(other)
+}
+
+fn is_local(placed: &Placed) -> bool {
+    matches!(placed.settings, Setting::Place { target: Kind::Local, .. })
+}
+
+/// Where an app may be released to, as this process sees it.
+pub(crate) fn targets(environment: &Environment, app: &AppName) -> Targets {
+    Targets::of_app(&environment.places, &environment.program, app, environment_variable)
+}
+
+/// The cluster that keeps an app's policy, for a process that is started elsewhere: the one named, else the one that is known here; none
+/// for this machine.
+pub(crate) fn cluster_of(environment: &Environment, app: &AppName, named: Option<&ClusterName>) -> Result<Option<ClusterName>, Failure> {
+    let targets = targets(environment, app).at(named.cloned());
+    let commits = policy_around(app);
+    // On a thread of its own: the caller may be inside a runtime.
+    let known = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok::<_, Failure>(runtime.block_on(targets.known_home(commits.as_ref()))?)
+        });
+        asked.join().map_err(|_| Failure::new(Exit::NotCarriedOut, "the app's home could not be looked for"))?
+    })?;
+    Ok(match known {
+        Home::Local => None,
+        Home::Kubernetes(name) => Some(name),
+    })
+}
+
+/// The policy of the clone around this folder, when it is this app's.
+pub(crate) fn policy_around(app: &AppName) -> Option<Policy> {
+    let clone = Clone::find(None).ok()?;
+    let file = file_at_head(&clone)?;
+    (clone.app(&file) == *app).then_some(file.settings.policy)
 }
 
 /// Whether a clone is the app's own: by its first commit where the target knows it, else by the name that it gives its app.

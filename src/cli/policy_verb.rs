@@ -6,12 +6,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::deploy::Target;
-use crate::deploy::local::LocalTarget;
-use crate::event::{AppName, AppRecord, Digest, Refusal, RefusalKind};
+use crate::event::{AppName, AppRecord, Digest, EnvironmentName, Refusal, RefusalKind};
 use crate::ledger::LedgerPlaces;
 use crate::pipeline::ReadOptions;
-use crate::policy::{Difference, Policy, apply_floors, difference};
-use crate::rollout::wired::{Asker, accept};
+use crate::policy::{Difference, Policy, apply_floors, difference, resolve_environment};
+use crate::rollout::wired::{Asker, Home, accept, home_of};
 use crate::text::plain;
 
 use super::arguments::{Output, PolicyVerb};
@@ -19,6 +18,7 @@ use super::environment::{Environment, actor, is_interactive};
 use super::failure::{Exit, Failure};
 use super::ledger_verb::outside_runs;
 use super::pipeline_file::read_file;
+use super::place::targets;
 use super::run_new::Clone;
 
 /// How many digits of a hash a person types to accept it.
@@ -75,7 +75,8 @@ async fn show(environment: &Environment, at: Option<&Path>, app: Option<AppName>
     let Some(app) = app.or_else(|| commits.as_ref().map(|commits| commits.app.clone())) else {
         return Err(Failure::new(Exit::Usage, "which app?").hint("hms policy show --app NAME"));
     };
-    let record = LocalTarget::open(&environment.places, &app, &environment.program).app_record().await?;
+    let commit_policy = commits.as_ref().map(|commits| &commits.policy);
+    let record = targets(environment, &app).home(commit_policy).await?.app_record().await?;
     let stored = record.policy.as_ref().map(|accepted| Policy::from_text(&accepted.text)).transpose();
     let stored = stored.map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
     let (_, floors) =
@@ -171,7 +172,9 @@ async fn take(environment: &Environment, at: Option<&Path>, asked: &Asked, outpu
     let clone = Clone::find(at)?;
     let commits = Commits::find(&clone, asked.reference.as_deref().unwrap_or("HEAD"))?;
     let hash = commits.policy.hash();
-    let target = LocalTarget::open(&environment.places, &commits.app, &environment.program);
+    let targets = targets(environment, &commits.app);
+    let known = targets.known_home(Some(&commits.policy)).await?;
+    let target = targets.home(Some(&commits.policy)).await?;
     let record = target.app_record().await?;
     if record.policy.as_ref().is_some_and(|accepted| accepted.hash == hash) {
         let mut out = std::io::stdout().lock();
@@ -194,6 +197,16 @@ async fn take(environment: &Environment, at: Option<&Path>, asked: &Asked, outpu
         repository: clone.repository.first_commit()?,
     };
     let accepted: AppRecord = accept(&target, &who_asks, &commits.policy, asked.reason.as_deref(), record).await?;
+    let there = home_of(&commits.policy);
+    if there != known {
+        // It moves with `prod`: kept at both, and looked for at the new place from here on.
+        let moved = targets.of(&commits.policy, &resolve_environment(&commits.policy, &EnvironmentName::prod())).await?;
+        let record = moved.app_record().await?;
+        accept(&moved, &who_asks, &commits.policy, asked.reason.as_deref(), record).await?;
+    }
+    if there != Home::Local || known != Home::Local {
+        targets.remember(&there)?;
+    }
     let mut out = std::io::stdout().lock();
     match output {
         Output::Text => {

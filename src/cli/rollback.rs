@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::deploy::Target as _;
 use crate::deploy::local::LocalTarget;
-use crate::event::{AppName, EnvironmentName, ReleaseRef, RolloutId, Weight};
+use crate::event::{AppName, ReleaseRef, RolloutId, Weight};
 use crate::repo::NamedRelease;
 use crate::text::{plain, share};
 
@@ -16,7 +16,7 @@ use super::deploy::moved;
 use super::drive::{DriveEnd, DriveRequest, DriveResult, start_rollback};
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
-use super::place::{Place, Refused, app_of, is_own_clone, measured, notice, outside_run, refuse, short};
+use super::place::{Place, Refused, app_of, cluster_of, is_own_clone, measured, notice, outside_run, refuse, short};
 use super::run_new::Clone;
 
 /// Goes back, and gives the exit code. `at` is where the repository is, if the app is not named.
@@ -25,9 +25,10 @@ pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output:
     let about = Refused { verb: via, app: arguments.app.as_ref(), environment: Some(&arguments.env), digest: None };
     outside_run(&environment, &about)?;
     let app = app_of(arguments.app.as_ref(), at)?;
-    let to = arguments.to.as_deref().map(|to| meant(&environment, &app, &arguments.env, to, at)).transpose()?;
+    let to = arguments.to.as_deref().map(|to| meant(&environment, &app, arguments, to, at)).transpose()?;
     let request = DriveRequest {
         rollout: RolloutId::from_ulid(ulid::Ulid::generate()),
+        cluster: cluster_of(&environment, &app, arguments.target.as_ref())?,
         app,
         environment: arguments.env.clone(),
         arm: None,
@@ -64,14 +65,17 @@ pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output:
 
 /// What `--to` names. A git tag of the app's own clone is the release of its commit, and refused when that was another commit while the
 /// release was made; everything else is for whoever goes back to find in the record.
-fn meant(environment: &Environment, app: &AppName, name: &EnvironmentName, to: &str, at: Option<&Path>) -> Result<String, Failure> {
+fn meant(environment: &Environment, app: &AppName, arguments: &RollbackArguments, to: &str, at: Option<&Path>) -> Result<String, Failure> {
+    let name = &arguments.env;
     let as_it_is = || Ok(to.to_owned());
     let Some(clone) = Clone::find(at).ok() else { return as_it_is() };
     let Ok(NamedRelease::Commit { revision, tag: Some(_) }) = clone.repository.resolve_tag(to) else { return as_it_is() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let found = runtime.block_on(async {
-        let place = Place::find(environment, app).await.ok().filter(|place| is_own_clone(&clone, &place.record))?;
-        place.target.record(&place.resolve(name).environment).await.ok()
+        let place =
+            Place::find(environment, app, arguments.target.as_ref()).await.ok().filter(|place| is_own_clone(&clone, &place.record))?;
+        let environment = place.resolve(name).environment;
+        place.target_of(&environment).await.ok()?.record(&environment).await.ok()
     });
     let Some(record) = found else { return as_it_is() };
     let single = record.current.iter().chain(&record.previous).chain(&record.origin);

@@ -34,6 +34,19 @@ pub struct ReleaseRecord {
     /// none handed on any.
     #[serde(default)]
     pub must_be_scanned: std::collections::BTreeMap<String, String>,
+    /// On a cluster: its images, by digest. Empty where releases are trees of files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ReleaseImage>,
+}
+
+/// An image of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseImage {
+    /// Which container gets it; none when there is only one that can be meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// `NAME@sha256:…`.
+    pub reference: String,
 }
 
 /// The place of a release in an environment.
@@ -239,6 +252,19 @@ pub trait Target: Send + Sync {
 
     /// What is there now.
     fn observe(&self, environment: &EnvironmentName) -> impl Future<Output = Result<Observation, TargetError>> + Send;
+
+    /// What a release that was just made is called here: a target that runs images names it by theirs, and finds or makes them. Where bytes
+    /// are what is released, the record stays as it is. Changes nothing that serves.
+    fn prepare(&self, record: ReleaseRecord, tree: &Path) -> impl Future<Output = Result<ReleaseRecord, TargetError>> + Send {
+        let _ = tree;
+        async { Ok(record) }
+    }
+
+    /// What runs here that no record names: kept as a release that can be gone back to, and told. None when there is nothing of the kind.
+    fn adopt(&self, environment: &EnvironmentName) -> impl Future<Output = Result<Option<ReleaseRef>, TargetError>> + Send {
+        let _ = environment;
+        async { Ok(None) }
+    }
 
     /// Brings a release's bytes and record to the target, synced; `tree` is checked against the digest.
     fn place(&self, record: &ReleaseRecord, tree: &Path) -> impl Future<Output = Result<(), TargetError>> + Send;

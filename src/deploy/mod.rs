@@ -3,8 +3,12 @@
 //! A target is a folder or file here that implements [`Target`]; the smallest example is `local`. Targets know nothing of
 //! runs, ledgers, approvals or verdicts: they hold records, carry out effects, and say what is.
 
+mod any;
 mod contract;
+pub mod kubernetes;
 pub mod local;
+pub mod registry;
 pub mod release;
 
-pub use contract::{Applied, ArmName, ArmView, Effect, Health, Held, Observation, ReleaseRecord, Target, TargetError};
+pub use any::AnyTarget;
+pub use contract::{Applied, ArmName, ArmView, Effect, Health, Held, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};

@@ -109,6 +109,14 @@ impl RunId {
     }
 }
 
+impl EnvironmentName {
+    /// `prod`: the environment that is there whatever policy names.
+    #[must_use]
+    pub fn prod() -> Self {
+        Self("prod".to_owned())
+    }
+}
+
 impl RolloutId {
     /// Makes an id from a fresh ULID.
     #[must_use]

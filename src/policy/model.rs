@@ -94,6 +94,15 @@ pub enum Environment {
         /// On a cluster: the namespace.
         #[serde(default)]
         namespace: Option<String>,
+        /// On a cluster: the workload, `KIND/NAME`; none for the Deployment named as the app.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workload: Option<String>,
+        /// On a cluster: the containers that get the release's image; empty where there is only one that can be meant.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        containers: Vec<String>,
+        /// On a cluster: field managers whose image field may be taken over.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        take_over: Vec<String>,
         /// Whether it changes only with a promotion. Default true for `prod`, false for others.
         protected: bool,
         /// How many yeses beside the first one a release needs. Default 0.
@@ -106,7 +115,16 @@ impl Environment {
     /// A place that no setting names.
     #[must_use]
     pub fn unnamed(name: &EnvironmentName) -> Self {
-        Self::Place { target: Target::Local, context: None, namespace: None, protected: name.as_str() == "prod", approvals: 0 }
+        Self::Place {
+            target: Target::Local,
+            context: None,
+            namespace: None,
+            workload: None,
+            containers: Vec::new(),
+            take_over: Vec::new(),
+            protected: name.as_str() == "prod",
+            approvals: 0,
+        }
     }
 }
 
@@ -123,8 +141,18 @@ pub enum Target {
 /// The objects that split traffic on a cluster, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
-    /// The Gateway API route whose weights are set.
-    pub httproute: String,
+    /// Gateway API: the `HTTPRoute` whose weights are set. One of the four kinds is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub httproute: Option<String>,
+    /// ingress-nginx: the `Ingress` that gets a second one beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<String>,
+    /// Istio: the `VirtualService` whose weights are set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtualservice: Option<String>,
+    /// Traefik: the weighted `TraefikService`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traefikservice: Option<String>,
     /// The service of the stable arm.
     pub stable: String,
     /// The service of the canary.

@@ -52,7 +52,7 @@ fn environments(table: &Table<'_>) -> Result<BTreeMap<EnvironmentName, Environme
     let mut read = BTreeMap::new();
     for (key, place, node, path) in all.rows() {
         let name: EnvironmentName = key.parse().map_err(|error| Problem::new(place, format!("{error}")))?;
-        let known = ["of", "target", "context", "namespace", "protected", "approvals"];
+        let known = ["of", "target", "context", "namespace", "workload", "containers", "take_over", "protected", "approvals"];
         let environment = environment(&name, &Table::of(node, &path, &known)?)?;
         read.insert(name, environment);
     }
@@ -75,7 +75,7 @@ fn environment(name: &EnvironmentName, table: &Table<'_>) -> Result<Environment,
         of => of,
     };
     if let Some(of) = of {
-        for key in ["target", "context", "namespace", "protected", "approvals"] {
+        for key in ["target", "context", "namespace", "workload", "containers", "take_over", "protected", "approvals"] {
             table.must(key, table.node(key).is_none(), &format!("this is the canary arm of `{of}`; set it there"))?;
         }
         table.must("of", name.as_str() == "canary", "the canary's arm is named `canary`; other names are places of their own")?;
@@ -94,16 +94,34 @@ fn environment(name: &EnvironmentName, table: &Table<'_>) -> Result<Environment,
     let approvals = table.parsed("approvals")?.unwrap_or(0);
     table.must("approvals", approvals <= 20, "at most 20")?;
     let protected = table.truth("protected")?.unwrap_or(name.as_str() == "prod");
-    Ok(Environment::Place { target, context, namespace, protected, approvals })
+    let workload = table.text("workload")?;
+    if let Some(workload) = &workload {
+        let known = workload
+            .split_once('/')
+            .is_some_and(|(kind, name)| ["deployment", "statefulset", "daemonset"].contains(&kind) && !name.is_empty());
+        table.must("workload", known, "write deployment/NAME, statefulset/NAME or daemonset/NAME")?;
+    }
+    let (containers, take_over) = (table.parsed_list("containers")?, table.parsed_list("take_over")?);
+    for key in ["workload", "containers", "take_over"] {
+        let fits = target == Target::Kubernetes || table.node(key).is_none();
+        table.must(key, fits, "only an environment with `target: kubernetes` has one")?;
+    }
+    Ok(Environment::Place { target, context, namespace, workload, containers, take_over, protected, approvals })
 }
 
 fn traffic(table: &Table<'_>) -> Result<Option<Traffic>, Problem> {
     if table.node("traffic").is_none() {
         return Ok(None);
     }
-    let traffic = table.table("traffic", &["httproute", "stable", "canary"])?;
+    let routers = ["httproute", "ingress", "virtualservice", "traefikservice"];
+    let traffic = table.table("traffic", &["httproute", "ingress", "virtualservice", "traefikservice", "stable", "canary"])?;
+    let named = routers.iter().filter(|router| traffic.node(router).is_some()).count();
+    traffic.must("httproute", named == 1, "name one router: httproute, ingress, virtualservice or traefikservice")?;
     let read = Traffic {
-        httproute: required(&traffic, "httproute")?,
+        httproute: traffic.text("httproute")?,
+        ingress: traffic.text("ingress")?,
+        virtualservice: traffic.text("virtualservice")?,
+        traefikservice: traffic.text("traefikservice")?,
         stable: required(&traffic, "stable")?,
         canary: required(&traffic, "canary")?,
     };

@@ -128,6 +128,9 @@ impl<T: Target + 'static> Worker<T> {
             }
         };
         crash::reach(CrashPoint::SlotTaken).await;
+        if record.current.is_none() {
+            record = self.adopt(record).await?;
+        }
         self.base.clone_from(&record.current);
         if !self.held {
             self.close_abandoned().await;
@@ -138,6 +141,22 @@ impl<T: Target + 'static> Worker<T> {
             self.steps.note(RolloutEvent::SlotTaken { previous: record.current.clone() })?;
             self.held = true;
         }
+        Ok(record)
+    }
+
+    /// What runs here that hms did not bring is what a rollback comes back to.
+    async fn adopt(&mut self, record: EnvironmentRecord) -> Result<EnvironmentRecord, StepError> {
+        let Some(origin) = self.steps.target.adopt(&self.created.environment).await? else { return Ok(record) };
+        let text = format!("{} ran here before: {} is kept to be gone back to", origin.tag, origin.digest.short());
+        let kept = origin.clone();
+        let record = self
+            .steps
+            .amend(Claim::Holding, move |record| {
+                record.current = Some(kept.clone());
+                record.origin = Some(kept.clone());
+            })
+            .await?;
+        self.steps.say(&text);
         Ok(record)
     }
 

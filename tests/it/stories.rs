@@ -1,5 +1,6 @@
 //! Tests of stories: the real programs, a real repository, a home of their own.
 
+mod cluster;
 mod console;
 mod crash;
 mod demo;

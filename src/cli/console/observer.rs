@@ -1,17 +1,22 @@
 //! What the target says of the environments, asked when its store changed and never on a timer.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::console::{EnvironmentView, Waker};
-use crate::deploy::local::LocalTarget;
 use crate::deploy::{Observation, Target};
 use crate::event::{AppName, Digest, EnvironmentName, EnvironmentRecord, TargetIdentity};
 use crate::policy::{Policy, Protection, resolve_environment};
 use crate::rollout::reconcile;
+use crate::rollout::wired::Targets;
 use crate::store::Places;
+
+use crate::cli::environment::environment_variable;
+
+/// How often a cluster is looked at.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What was last observed.
 #[derive(Debug, Clone, Default)]
@@ -56,13 +61,25 @@ impl Observer {
 
 fn serve(places: &Places, program: &std::path::Path, inbox: &Receiver<AppName>, shared: &Mutex<Observed>, waker: &Waker) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    while let Ok(app) = inbox.recv() {
+    let mut asked: Option<AppName> = None;
+    loop {
+        // A cluster says nothing by itself: it is looked at again after a while.
+        let remote = asked.as_ref().is_some_and(|app| places.state.join("homes").join(format!("{app}.json")).exists());
+        let app = match if remote { inbox.recv_timeout(LOOK) } else { inbox.recv().map_err(|_| RecvTimeoutError::Disconnected) } {
+            Ok(app) => app,
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => match &asked {
+                Some(app) => app.clone(),
+                None => continue,
+            },
+        };
+        asked = Some(app.clone());
         // Nothing was ever released here: there is nothing to ask, and nothing is started for a look.
-        if !places.state.join("local").join(app.as_str()).exists() {
+        if !remote && !places.state.join("local").join(app.as_str()).exists() {
             continue;
         }
-        let target = LocalTarget::open(places, &app, program);
-        let Ok(found) = runtime.block_on(look(&target)) else { continue };
+        let targets = Targets::of_app(places, program, &app, environment_variable);
+        let Ok(found) = runtime.block_on(look(&targets)) else { continue };
         let mut observed = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             observed.environments == found.environments && observed.policy_hash == found.policy_hash && observed.target == found.target;
@@ -74,10 +91,12 @@ fn serve(places: &Places, program: &std::path::Path, inbox: &Receiver<AppName>, 
     }
 }
 
-async fn look(target: &LocalTarget) -> Result<Observed, crate::deploy::TargetError> {
-    let app = target.app_record().await?;
+async fn look(targets: &Targets) -> Result<Observed, crate::deploy::TargetError> {
+    let home = targets.home(None).await?;
+    let app = home.app_record().await?;
     let policy =
         app.policy.as_ref().and_then(|accepted| Policy::from_text(&accepted.text).ok()).map(|stored| stored.policy).unwrap_or_default();
+    let target = targets.of(&policy, &resolve_environment(&policy, &EnvironmentName::prod())).await?;
     let mut environments = Vec::new();
     for name in target.environments().await? {
         let record = target.record(&name).await?;

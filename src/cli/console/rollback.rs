@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ulid::Ulid;
 
+use crate::cli::place::cluster_of;
 use crate::event::{AppName, Arm, Digest, EnvironmentName, RolloutId, RolloutPhase};
 use crate::rollout::{CountdownAsk, ask_countdown, folder_of, reader};
 
@@ -33,6 +34,7 @@ pub(super) struct Wanted<'a> {
 pub(super) fn go_back(environment: &Environment, wanted: &Wanted<'_>) -> Result<String, Failure> {
     let request = DriveRequest {
         rollout: RolloutId::from_ulid(Ulid::generate()),
+        cluster: cluster_of(environment, wanted.app, None)?,
         app: wanted.app.clone(),
         environment: wanted.environment.clone(),
         arm: Some(wanted.arm),

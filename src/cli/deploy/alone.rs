@@ -14,14 +14,13 @@ use crate::cli::environment::{Environment, actor};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::place::{Place, Refused, app_of, file_at_head, is_own_clone, no_such_environment, notice, outside_run, refuse};
 use crate::cli::run_new::Clone;
-use crate::deploy::Target as _;
-use crate::deploy::local::LocalTarget;
+use crate::deploy::{AnyTarget, Target as _};
 use crate::event::{
     Actor, AppName, Arm, DeployOutcome, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, RolloutCreated, RolloutId,
     Yes,
 };
 use crate::ledger::LedgerPlaces;
-use crate::policy::{Environment as Setting, Placed, Policy, Protection, Target, VersionBump, outdated, resolve_environment};
+use crate::policy::{Placed, Policy, Protection, VersionBump, outdated, resolve_environment};
 use crate::rollout::ports::SlotPolicy;
 use crate::rollout::wired::{Asker, InForce, Lineage, ground, in_force};
 use crate::rollout::{Answer, Authority, Bytes, Driver, ReleaseRequest, Setup, Standing, Walk, folder_of, reader};
@@ -61,7 +60,7 @@ pub(super) fn deploy(arguments: &DeployArguments, output: Output) -> Result<u8, 
 
 /// What a deploy rests on.
 struct Grounds {
-    target: Arc<LocalTarget>,
+    target: Arc<AnyTarget>,
     force: InForce,
     placed: Placed,
     record: EnvironmentRecord,
@@ -117,9 +116,10 @@ impl Alone<'_> {
 
     /// The target, the policy in force there, the environment, the release.
     async fn grounds(&mut self) -> Result<Grounds, Failure> {
-        let place = Place::find(&self.environment, &self.app).await?;
+        let place = Place::find(&self.environment, &self.app, self.arguments.target.as_ref()).await?;
         self.keep_own_clone(&place);
-        let releases = place.target.releases().await?;
+        let placed = place.resolve(&self.name);
+        let releases = place.target_of(&placed.environment).await?.releases().await?;
         if releases.is_empty() {
             return Err(Failure::new(Exit::NotCarriedOut, format!("no release of {} is at this target", self.app))
                 .hint("releases are made by runs: hms run --headless"));
@@ -133,13 +133,10 @@ impl Alone<'_> {
             return Err(Failure::new(Exit::Usage, message).hint(hint));
         }
         let placed = resolve_environment(&force.policy, &self.name);
-        if let Setting::Place { target: Target::Kubernetes, .. } = placed.settings {
-            return Err(Failure::new(
-                Exit::NotCarriedOut,
-                format!("{} lives on a cluster, which this hms does not reach yet", placed.environment),
-            ));
-        }
-        let target = Arc::new(place.target.listening_at(force.policy.local.listen));
+        let target = Arc::new(match &self.arguments.target {
+            Some(_) => place.target_of(&placed.environment).await?,
+            None => place.targets().of(&force.policy, &placed).await?,
+        });
         let record = target.record(&placed.environment).await?;
         let known = Shelf { releases: &releases, record: &record, placed: &placed, clone: self.clone.as_ref() };
         let release = choose(self.arguments, &known).map_err(|no| match no {
@@ -216,7 +213,7 @@ impl Alone<'_> {
         })
     }
 
-    fn setup(&self, grounds: &Grounds, lineage: Lineage) -> Result<Setup<LocalTarget>, Failure> {
+    fn setup(&self, grounds: &Grounds, lineage: Lineage) -> Result<Setup<AnyTarget>, Failure> {
         let Grounds { target, force, placed, release, .. } = grounds;
         let ground = ground::Ground {
             places: self.environment.places.clone(),
@@ -236,13 +233,7 @@ impl Alone<'_> {
         Ok(setup)
     }
 
-    async fn request(
-        &self,
-        target: &LocalTarget,
-        force: &InForce,
-        placed: &Placed,
-        release: &ReleaseRef,
-    ) -> Result<ReleaseRequest, Failure> {
+    async fn request(&self, target: &AnyTarget, force: &InForce, placed: &Placed, release: &ReleaseRef) -> Result<ReleaseRequest, Failure> {
         let gone = || Failure::new(Exit::NotCarriedOut, format!("the bytes of {} are no longer at the target", release.tag));
         let record = target.placed(&release.digest).await?.ok_or_else(gone)?;
         Ok(ReleaseRequest {

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::arguments::{Output, RollbackArguments};
 use crate::event::{AppName, EnvironmentName, Weight};
+use crate::rollout::wired::ClusterName;
 
 /// Brings a release to an environment: canary, production, and back.
 #[derive(Debug, Parser)]
@@ -49,6 +50,9 @@ pub(super) struct Place {
     /// The app, when not in its repository.
     #[arg(long)]
     pub(super) app: Option<AppName>,
+    /// The cluster to look at, CONTEXT/NAMESPACE, when nothing on this machine knows where the app lives.
+    #[arg(long, value_name = "CONTEXT/NAMESPACE")]
+    pub(super) target: Option<ClusterName>,
 }
 
 /// A deploy.
@@ -84,6 +88,9 @@ pub(super) struct DeployArguments {
     /// The app, when not in its repository.
     #[arg(long)]
     pub(super) app: Option<AppName>,
+    /// The cluster to look at, CONTEXT/NAMESPACE, when nothing on this machine knows where the app lives.
+    #[arg(long, value_name = "CONTEXT/NAMESPACE")]
+    pub(super) target: Option<ClusterName>,
 }
 
 #[cfg(test)]

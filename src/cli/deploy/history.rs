@@ -11,6 +11,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::place::{Place, app_of, notice};
 use crate::deploy::Target;
 use crate::event::{AppName, EnvironmentName, ReleaseRef, RolloutId, RolloutKind, RolloutOutcome, RolloutState};
+use crate::rollout::wired::ClusterName;
 use crate::rollout::{folder_of, reader};
 use crate::text::plain;
 
@@ -34,7 +35,7 @@ pub(super) fn history(place: &arguments::Place, output: Output) -> Result<u8, Fa
     let environment = Environment::find_whatever_the_operator_wrote(&mut |text| notice(&text))?;
     let app = app_of(place.app.as_ref(), None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let rows = runtime.block_on(rows(&environment, &app, place.env.as_ref()))?;
+    let rows = runtime.block_on(rows(&environment, &app, place.target.as_ref(), place.env.as_ref()))?;
     let mut out = std::io::stdout();
     if output == Output::Json {
         let rows: Vec<Value> = rows.iter().map(as_json).collect();
@@ -61,8 +62,13 @@ pub(super) fn history(place: &arguments::Place, output: Output) -> Result<u8, Fa
     Ok(0)
 }
 
-async fn rows(environment: &Environment, app: &AppName, env: Option<&EnvironmentName>) -> Result<Vec<Row>, Failure> {
-    let place = Place::find(environment, app).await?;
+async fn rows(
+    environment: &Environment,
+    app: &AppName,
+    named: Option<&ClusterName>,
+    env: Option<&EnvironmentName>,
+) -> Result<Vec<Row>, Failure> {
+    let place = Place::find(environment, app, named).await?;
     let wanted = env.map(|name| place.resolve(name).environment);
     let mut rows = Vec::new();
     for rollout in reader::rollouts(&environment.places.state, app)? {
@@ -70,12 +76,12 @@ async fn rows(environment: &Environment, app: &AppName, env: Option<&Environment
         let Ok(Some(state)) = reader::read(&folder_of(&environment.places.state, app, &rollout)) else { continue };
         rows.extend(row_of(&rollout, &state));
     }
-    let names = match &wanted {
-        Some(name) => vec![name.clone()],
-        None => place.target.environments().await?,
+    let known = match &wanted {
+        Some(name) => vec![(name.clone(), place.target_of(name).await?)],
+        None => place.environments().await?,
     };
-    for name in names {
-        let record = place.target.record(&name).await?;
+    for (name, target) in known {
+        let record = target.record(&name).await?;
         let kept = record.current.iter().chain(&record.previous).chain(&record.healthy).chain(&record.releases).chain(&record.origin);
         for release in kept {
             // A version's tag is made after the journal that names the release was written.

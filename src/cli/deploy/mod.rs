@@ -44,7 +44,9 @@ fn dispatch(deploy: HmsDeploy) -> Result<u8, Failure> {
         (Some(Verb::Rollback(rollback)), Some(attempt)) => attempt.rollback(&rollback, deploy.output),
         (None, None) => alone::deploy(&deploy.deploy, deploy.output),
         (Some(Verb::Rollback(rollback)), None) => rollback::rollback(&rollback, None, deploy.output, "hms-deploy rollback"),
-        (Some(Verb::Status(place)), _) => standing::status(place.env.as_ref(), place.app.as_ref(), None, deploy.output),
+        (Some(Verb::Status(place)), _) => {
+            standing::status(place.env.as_ref(), place.app.as_ref(), place.target.as_ref(), None, deploy.output)
+        }
         (Some(Verb::History(place)), _) => history::history(&place, deploy.output),
     }
 }

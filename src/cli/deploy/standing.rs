@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use crate::cli::arguments::Output;
 use crate::cli::environment::Environment;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::place::{Place, app_of, measured, notice, shown};
+use crate::cli::place::{Place, app_of, measured, notice, policy_around, shown, targets};
 use crate::deploy::{ArmName, Observation, Target};
 use crate::event::{AppName, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutState, TargetIdentity, Weight};
+use crate::rollout::wired::{ClusterName, Home};
 use crate::rollout::{folder_of, reader};
 use crate::store::{self, Holder, now, this_inside_run};
 use crate::text::{plain, share};
@@ -27,11 +28,17 @@ struct Standing {
 }
 
 /// Tells how one environment stands, or all of them.
-pub(crate) fn status(env: Option<&EnvironmentName>, app: Option<&AppName>, at: Option<&Path>, output: Output) -> Result<u8, Failure> {
+pub(crate) fn status(
+    env: Option<&EnvironmentName>,
+    app: Option<&AppName>,
+    named: Option<&ClusterName>,
+    at: Option<&Path>,
+    output: Output,
+) -> Result<u8, Failure> {
     let environment = Environment::find_whatever_the_operator_wrote(&mut |text| notice(&text))?;
     let app = app_of(app, at)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (place, identity, standings) = runtime.block_on(look(&environment, &app, env))?;
+    let (place, identity, standings) = runtime.block_on(look(&environment, &app, named, env))?;
     let mut out = std::io::stdout();
     match output {
         Output::Json => writeln!(out, "{}", as_json(&place, &identity, &standings))?,
@@ -43,10 +50,12 @@ pub(crate) fn status(env: Option<&EnvironmentName>, app: Option<&AppName>, at: O
 async fn look(
     environment: &Environment,
     app: &AppName,
+    named: Option<&ClusterName>,
     env: Option<&EnvironmentName>,
 ) -> Result<(Place, TargetIdentity, Vec<Standing>), Failure> {
+    let at_home = matches!(targets(environment, app).at(named.cloned()).known_home(policy_around(app).as_ref()).await?, Home::Local);
     let local = crate::deploy::local::LocalTarget::open(&environment.places, app, &environment.program);
-    let halted = local.halted()?;
+    let halted = if at_home { local.halted()? } else { None };
     if let Some(process) = &halted {
         notice(&format!(
             "the supervisor of {app} (pid {0}) was stopped by a signal: this is what it wrote down last; kill -CONT {0} wakes it",
@@ -54,20 +63,31 @@ async fn look(
         ));
     }
     // A job may look, but the supervisor that looking would start would be that job's (`docs/decisions.md` 1.5).
-    if halted.is_none() && this_inside_run(&environment.places.state) != store::Inside::No && local.status().await?.supervisor.is_none() {
+    if at_home
+        && halted.is_none()
+        && this_inside_run(&environment.places.state) != store::Inside::No
+        && local.status().await?.supervisor.is_none()
+    {
         return Err(Failure::new(Exit::NotCarriedOut, format!("the local target of {app} does not run, and a job may not start it")));
     }
-    let place = Place::at(if halted.is_some() { local.from_store() } else { local }).await?;
+    let place = match &halted {
+        Some(_) => Place::at(environment, app, None, local.from_store().into()).await?,
+        None => Place::find(environment, app, named).await?,
+    };
     let identity = place.target.identity().await?;
-    let names = match env {
-        Some(name) => vec![place.resolve(name).environment],
-        None => place.target.environments().await?,
+    let known = match env {
+        Some(name) => {
+            let name = place.resolve(name).environment;
+            let target = place.target_of(&name).await?;
+            vec![(name, target)]
+        }
+        None => place.environments().await?,
     };
     let mut standings = Vec::new();
-    for name in names {
-        let record = place.target.record(&name).await?;
+    for (name, target) in known {
+        let record = target.record(&name).await?;
         if record.version > 0 {
-            standings.push(stand(environment, app, record, place.target.observe(&name).await?));
+            standings.push(stand(environment, app, record, target.observe(&name).await?));
         }
     }
     if standings.is_empty() {

@@ -93,7 +93,7 @@ impl Supervisor {
             let leaving = change(found)?;
             found.leaving.extend(leaving.iter().cloned());
             let told = difference(&before, &found.arms).map(|text| format!("{}: {text}", admission.environment));
-            Ok((before, leaving, told))
+            Ok::<_, TargetError>((before, leaving, told))
         })?;
         if let Some(text) = told {
             say(text.clone());

@@ -57,6 +57,7 @@ mod tests {
     fn record(start: Option<&str>) -> ReleaseRecord {
         ReleaseRecord {
             must_be_scanned: std::collections::BTreeMap::new(),
+            images: Vec::new(),
             format: 1,
             release: ReleaseRef { digest: Digest::of(b""), revision: None, tag: "v1".to_owned(), tag_object: None, run: None },
             app: "shop".parse().unwrap(),

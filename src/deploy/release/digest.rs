@@ -41,7 +41,7 @@ pub fn digest_of_tree(root: &Path) -> Result<(Digest, u64, u64), ReleaseError> {
 }
 
 /// Copies all bytes; gives their digest and how many they were.
-pub(super) fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<(Digest, u64)> {
+pub(in crate::deploy) fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<(Digest, u64)> {
     let mut sum = sha2::Sha256::new();
     let mut total = 0u64;
     let mut buffer = vec![0u8; 128 * 1024];
@@ -61,25 +61,25 @@ pub(super) fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<(Dig
 
 /// The lines of the text that is hashed, gathered in any order.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(in crate::deploy) struct Listing {
     lines: BTreeMap<String, String>,
     bytes: u64,
 }
 
 impl Listing {
-    pub(super) fn file(&mut self, path: String, executable: bool, digest: &Digest, bytes: u64) {
+    pub(in crate::deploy) fn file(&mut self, path: String, executable: bool, digest: &Digest, bytes: u64) {
         let mode = if executable { "755" } else { "644" };
         let line = format!("F {mode} {} {path}\n", digest.hex());
         self.lines.insert(path, line);
         self.bytes += bytes;
     }
 
-    pub(super) fn link(&mut self, path: String, text: &[u8]) {
+    pub(in crate::deploy) fn link(&mut self, path: String, text: &[u8]) {
         let line = format!("L {} {path}\n", Digest::of(text).hex());
         self.lines.insert(path, line);
     }
 
-    pub(super) fn finish(self) -> (Digest, u64, u64) {
+    pub(in crate::deploy) fn finish(self) -> (Digest, u64, u64) {
         let mut text = String::from("hms-tree-1\n");
         for line in self.lines.values() {
             let _ = text.write_str(line);

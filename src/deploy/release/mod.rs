@@ -13,6 +13,8 @@ use crate::store::DiskError;
 pub use assemble::{Assembled, assemble};
 pub(crate) use assemble::{Sync, copy_tree};
 pub use digest::digest_of_tree;
+pub(in crate::deploy) use digest::{Listing, copy};
+pub(in crate::deploy) use tree::{Kind, open, walk};
 
 /// A tree that cannot be a release.
 #[derive(Debug, thiserror::Error)]

@@ -15,16 +15,16 @@ use crate::store::DiskError;
 
 /// A file or a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::deploy) enum Kind {
     File { executable: bool },
     Link { text: Vec<u8> },
 }
 
 /// An entry: its path relative to the tree, with `/` between the parts, and what it is.
-pub(super) type Entry = (String, Kind);
+pub(in crate::deploy) type Entry = (String, Kind);
 
 /// Every file and link below `root`, in no particular order. Empty folders do not count.
-pub(super) fn walk(root: &Path) -> Result<Vec<Entry>, ReleaseError> {
+pub(in crate::deploy) fn walk(root: &Path) -> Result<Vec<Entry>, ReleaseError> {
     let mut found = Vec::new();
     let all = WalkDir::new(root).follow_links(false).follow_root_links(false).min_depth(1);
     for entry in all.into_iter().filter_entry(|entry| entry.file_name() != ".git") {
@@ -59,7 +59,7 @@ pub(super) fn walk(root: &Path) -> Result<Vec<Entry>, ReleaseError> {
 }
 
 /// Opens a file of a tree to read; a link, or a pipe put there meanwhile, is refused and never waited for.
-pub(super) fn open(path: &Path) -> Result<File, DiskError> {
+pub(in crate::deploy) fn open(path: &Path) -> Result<File, DiskError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
     let regular = opened.and_then(|file| if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) });
@@ -67,7 +67,7 @@ pub(super) fn open(path: &Path) -> Result<File, DiskError> {
 }
 
 /// The path that an entry's text names, for the system.
-pub(super) fn link_text(text: &[u8]) -> &Path {
+pub(in crate::deploy) fn link_text(text: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(text))
 }
 

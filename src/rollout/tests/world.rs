@@ -190,6 +190,7 @@ pub(crate) fn release(n: u32) -> ReleaseRef {
 pub(crate) fn record(n: u32) -> ReleaseRecord {
     ReleaseRecord {
         must_be_scanned: std::collections::BTreeMap::new(),
+        images: Vec::new(),
         format: 1,
         release: release(n),
         app: "shop".parse().unwrap(),

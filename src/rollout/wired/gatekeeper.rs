@@ -106,6 +106,7 @@ mod tests {
     fn placed(letter: char) -> ReleaseRecord {
         ReleaseRecord {
             must_be_scanned: std::collections::BTreeMap::new(),
+            images: Vec::new(),
             format: 1,
             release: release(letter),
             app: "shop".parse().unwrap(),

@@ -7,6 +7,7 @@ mod judge;
 mod lineage;
 mod meter;
 mod recorder;
+mod targets;
 
 pub use force::{Asker, ForceError, InForce, accept, in_force};
 pub use gatekeeper::PolicyGatekeeper;
@@ -14,6 +15,7 @@ pub use judge::CanaryJudge;
 pub use lineage::Lineage;
 pub use meter::{MetricsMeter, NoMeter, TargetMeter};
 pub use recorder::LedgerRecorder;
+pub use targets::{ClusterName, Home, Targets, Variable, cluster_place, home_of};
 
 /// An error with its causes, on one line.
 fn chain(error: &dyn std::error::Error) -> String {

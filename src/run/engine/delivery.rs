@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::deploy::local::LocalTarget;
 use crate::event::{Actor, Arm, AttemptId, DeployOutcome, EnvironmentName, JobName, Refusal, RolloutId, RunEvent, RunState};
 use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
 use crate::pipeline::Plan;
+use crate::rollout::wired::Targets;
 use crate::rollout::{Answer, Driver, Standing};
 use crate::run::RunFolder;
 use crate::run::control::{DeployWish, Reply};
@@ -69,7 +69,6 @@ struct Hosted {
 pub(super) struct Delivery {
     setup: EngineSetup,
     sender: mpsc::Sender<Input>,
-    target: Option<Arc<LocalTarget>>,
     hosted: HashMap<EnvironmentName, Hosted>,
     maker: release::Maker,
     /// A canary was left with its weight.
@@ -80,7 +79,7 @@ pub(super) struct Delivery {
 
 impl Delivery {
     pub(super) fn new(setup: &EngineSetup, sender: mpsc::Sender<Input>) -> Self {
-        Self { setup: setup.clone(), sender, target: None, hosted: HashMap::new(), maker: release::Maker::default(), left: false, open: 0 }
+        Self { setup: setup.clone(), sender, hosted: HashMap::new(), maker: release::Maker::default(), left: false, open: 0 }
     }
 
     /// Whether a canary of this run has weight and is watched here.
@@ -140,7 +139,7 @@ impl Delivery {
         let work = setup::Work {
             setup: self.setup.clone(),
             sender: self.sender.clone(),
-            target: self.target(state),
+            targets: self.targets(state),
             state: state.clone(),
             plan: plan.clone(),
             folder: folder.clone(),
@@ -156,12 +155,10 @@ impl Delivery {
         });
     }
 
-    fn target(&mut self, state: &RunState) -> Option<Arc<LocalTarget>> {
-        if self.target.is_none() {
-            let app = &state.created.as_ref()?.app;
-            self.target = Some(Arc::new(LocalTarget::open(&self.setup.places, app, &self.setup.program)));
-        }
-        self.target.clone()
+    /// Where this run's app may be released to.
+    fn targets(&self, state: &RunState) -> Option<Targets> {
+        let app = &state.created.as_ref()?.app;
+        Some(Targets::of_app(&self.setup.places, &self.setup.program, app, self.setup.variable))
     }
 
     /// A refusal is a control action too.

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use crate::event::{Actor, AttemptId, Command, EngineState, JobName, JobState, JobStatus, RunEvent, RunOutcome, RunState};
 use crate::pipeline::{Plan, Step, next};
 use crate::policy::Floors;
+use crate::rollout::wired::Variable;
 use crate::run::RunFolder;
 use crate::run::control::{ControlRequest, JobRequest};
 use crate::store::{DiskError, Holder, Journal, JournalError, Lock, LockError, Peer, Places, SocketError, now, this_process};
@@ -95,6 +96,8 @@ pub struct EngineSetup {
     pub places_for_jobs: usize,
     /// The operator's floors.
     pub floors: Floors,
+    /// Reads this process's environment: a cluster's and a registry's credentials are found by it.
+    pub variable: Variable,
 }
 
 /// The engine of one run.

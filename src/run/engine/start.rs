@@ -66,7 +66,7 @@ pub struct Started {
 }
 
 /// What an engine's environment keeps of its starter's: where things lie and what they are called, no more.
-const KEPT: [&str; 14] = [
+const KEPT: [&str; 23] = [
     "PATH",
     "HOME",
     "USER",
@@ -81,6 +81,16 @@ const KEPT: [&str; 14] = [
     "XDG_CONFIG_HOME",
     "HMS_CONFIG",
     "KUBECONFIG",
+    // What credential plugins of a kubeconfig and helpers of a registry ask for.
+    "DOCKER_CONFIG",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "AZURE_CONFIG_DIR",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
 ];
 
 fn spawn(program: &Path, folder: &RunFolder, places: &Places) -> std::io::Result<Child> {

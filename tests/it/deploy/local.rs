@@ -9,11 +9,12 @@ use hms::event::Weight;
 use hms::store::{Signal, is_alive, send_signal};
 use serde_json::json;
 
-use super::contract::{Stage, all};
+use super::contract::{Stage, Standby, all};
 use super::world::{HMS, World, app, arm, prod, quiet, record, run, start, until, weight};
 
 impl Stage for World {
     type Target = LocalTarget;
+    const STANDBY: Standby = Standby::Warm;
 
     fn target(&self) -> &LocalTarget {
         &self.target

@@ -127,6 +127,7 @@ pub(super) fn record(tree: &Path, start: Option<&str>) -> ReleaseRecord {
     let (digest, files, bytes) = digest_of_tree(tree).unwrap();
     ReleaseRecord {
         must_be_scanned: std::collections::BTreeMap::new(),
+        images: Vec::new(),
         format: 1,
         release: ReleaseRef { digest, revision: None, tag: "v1".to_owned(), tag_object: None, run: None },
         app: app(),
@@ -152,6 +153,6 @@ pub(super) async fn until<F: AsyncFnMut() -> bool>(what: &str, mut so: F) {
 }
 
 /// The runtime of a test: two threads would hide waits that block.
-pub(super) fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
 }

@@ -53,12 +53,13 @@ impl Delivery {
         entry: &mut Entry,
     ) -> Result<TakenYes, Refusal> {
         let unreachable = |why: String| Refusal::new(RefusalKind::Stale, format!("the target does not answer: {why}")).hint("hms doctor");
-        let target = self.target(state).ok_or_else(|| unreachable("the run has no beginning".to_owned()))?;
+        let targets = self.targets(state).ok_or_else(|| unreachable("the run has no beginning".to_owned()))?;
         let settings = setup::commit_settings(&self.setup.folder).map_err(|no| unreachable(no.to_string()))?;
-        let force = in_force(target.as_ref(), &setup::asker(&self.setup, state), &settings.policy)
-            .await
-            .map_err(|error| unreachable(chain(&error)))?;
+        let home = targets.home(Some(&settings.policy)).await.map_err(|error| unreachable(error.to_string()))?;
+        let force =
+            in_force(&home, &setup::asker(&self.setup, state), &settings.policy).await.map_err(|error| unreachable(chain(&error)))?;
         let placed = resolve_environment(&force.policy, asked);
+        let target = targets.of(&force.policy, &placed).await.map_err(|error| unreachable(error.to_string()))?;
         let record = target.record(&placed.environment).await.map_err(|error| unreachable(error.to_string()))?;
         let rollout =
             self.hosted.get(&placed.environment).and_then(|hosted| crate::rollout::reader::read(hosted.driver.folder()).ok().flatten());

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
-use crate::deploy::ReleaseRecord;
 use crate::deploy::release::{assemble, digest_of_tree};
+use crate::deploy::{AnyTarget, ReleaseRecord, Target};
 use crate::event::{AttemptResult, Digest, ReleaseRef, RunState, ScanSummary};
 use crate::pipeline::Plan;
 use crate::repo::Repository;
@@ -26,11 +26,20 @@ pub(super) struct Maker {
 
 impl Maker {
     /// Makes the release, and tells of it by `tell` when it is not the one that was told last.
-    pub(super) async fn make(&self, what: Making, known: Option<Digest>, tell: impl AsyncFnOnce(&ReleaseRecord)) -> Result<Bytes, String> {
+    pub(super) async fn make(
+        &self,
+        target: &AnyTarget,
+        what: Making,
+        known: Option<Digest>,
+        tell: impl AsyncFnOnce(&ReleaseRecord),
+    ) -> Result<Bytes, String> {
         let mut told = self.told.lock().await;
         let Making { state, plan, folder, start } = what;
         let made = tokio::task::spawn_blocking(move || make(&state, &plan, &folder, start)).await;
-        let bytes = made.map_err(|error| error.to_string())??;
+        let Bytes { record, tree } = made.map_err(|error| error.to_string())??;
+        // Named as its target names it: on a cluster by the image that a job pushed.
+        let record = target.prepare(record, tree.as_deref().unwrap_or(Path::new(""))).await.map_err(|error| error.to_string())?;
+        let bytes = Bytes { record, tree };
         let digest = &bytes.record.release.digest;
         if told.as_ref().or(known.as_ref()) != Some(digest) {
             tell(&bytes.record).await;
@@ -89,6 +98,7 @@ fn make(state: &RunState, plan: &Plan, folder: &RunFolder, start: Option<String>
         start,
         scan: merged_scan(state),
         must_be_scanned,
+        images: Vec::new(),
     };
     Ok(Bytes { record, tree: Some(tree) })
 }

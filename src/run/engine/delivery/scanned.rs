@@ -1,13 +1,11 @@
 //! A scan's report: kept with its attempt, told to the ledger where packages were let pass, and answered with what policy in force
 //! wants of advisories. A commit's own policy counts only where none is in force yet.
 
-use std::sync::Arc;
-
 use crate::deploy::Target;
-use crate::deploy::local::LocalTarget;
 use crate::event::{JobName, RunState, ScanSummary};
 use crate::ledger::{Entry, Phase};
 use crate::policy::{Advisories, Floors, Policy, apply_floors};
+use crate::rollout::wired::Targets;
 use crate::run::control::Reply;
 use crate::store::replace;
 
@@ -30,7 +28,7 @@ impl Delivery {
             let _ = replace(&path, &bytes);
         }
         let commits = setup::commit_settings(&self.setup.folder).map(|settings| settings.policy).unwrap_or_default();
-        let (target, setup) = (self.target(state), self.setup.clone());
+        let (targets, setup) = (self.targets(state), self.setup.clone());
         let mut entry = Entry::new("scan", Phase::Note, setup.actor.clone());
         if let Some(created) = &state.created {
             entry.app = Some(created.app.clone());
@@ -42,7 +40,7 @@ impl Delivery {
         entry.reason = Some(format!("job {job}: {} packages NOT CHECKED, as scan.advisories: optional says", summary.packages));
         let unchecked = summary.packages > 0 && !summary.advisories_checked;
         tokio::spawn(async move {
-            let wanted = advisories(target, &setup.floors, commits).await;
+            let wanted = advisories(targets, &setup.floors, commits).await;
             let reply = match wanted {
                 Advisories::Required => Reply::Taken { advisories: "required".to_owned() },
                 Advisories::Optional if unchecked => match append(&setup.places, entry).await {
@@ -57,8 +55,9 @@ impl Delivery {
 }
 
 /// What the policy in force wants; the commit's where none is. A target that does not answer lets nothing pass.
-async fn advisories(target: Option<Arc<LocalTarget>>, floors: &Floors, commits: Policy) -> Advisories {
-    let Some(target) = target else { return Advisories::Required };
+async fn advisories(targets: Option<Targets>, floors: &Floors, commits: Policy) -> Advisories {
+    let Some(targets) = targets else { return Advisories::Required };
+    let Ok(target) = targets.home(Some(&commits)).await else { return Advisories::Required };
     let policy = match target.app_record().await.map(|record| record.policy) {
         Err(_) => return Advisories::Required,
         Ok(None) => commits,

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::deploy::ReleaseRecord;
-use crate::deploy::local::LocalTarget;
+use crate::deploy::{AnyTarget, ReleaseRecord, Target};
 use crate::event::{
     Arm, DeployOutcome, Digest, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, RolloutId, RunEvent, RunState, Yes, YesKind,
 };
@@ -16,7 +15,7 @@ use crate::pipeline::Plan;
 use crate::policy::{Placed, Protection, Settings, resolve_environment};
 use crate::repo::{NamedRelease, Repository};
 use crate::rollout::ports::SlotPolicy;
-use crate::rollout::wired::{Asker, ForceError, InForce, Lineage, ground, in_force};
+use crate::rollout::wired::{Asker, ForceError, InForce, Lineage, Targets, ground, in_force};
 use crate::rollout::{Answer, Authority, Bytes, Driver, ReleaseRequest, Standing, Walk};
 use crate::run::RunFolder;
 use crate::run::control::Reply;
@@ -31,7 +30,7 @@ use super::{Delivery, DeliveryEvent, DeployOrder};
 pub(super) struct Work {
     pub(super) setup: EngineSetup,
     pub(super) sender: mpsc::Sender<Input>,
-    pub(super) target: Option<Arc<LocalTarget>>,
+    pub(super) targets: Option<Targets>,
     pub(super) state: RunState,
     pub(super) plan: Plan,
     pub(super) folder: RunFolder,
@@ -43,7 +42,7 @@ type Told = (Answer, Vec<String>);
 
 impl Work {
     pub(super) async fn carry_out(&self, order: &DeployOrder) -> Told {
-        match self.try_carry_out(order).await {
+        match Box::pin(self.try_carry_out(order)).await {
             Ok(told) => told,
             Err(No::Refused(refusal)) => (refused(refusal), Vec::new()),
             Err(No::Failed(message)) => {
@@ -55,14 +54,16 @@ impl Work {
 
     async fn try_carry_out(&self, order: &DeployOrder) -> Result<Told, No> {
         let wish = &order.wish;
-        let target = self.target.clone().ok_or_else(|| No::Failed("the run has no beginning".to_owned()))?;
+        let targets = self.targets.clone().ok_or_else(|| No::Failed("the run has no beginning".to_owned()))?;
         let name: EnvironmentName = wish.environment.parse().map_err(|error: crate::event::BadName| No::Failed(error.to_string()))?;
         let settings = self.settings()?;
-        let force = in_force(target.as_ref(), &self.asker(), &settings.policy).await.map_err(No::from)?;
+        let home = targets.home(Some(&settings.policy)).await.map_err(|error| No::Failed(error.to_string()))?;
+        let force = in_force(&home, &self.asker(), &settings.policy).await.map_err(No::from)?;
+        targets.settle(&home, &force).map_err(|error| No::Failed(error.to_string()))?;
         self.say_policy(order, &force).await;
         let placed = resolve_environment(&force.policy, &name);
-        let target = Arc::new(LocalTarget::clone(&target).listening_at(force.policy.local.listen));
-        let bytes = self.release(order, settings.start.clone()).await?;
+        let target = Arc::new(targets.of(&force.policy, &placed).await.map_err(|error| No::Failed(error.to_string()))?);
+        let bytes = self.release(order, &target, settings.start.clone()).await?;
         self.check_tag(wish.tag.as_deref(), &bytes)?;
         let known = self.hosted_for(&placed.environment, &bytes).filter(|driver| is_under(driver, &force));
         let driver = if let Some(driver) = known {
@@ -71,8 +72,7 @@ impl Work {
             self.make_room(&placed, &bytes).await?;
             self.begin(order, &placed, &force, &target, &bytes).await?
         };
-        let record =
-            crate::deploy::Target::record(target.as_ref(), &placed.environment).await.map_err(|error| No::Failed(error.to_string()))?;
+        let record = target.record(&placed.environment).await.map_err(|error| No::Failed(error.to_string()))?;
         let asked = async {
             match placed.arm {
                 Arm::Canary => driver.canary(wish.traffic.map_or(Walk::Steps, Walk::One)).await,
@@ -82,13 +82,13 @@ impl Work {
         let answer = self.tell_waits(order, &driver, asked).await;
         let mut lines = ground::result_lines(target.as_ref(), &placed, &bytes.record.release, &answer).await;
         if answer.outcome == DeployOutcome::Done && placed.arm == Arm::Whole && placed.protection() != Protection::Open {
-            lines.extend(self.tag_version(&placed, &force, &bytes).await);
+            lines.extend(self.tag_version(&target, &placed, &force, &bytes).await);
         }
         Ok((answer, lines))
     }
 
     /// The next version's tag, when policy wants one.
-    async fn tag_version(&self, into: &Placed, force: &InForce, bytes: &Bytes) -> Option<String> {
+    async fn tag_version(&self, target: &AnyTarget, into: &Placed, force: &InForce, bytes: &Bytes) -> Option<String> {
         let created = self.state.created.as_ref()?;
         let about = VersionTag {
             bump: force.policy.version.bump,
@@ -100,9 +100,7 @@ impl Work {
         let (repository, folders) = (created.repository.clone(), self.setup.places.clone());
         let asked = about.clone();
         let made = tokio::task::spawn_blocking(move || make_version_tag(&repository, &folders, &asked)).await.ok().flatten()?;
-        if let Some(target) = &self.target {
-            name_release(target.as_ref(), &about, &made).await;
-        }
+        name_release(target, &about, &made).await;
         Some(made.line)
     }
 
@@ -146,14 +144,14 @@ impl Work {
         }
     }
 
-    async fn release(&self, order: &DeployOrder, start: Option<String>) -> Result<Bytes, No> {
+    async fn release(&self, order: &DeployOrder, target: &AnyTarget, start: Option<String>) -> Result<Bytes, No> {
         let _ = order.replies.send(Reply::Line { text: "making the release from the commit and the artifacts".to_owned() }).await;
         let making = Making { state: self.state.clone(), plan: self.plan.clone(), folder: self.folder.clone(), start };
         let known = self.state.release.as_ref().map(|release| release.digest.clone());
         let tell = async |made: &ReleaseRecord| {
             self.record(RunEvent::ReleaseMade { release: made.release.clone(), files: made.files, bytes: made.bytes }).await;
         };
-        self.maker.make(making, known, tell).await.map_err(No::Failed)
+        self.maker.make(target, making, known, tell).await.map_err(No::Failed)
     }
 
     /// `--tag` inside a run names that run's release or nothing; a tag that moved since is refused.
@@ -209,7 +207,7 @@ impl Work {
         order: &DeployOrder,
         placed: &Placed,
         force: &InForce,
-        target: &Arc<LocalTarget>,
+        target: &Arc<AnyTarget>,
         bytes: &Bytes,
     ) -> Result<Arc<Driver>, No> {
         let created = self.state.created.clone().ok_or_else(|| No::Failed("the run has no beginning".to_owned()))?;
@@ -311,16 +309,17 @@ impl Delivery {
         rollout: &RolloutId,
     ) -> Result<Option<Driver>, String> {
         let Some(created) = state.created.clone() else { return Ok(None) };
-        let Some(target) = self.target(state) else { return Ok(None) };
+        let Some(targets) = self.targets(state) else { return Ok(None) };
         let folder = crate::rollout::folder_of(&self.setup.places.state, &created.app, rollout);
         let found = match crate::rollout::reader::read(&folder).map_err(|error| chain(&error))? {
             Some(found) if found.ended.is_none() => found,
             Some(_) | None => return Ok(None),
         };
         let settings = commit_settings(&self.setup.folder).map_err(|no| no.to_string())?;
-        let force = in_force(target.as_ref(), &asker(&self.setup, state), &settings.policy).await.map_err(|error| chain(&error))?;
+        let home = targets.home(Some(&settings.policy)).await.map_err(|error| chain(&error))?;
+        let force = in_force(&home, &asker(&self.setup, state), &settings.policy).await.map_err(|error| chain(&error))?;
         let placed = resolve_environment(&force.policy, environment);
-        let target = Arc::new(LocalTarget::clone(&target).listening_at(force.policy.local.listen));
+        let target = Arc::new(targets.of(&force.policy, &placed).await.map_err(|error| chain(&error))?);
         let grounds = ground::Ground {
             places: self.setup.places.clone(),
             host: self.setup.actor.host.clone(),
@@ -329,9 +328,10 @@ impl Delivery {
             tell: Arc::new(|_| {}),
         };
         let lineage = lineage_in(&created.repository);
-        let driver_setup = grounds.driver_setup(target, &created.app, &placed, &force, Some(created.run.clone()), lineage, None);
+        let driver_setup =
+            grounds.driver_setup(Arc::clone(&target), &created.app, &placed, &force, Some(created.run.clone()), lineage, None);
         let wanted = found.created.map(|created| created.release.digest);
-        let bytes = self.bytes_again(state, plan, wanted, settings.start).await?;
+        let bytes = self.bytes_again(&target, state, plan, wanted, settings.start).await?;
         Driver::resume(driver_setup, &created.app, rollout, bytes).await.map(Some).map_err(|error| chain(&error))
     }
 }
@@ -339,20 +339,21 @@ impl Delivery {
 impl Delivery {
     /// The bytes of a rollout's release, when the target may not have them: its driver may have ended before it brought them.
     async fn bytes_again(
-        &mut self,
+        &self,
+        target: &AnyTarget,
         state: &RunState,
         plan: &Plan,
         wanted: Option<Digest>,
         start: Option<String>,
     ) -> Result<Option<Bytes>, String> {
-        let (Some(wanted), Some(target)) = (wanted, self.target(state)) else { return Ok(None) };
-        let placed = crate::deploy::Target::placed(target.as_ref(), &wanted).await.map_err(|error| chain(&error))?;
+        let Some(wanted) = wanted else { return Ok(None) };
+        let placed = target.placed(&wanted).await.map_err(|error| chain(&error))?;
         if placed.is_some() {
             return Ok(None);
         }
         let making = Making { state: state.clone(), plan: plan.clone(), folder: self.setup.folder.clone(), start };
         let known = state.release.as_ref().map(|release| release.digest.clone());
-        let made = self.maker.make(making, known, async |_: &ReleaseRecord| {}).await?;
+        let made = self.maker.make(target, making, known, async |_: &ReleaseRecord| {}).await?;
         // Artifacts that changed since make another release: this rollout's bytes are gone then.
         Ok(Some(made).filter(|bytes| bytes.record.release.digest == wanted))
     }

@@ -1,0 +1,74 @@
+//! What ran before hms came: recorded once, with its digest and its whole template, so that it can be gone back to
+//! (`docs/decisions.md` 20.10).
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::KubernetesTarget;
+use super::object::Object;
+use super::workload::template;
+use crate::deploy::{ReleaseRecord, TargetError};
+use crate::event::{Digest, EnvironmentName, ReleaseRef};
+use crate::store::now;
+
+/// The name of a template that hms did not write: SHA-256 of its canonical JSON (RFC 8785). An image's digest would not do: the same
+/// image with another environment is something else to go back to.
+pub(super) fn digest_of_template(object: &Object) -> Digest {
+    let bytes = serde_json_canonicalizer::to_vec(&template(object)).unwrap_or_default();
+    Digest::of(&bytes)
+}
+
+impl KubernetesTarget {
+    /// Records what the workload runs, if no record of hms names it. None when it is a release of hms, or nothing runs.
+    pub(super) async fn adopted(&self, environment: &EnvironmentName) -> Result<Option<ReleaseRef>, TargetError> {
+        let Some(object) = self.workload().await? else { return Ok(None) };
+        if super::workload::release_of(&object).is_some() {
+            return Ok(None);
+        }
+        let digest = digest_of_template(&object);
+        let pod = template(&object);
+        let release = ReleaseRef { digest: digest.clone(), revision: None, tag: tag_of(&pod), tag_object: None, run: None };
+        let record = ReleaseRecord {
+            format: 1,
+            release: release.clone(),
+            app: self.app.clone(),
+            created_at: object.created_at().unwrap_or_else(now),
+            files: 0,
+            bytes: 0,
+            start: None,
+            scan: None,
+            must_be_scanned: BTreeMap::new(),
+            images: Vec::new(),
+        };
+        let templates = BTreeMap::from([(self.place.workload.to_string(), pod)]);
+        self.records.put_templates(environment, &digest, &templates).await?;
+        self.records.put_release(&record).await?;
+        Ok(Some(release))
+    }
+}
+
+/// What people call it: the tag of its image, else `origin`.
+pub(super) fn tag_of(template: &Value) -> String {
+    let image = template.pointer("/spec/containers/0/image").and_then(Value::as_str).unwrap_or_default();
+    let name = image.split('@').next().unwrap_or_default();
+    match name.rsplit_once(':') {
+        Some((_, tag)) if !tag.contains('/') && !tag.is_empty() => tag.to_owned(),
+        Some(_) | None => "origin".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_origin_is_called_by_its_images_tag() {
+        let tag = |image: &str| tag_of(&json!({"spec": {"containers": [{"image": image}]}}));
+        assert_eq!(tag("r:5000/shop:v1"), "v1");
+        assert_eq!(tag("r:5000/shop"), "origin");
+        assert_eq!(tag("shop:v2@sha256:aa"), "v2");
+    }
+}

@@ -1,0 +1,206 @@
+//! The effects of the contract on a cluster, step by step (`docs/decisions.md` 20.7).
+
+use std::time::Duration;
+
+use super::KubernetesTarget;
+use super::arm::{arm_word, pods_for};
+use super::names;
+use super::object::{DEPLOYMENT, Edit, Object};
+use super::workload::{release_of, replicas, runs};
+use crate::deploy::{Applied, ArmName, Effect, TargetError};
+use crate::event::{Digest, EnvironmentName, Weight};
+
+/// How long pods of an arm that only grows may take.
+pub(super) const GROWTH: Duration = Duration::from_mins(5);
+
+/// One effect on its way.
+pub(super) struct Hands<'a> {
+    pub(super) target: &'a KubernetesTarget,
+    pub(super) environment: &'a EnvironmentName,
+    pub(super) fence: u64,
+    /// Told of what happens meanwhile.
+    pub(super) say: &'a (dyn Fn(String) + Send + Sync),
+}
+
+pub(super) fn impossible(reason: impl Into<String>) -> TargetError {
+    TargetError::NotPossible { reason: reason.into() }
+}
+
+impl Hands<'_> {
+    pub(super) async fn carry_out(&self, effect: &Effect) -> Result<Applied, TargetError> {
+        self.admit().await?;
+        match effect {
+            Effect::Start { release, arm, timeout_ms } => self.start(release, *arm, Duration::from_millis(*timeout_ms)).await?,
+            Effect::Weigh { weight } => self.weigh(*weight).await?,
+            Effect::Promote { release } => self.promote(release).await?,
+            Effect::Withdraw => self.withdraw().await?,
+            Effect::Return { release } => self.go_back(release).await?,
+            Effect::Retire { release } => self.retire(release).await?,
+        }
+        let observation = self.target.seen().await?;
+        Ok(Applied { weight: observation.weight, observation })
+    }
+
+    /// An object that is not there yet has no fence of its own: the record's is looked at before one is made.
+    pub(super) async fn admit(&self) -> Result<(), TargetError> {
+        let record = self.target.records.environment(self.environment).await?;
+        if self.fence < record.fence {
+            let by = record.slot.map(|slot| slot.rollout);
+            return Err(TargetError::Superseded { by, fence: record.fence });
+        }
+        Ok(())
+    }
+
+    async fn start(&self, release: &Digest, arm: ArmName, patience: Duration) -> Result<(), TargetError> {
+        let target = self.target;
+        if target.records.release(release).await?.is_none() {
+            let why = format!("{} has no record of it", target.access.name());
+            return Err(TargetError::ReleaseMissing { release: release.clone(), why });
+        }
+        let stable = target.need_workload().await?;
+        stable.admit(self.fence)?;
+        if stable.annotation(names::ARM) == Some("canary") || target.place.workload.kind() != DEPLOYMENT {
+            return self.start_in_place(&stable, release, arm).await;
+        }
+        let runs = runs(&stable);
+        match arm {
+            ArmName::Stable => return Err(impossible("a release becomes stable by promotion or return, not by a start")),
+            ArmName::Canary if runs == *release => {
+                return Err(impossible(format!("{} is stable already", release.short())));
+            }
+            ArmName::Standby if runs == *release => return Ok(()),
+            ArmName::Canary | ArmName::Standby => {}
+        }
+        let there = target.beside().await?;
+        if let Some(there) = &there
+            && there.release.as_ref() != Some(release)
+            && target.route().await?.is_some_and(|route| route.weight > Weight::ZERO)
+        {
+            let other = there.release.as_ref().map_or("another release", Digest::short);
+            return Err(impossible(format!("{other} is beside stable and has traffic")));
+        }
+        let is_there = there.is_some();
+        let pod = match arm {
+            ArmName::Standby => target.template_for(self, &stable, release).await?,
+            ArmName::Canary | ArmName::Stable => target.new_template(&stable, release).await?,
+        };
+        let pods = match arm {
+            ArmName::Standby => KubernetesTarget::full_size(&stable),
+            ArmName::Canary | ArmName::Stable => there.as_ref().map_or(1, |there| replicas(&there.object).max(1)),
+        };
+        (self.say)(format!("starting {} beside {} as {}", release.short(), target.place.workload, arm_word(arm)));
+        let written = target.put_beside(self, &stable, arm, release, &pod, pods).await?;
+        match target.await_rollout(&target.arms(), DEPLOYMENT, &written, patience, self).await {
+            Ok(_) => {
+                // Available to the cluster is not known to the gateway: a weight given at once is answered with 503 for a moment.
+                self.settle().await;
+                Ok(())
+            }
+            Err(error) => {
+                // What never came up takes no place. One that was up before stays for whoever looks.
+                if !is_there && matches!(error, TargetError::StartFailed { .. }) {
+                    target.remove_beside(self.fence).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A workload that can have nothing beside it: the new template is tried by the server, and rolled out at promotion.
+    async fn start_in_place(&self, stable: &Object, release: &Digest, arm: ArmName) -> Result<(), TargetError> {
+        if release_of(stable).as_ref() == Some(release) {
+            return Ok(());
+        }
+        let word = self.target.place.workload.to_string();
+        match arm {
+            ArmName::Canary => Err(impossible(format!(
+                "{word} can have no canary beside it: only a Deployment can (hint: hms-deploy --env with the environment itself)"
+            ))),
+            ArmName::Standby | ArmName::Stable => {
+                self.target.template_for(self, stable, release).await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Another weight: the arm can carry it first, then the router gives it.
+    async fn weigh(&self, weight: Weight) -> Result<(), TargetError> {
+        let target = self.target;
+        let Some(beside) = target.beside().await?.filter(|beside| beside.arm == ArmName::Canary) else {
+            return Err(impossible("there is no canary to give traffic to"));
+        };
+        beside.object.admit(self.fence)?;
+        let Some(router) = target.router() else {
+            let pods = replicas(&target.need_workload().await?);
+            let best = 100.0 / f64::from(pods + 1);
+            return Err(impossible(format!(
+                "no router is named, so {weight} cannot be given: with {pods} pods the least is {best:.1} % (hint: `traffic: {{httproute: \
+                 NAME, stable: SERVICE, canary: SERVICE}}` in .hms)"
+            )));
+        };
+        self.carry(weight).await?;
+        let seen = router.set(weight, self.fence).await?;
+        for warning in seen.warnings {
+            (self.say)(format!("{}: {warning}", router.name()));
+        }
+        (self.say)(format!("{} accepted, the canary has {}", router.name(), seen.weight));
+        self.mark(weight, seen.weight).await
+    }
+
+    /// Makes the arm large enough for a share before it gets it.
+    pub(super) async fn carry(&self, weight: Weight) -> Result<(), TargetError> {
+        let target = self.target;
+        let stable = target.need_workload().await?;
+        let needed = if weight == Weight::ZERO { 0 } else { pods_for(KubernetesTarget::full_size(&stable), weight) };
+        let Some(beside) = target.beside().await? else { return Err(impossible("there is nothing beside stable")) };
+        if replicas(&beside.object) < needed {
+            (self.say)(format!("{needed} pods for {weight}"));
+            target.resize_beside(self, needed, GROWTH).await?;
+            self.settle().await;
+        }
+        let selector = super::arm::labels_at(beside.object.at("/spec/selector/matchLabels"));
+        let ready = target.pods(&names::selector(&selector)).await?.ready;
+        if ready < needed {
+            let reason = format!("{ready} of {needed} pods that {weight} needs are ready; the weight stays as it is");
+            return Err(TargetError::StartFailed { reason, last_lines: Vec::new() });
+        }
+        Ok(())
+    }
+
+    /// Writes for people what the weight is; truth is the record.
+    async fn mark(&self, requested: Weight, applied: Weight) -> Result<(), TargetError> {
+        let per_cent = |weight: Weight| weight.to_string().trim_end_matches('%').trim_end().to_owned();
+        let name = names::arm_object(self.target.place.workload.name());
+        let edit = |_: &Object| {
+            Ok(Edit::default()
+                .annotate(names::TRAFFIC, &per_cent(applied))
+                .annotate(names::APPLIED, &per_cent(applied))
+                .annotate(names::REQUESTED, &per_cent(requested)))
+        };
+        self.target.arms().change(&name, names::MANAGER, self.fence, edit).await?;
+        Ok(())
+    }
+
+    /// All traffic back to stable at once; then the arm goes.
+    async fn withdraw(&self) -> Result<(), TargetError> {
+        if let Some(router) = self.target.router() {
+            router.set(Weight::ZERO, self.fence).await?;
+            (self.say)(format!("{} accepted, the canary has nothing", router.name()));
+        }
+        self.target.remove_beside(self.fence).await
+    }
+
+    async fn retire(&self, release: &Digest) -> Result<(), TargetError> {
+        let stable = self.target.need_workload().await?;
+        if runs(&stable) == *release {
+            return Err(impossible(format!("{} is stable", release.short())));
+        }
+        match self.target.beside().await? {
+            Some(beside) if beside.release.as_ref() == Some(release) && beside.arm == ArmName::Standby => {
+                self.target.remove_beside(self.fence).await
+            }
+            Some(beside) if beside.release.as_ref() == Some(release) => Err(impossible(format!("{} is the canary", release.short()))),
+            Some(_) | None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The release's images: found in the registry under the commit's tags when the release is made, and looked for again before it is relied on
+//! (`docs/decisions.md` 20.3, 20.9).
+
+use super::{KubernetesTarget, release_digest};
+use crate::deploy::registry::{ImageName, TagState};
+use crate::deploy::{ReleaseImage, ReleaseRecord, TargetError};
+use crate::event::{Digest, ReleaseRef};
+
+/// Whether a release's images can be pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Images {
+    /// All are there.
+    There,
+    /// This one is not.
+    Gone(String),
+    /// The registry did not answer.
+    Unknown(String),
+}
+
+impl KubernetesTarget {
+    /// The release under its image's digest: what a job pushed under one of the commit's names.
+    pub(super) async fn with_images(&self, record: ReleaseRecord) -> Result<ReleaseRecord, TargetError> {
+        if !record.images.is_empty() {
+            return Ok(record);
+        }
+        let impossible = |reason: String| TargetError::NotPossible { reason };
+        let Some(image) = &self.place.image else {
+            return Err(impossible(format!(
+                "no image is named for {} (hint: `registry: {{image: HOST/NAME}}` in .hms, and a job that pushes HOST/NAME:$CI_COMMIT_SHA)",
+                self.place.workload
+            )));
+        };
+        let name: ImageName = image.parse().map_err(|error| impossible(format!("`registry.image`: {error}")))?;
+        let mut asked = Vec::new();
+        for tag in tags_of(&record.release) {
+            let tagged = name.tagged(&tag).map_err(|error| impossible(error.to_string()))?;
+            match self.registry.resolve(&tagged).await {
+                Ok(found) => return named(record, &found.pinned().to_string()),
+                Err(error) if error.is_not_there() => asked.push(tagged.to_string()),
+                Err(error) => {
+                    let hint = error.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+                    return Err(TargetError::Unreachable { reason: format!("{}{hint}", super::access::chain(&error)) });
+                }
+            }
+        }
+        let push = asked.first().cloned().unwrap_or_default();
+        Err(impossible(format!(
+            "no image of this commit is in the registry: {} are not there (hint: a job before the deploy pushes it, for instance: podman push {push})",
+            asked.join(", ")
+        )))
+    }
+
+    /// Refuses a release whose tag names another image by now.
+    pub(super) async fn tag_holds(&self, record: &ReleaseRecord) -> Result<(), TargetError> {
+        let (Some(image), [only]) = (&self.place.image, record.images.as_slice()) else { return Ok(()) };
+        let Ok(name) = image.parse::<ImageName>() else { return Ok(()) };
+        let Some(digest) = digest_in(&only.reference) else { return Ok(()) };
+        for tag in tags_of(&record.release) {
+            let Ok(tagged) = name.tagged(&tag) else { continue };
+            match self.registry.tag_state(&tagged, &digest).await {
+                Ok(TagState::Moved { to }) => {
+                    let reason = format!(
+                        "{tagged} named {} when the release was made, and names {} now (hint: run the pipeline again, or deploy by digest)",
+                        digest.short(),
+                        to.short()
+                    );
+                    return Err(TargetError::NotPossible { reason });
+                }
+                Ok(TagState::Same) => return Ok(()),
+                // A tag that went away moves nothing; a registry that does not answer is asked again by the cluster itself.
+                Ok(TagState::NotThere) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the images of a release are in their registries.
+    pub(super) async fn images_of(&self, record: &ReleaseRecord) -> Images {
+        for image in &record.images {
+            let (Ok(name), Some(digest)) = (image.reference.parse::<ImageName>(), digest_in(&image.reference)) else { continue };
+            match self.registry.exists(&name, &digest).await {
+                Ok(true) => {}
+                Ok(false) => return Images::Gone(image.reference.clone()),
+                Err(error) => return Images::Unknown(error.to_string()),
+            }
+        }
+        Images::There
+    }
+}
+
+fn named(mut record: ReleaseRecord, reference: &str) -> Result<ReleaseRecord, TargetError> {
+    record.images = vec![ReleaseImage { container: None, reference: reference.to_owned() }];
+    record.release.digest = release_digest(&record.images)
+        .ok_or_else(|| TargetError::NotPossible { reason: format!("{reference} does not name an image by digest") })?;
+    Ok(record)
+}
+
+fn digest_in(reference: &str) -> Option<Digest> {
+    reference.rsplit_once('@')?.1.parse().ok()
+}
+
+/// The names under which a job pushes a commit's image: `$CI_COMMIT_SHA`, the tag, `$CI_COMMIT_SHORT_SHA`.
+fn tags_of(release: &ReleaseRef) -> Vec<String> {
+    let mut tags = Vec::new();
+    if let Some(revision) = &release.revision {
+        tags.push(revision.to_string());
+    }
+    if !tags.contains(&release.tag) {
+        tags.push(release.tag.clone());
+    }
+    if let Some(short) = release.revision.as_ref().map(|revision| revision.short().to_owned())
+        && !tags.contains(&short)
+    {
+        tags.push(short);
+    }
+    tags
+}

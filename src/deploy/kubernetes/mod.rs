@@ -1,0 +1,191 @@
+//! A Kubernetes cluster as a target: objects of hms beside the user's own, changed in the order that loses no request
+//! (`docs/decisions.md` 14).
+//!
+//! ```text
+//! records  ─ ConfigMaps: app, environments, releases, templates         (records, names)
+//! effects  ─ what each effect of the contract does, step by step        (effects, promote, back)
+//! workload ─ the user's Deployment, StatefulSet or DaemonSet            (workload, status, diagnosis)
+//! arm      ─ the Deployment beside it, with labels of its own           (arm, beside)
+//! router   ─ who splits traffic, one file each                          (router/)
+//! object   ─ JSON objects and conditional writes                        (object, access)
+//! ```
+//!
+//! Each step looks whether it is done before it does it, so any of them may be the first one of another process.
+
+mod access;
+mod adopt;
+mod arm;
+mod back;
+mod beside;
+mod diagnosis;
+mod effects;
+mod images;
+mod names;
+mod object;
+mod observe;
+mod place;
+mod promote;
+mod rbac;
+mod records;
+mod router;
+mod status;
+mod workload;
+
+use std::path::Path;
+
+pub use place::{ClusterPlace, DEFAULT_SETTLE, RouterName, TrafficPlace, WorkloadName};
+pub use rbac::rbac;
+
+use crate::deploy::registry::Registry;
+use crate::deploy::{Applied, Effect, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
+use crate::event::{AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity};
+
+use access::Access;
+use images::Images;
+use object::Objects;
+use records::Records;
+use router::Router;
+
+/// One app in one namespace of a cluster.
+#[derive(Debug, Clone)]
+pub struct KubernetesTarget {
+    access: Access,
+    app: AppName,
+    records: Records,
+    place: ClusterPlace,
+    registry: Registry,
+}
+
+impl KubernetesTarget {
+    /// Connects by the kubeconfig. Nothing is asked of the cluster yet.
+    ///
+    /// # Errors
+    /// When the kubeconfig has no such context, or its credentials cannot be used.
+    pub async fn open(place: ClusterPlace, app: &AppName, registry: Registry) -> Result<Self, TargetError> {
+        let access = Access::open(place.context.as_deref(), &place.namespace).await?;
+        let records = Records::new(access.clone(), app.clone());
+        Ok(Self { access, app: app.clone(), records, place, registry })
+    }
+
+    /// The environment's workload, which must be there.
+    fn workloads(&self) -> Objects {
+        Objects::of(&self.access, self.place.workload.kind())
+    }
+
+    fn arms(&self) -> Objects {
+        Objects::of(&self.access, object::DEPLOYMENT)
+    }
+
+    fn services(&self) -> Objects {
+        Objects::of(&self.access, object::SERVICE)
+    }
+
+    /// Who splits its traffic; none when policy names nobody.
+    fn router(&self) -> Option<Router> {
+        let traffic = self.place.traffic.as_ref()?;
+        let pair = router::Pair { stable: traffic.stable.clone(), canary: traffic.canary.clone() };
+        Some(Router::of(&self.access, &traffic.router, &pair))
+    }
+}
+
+/// The digest that a release has by its images: that of the only one, else SHA-256 over all of them (`docs/decisions.md` 20.3). None when
+/// one is not named by digest.
+#[must_use]
+pub fn release_digest(images: &[ReleaseImage]) -> Option<Digest> {
+    let digest = |image: &ReleaseImage| image.reference.rsplit_once('@')?.1.parse::<Digest>().ok();
+    if let [only] = images {
+        return digest(only);
+    }
+    let mut lines = Vec::new();
+    for image in images {
+        lines.push(format!("{} {}\n", image.container.as_deref().unwrap_or_default(), digest(image)?));
+    }
+    lines.sort();
+    (!lines.is_empty()).then(|| Digest::of(format!("hms-images-1\n{}", lines.concat()).as_bytes()))
+}
+
+impl Target for KubernetesTarget {
+    async fn identity(&self) -> Result<TargetIdentity, TargetError> {
+        self.access.identity().await
+    }
+
+    async fn app_record(&self) -> Result<AppRecord, TargetError> {
+        self.records.app().await
+    }
+
+    async fn put_app_record(&self, record: AppRecord) -> Result<AppRecord, TargetError> {
+        self.records.put_app(record).await
+    }
+
+    async fn record(&self, environment: &EnvironmentName) -> Result<EnvironmentRecord, TargetError> {
+        self.records.environment(environment).await
+    }
+
+    async fn put_record(&self, record: EnvironmentRecord) -> Result<EnvironmentRecord, TargetError> {
+        self.records.put_environment(record).await
+    }
+
+    async fn environments(&self) -> Result<Vec<EnvironmentName>, TargetError> {
+        self.records.environments().await
+    }
+
+    async fn observe(&self, _environment: &EnvironmentName) -> Result<Observation, TargetError> {
+        self.seen().await
+    }
+
+    async fn prepare(&self, record: ReleaseRecord, _tree: &Path) -> Result<ReleaseRecord, TargetError> {
+        self.with_images(record).await
+    }
+
+    async fn adopt(&self, environment: &EnvironmentName) -> Result<Option<ReleaseRef>, TargetError> {
+        self.adopted(environment).await
+    }
+
+    async fn place(&self, record: &ReleaseRecord, _tree: &Path) -> Result<(), TargetError> {
+        if record.images.is_empty() {
+            let why = "it names no image (hint: `registry: {image: …}` in .hms, and a job that pushes one)".to_owned();
+            return Err(TargetError::ReleaseMissing { release: record.release.digest.clone(), why });
+        }
+        let named = release_digest(&record.images);
+        if named.as_ref() != Some(&record.release.digest) {
+            let why = format!("its images are {}", named.map_or("not named by digest".to_owned(), |digest| digest.to_string()));
+            return Err(TargetError::ReleaseMissing { release: record.release.digest.clone(), why });
+        }
+        self.tag_holds(record).await?;
+        if let Images::Gone(reference) = self.images_of(record).await {
+            let why = format!("{reference} is not in its registry (hint: push it again, or release another commit)");
+            return Err(TargetError::ReleaseMissing { release: record.release.digest.clone(), why });
+        }
+        self.records.put_release(record).await
+    }
+
+    async fn placed(&self, release: &Digest) -> Result<Option<ReleaseRecord>, TargetError> {
+        let Some(record) = self.records.release(release).await? else { return Ok(None) };
+        // A registry that does not answer is no reason to take a release for gone: nodes may have its image.
+        Ok(match self.images_of(&record).await {
+            Images::Gone(_) => None,
+            Images::There | Images::Unknown(_) => Some(record),
+        })
+    }
+
+    async fn releases(&self) -> Result<Vec<ReleaseRecord>, TargetError> {
+        self.records.releases().await
+    }
+
+    async fn remove(&self, release: &Digest) -> Result<(), TargetError> {
+        if self.seen().await?.arms.iter().any(|view| view.release == *release) {
+            return Err(TargetError::NotPossible { reason: format!("release {} runs", release.short()) });
+        }
+        self.records.remove_release(release).await
+    }
+
+    async fn apply(
+        &self,
+        environment: &EnvironmentName,
+        fence: u64,
+        effect: &Effect,
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Applied, TargetError> {
+        effects::Hands { target: self, environment, fence, say: progress }.carry_out(effect).await
+    }
+}

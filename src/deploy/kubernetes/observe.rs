@@ -1,0 +1,77 @@
+//! What an environment is at this moment: workload, arm and router, read and put side by side.
+
+use super::adopt::tag_of;
+use super::arm::labels_at;
+use super::names;
+use super::object::Object;
+use super::status::{Rollout, rollout};
+use super::workload::{release_of, runs, template};
+use super::{KubernetesTarget, router::RouteView};
+use crate::deploy::{ArmName, ArmView, Health, Observation, TargetError};
+use crate::event::{Digest, Weight};
+use crate::store::now;
+
+impl KubernetesTarget {
+    /// What is there. What cannot be read is an error, never an empty place.
+    pub(super) async fn seen(&self) -> Result<Observation, TargetError> {
+        let (stable, beside, route) = (self.workload().await?, self.beside().await?, self.route().await?);
+        let mut arms = Vec::new();
+        let mut fence = route.as_ref().map_or(0, |route| route.fence);
+        if let Some(object) = &stable {
+            fence = fence.max(object.fence());
+            let arm = if object.annotation(names::ARM) == Some("canary") { ArmName::Canary } else { ArmName::Stable };
+            arms.push(self.view(arm, runs(object), object, self.place.workload.kind()).await?);
+        }
+        if let Some(beside) = &beside {
+            fence = fence.max(beside.object.fence());
+            if let Some(release) = beside.release.clone() {
+                arms.push(self.view(beside.arm, release, &beside.object, super::object::DEPLOYMENT).await?);
+            }
+        }
+        let alone = arms.iter().any(|view| view.arm == ArmName::Canary) && beside.is_none();
+        let weight = match &route {
+            // With nothing behind it the first release has whatever traffic there is.
+            _ if alone => first_weight(stable.as_ref()),
+            Some(route) if beside.is_some() => route.weight,
+            Some(_) | None => Weight::ZERO,
+        };
+        Ok(Observation { at: now(), arms, weight, fence, address: None, metrics: None, served: None })
+    }
+
+    /// What the router says; none when policy names none.
+    pub(super) async fn route(&self) -> Result<Option<RouteView>, TargetError> {
+        match self.router() {
+            Some(router) => router.read().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What requests of these pods are called in metrics: the pods' version label, which hms writes for its own releases; for what ran
+    /// before, else the image's tag.
+    fn version_of(&self, object: &Object, release: &Digest) -> String {
+        let label = Self::pod_labels(object).remove(&self.place.version_label);
+        label.unwrap_or_else(|| if release_of(object).is_some() { release.short().to_owned() } else { tag_of(&template(object)) })
+    }
+
+    async fn view(&self, arm: ArmName, release: Digest, object: &Object, kind: super::object::Kind) -> Result<ArmView, TargetError> {
+        let pods = names::selector(&labels_at(object.at("/spec/selector/matchLabels")));
+        let count = self.pods(&pods).await?;
+        let health = match rollout(kind, object, 0) {
+            Rollout::Done { .. } => Health::Healthy,
+            Rollout::Waiting(_) if count.ready > 0 && arm == ArmName::Stable => Health::Healthy,
+            Rollout::Waiting(why) | Rollout::Stuck(why) => match self.why_not_up(&pods).await {
+                Some((finding, last_lines)) => Health::Failing { reason: finding.to_string(), last_lines },
+                None if count.ready > 0 => Health::Healthy,
+                None if matches!(rollout(kind, object, 0), Rollout::Stuck(_)) => Health::Failing { reason: why, last_lines: Vec::new() },
+                None => Health::Starting,
+            },
+        };
+        Ok(ArmView { arm, version: self.version_of(object, &release), release, health, restarts: count.restarts })
+    }
+}
+
+/// The weight that the first release of all was given: it is written at the workload, there is nothing to split.
+fn first_weight(stable: Option<&Object>) -> Weight {
+    let noted = stable.and_then(|object| object.annotation(names::APPLIED)).and_then(|text| text.parse().ok());
+    noted.unwrap_or(Weight::ZERO)
+}

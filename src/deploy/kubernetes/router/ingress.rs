@@ -1,0 +1,148 @@
+//! ingress-nginx: a second `Ingress` beside the user's, with the canary annotations
+//! (<https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#canary>).
+//!
+//! The user's own Ingress is never written. At weight 0 the second one stays, with weight 0. The controller writes
+//! no status of it: a change counts as taken over when it is stored.
+
+use serde_json::{Value, json};
+
+use super::{Acceptance, Pair, RouteView, share_of};
+use crate::deploy::TargetError;
+use crate::deploy::kubernetes::access::{Access, Trouble};
+use crate::deploy::kubernetes::names::{FENCE, TRAFFIC_MANAGER};
+use crate::deploy::kubernetes::object::{Edit, Kind, Object, Objects};
+use crate::event::Weight;
+
+const KIND: Kind = Kind { group: "networking.k8s.io", version: "v1", name: "Ingress", plural: "ingresses" };
+const CANARY: &str = "nginx.ingress.kubernetes.io/canary";
+const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
+const TOTAL: &str = "nginx.ingress.kubernetes.io/canary-weight-total";
+const AFFINITY: &str = "nginx.ingress.kubernetes.io/affinity";
+
+/// The user's Ingress and the one beside it.
+#[derive(Debug, Clone)]
+pub(in crate::deploy::kubernetes) struct Ingress {
+    objects: Objects,
+    name: String,
+    pair: Pair,
+}
+
+impl Ingress {
+    pub(super) fn new(access: &Access, name: &str, pair: Pair) -> Self {
+        Self { objects: Objects::of(access, KIND), name: name.to_owned(), pair }
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("ingress {}", self.beside())
+    }
+
+    fn beside(&self) -> String {
+        format!("{}-canary", self.name)
+    }
+
+    pub(super) async fn read(&self) -> Result<RouteView, TargetError> {
+        let stable = self.objects.need(&self.name).await?;
+        let rules = rules(&stable, &self.pair)?;
+        let beside = self.objects.get(&self.beside()).await?;
+        Ok(RouteView {
+            weight: beside.as_ref().map_or(Weight::ZERO, weight),
+            fence: beside.as_ref().map_or(0, Object::fence),
+            acceptance: Acceptance::Accepted,
+            rules: rules.iter().map(|rule| rule.pointer("/host").and_then(Value::as_str).unwrap_or("*").to_owned()).collect(),
+            warnings: stable
+                .annotation(AFFINITY)
+                .map(|_| format!("ingress {} keeps sessions: who has a session stays at stable", self.name))
+                .into_iter()
+                .collect(),
+        })
+    }
+
+    pub(super) async fn set(&self, weight: Weight, fence: u64) -> Result<(), TargetError> {
+        let stable = self.objects.need(&self.name).await?;
+        if self.objects.get(&self.beside()).await?.is_none() {
+            let mut body = json!({"spec": {
+                "ingressClassName": stable.at("/spec/ingressClassName"), "tls": stable.at("/spec/tls"), "rules": rules(&stable, &self.pair)?,
+            }});
+            body["metadata"]["annotations"] = json!({CANARY: "true", WEIGHT: "0", TOTAL: "1000", FENCE: fence.to_string()});
+            match self.objects.create(&self.beside(), body).await {
+                Ok(_) | Err(Trouble::Conflict { .. }) => {}
+                Err(trouble) => return Err(trouble.into()),
+            }
+        }
+        let edit = |_: &Object| {
+            Ok(Edit::default().annotate(CANARY, "true").annotate(WEIGHT, &weight.thousandths().to_string()).annotate(TOTAL, "1000"))
+        };
+        self.objects.change(&self.beside(), TRAFFIC_MANAGER, fence, edit).await?;
+        Ok(())
+    }
+}
+
+/// The share by the annotations; a total that is not written is 100.
+fn weight(object: &Object) -> Weight {
+    if object.annotation(CANARY) != Some("true") {
+        return Weight::ZERO;
+    }
+    let number = |name: &str| object.annotation(name).and_then(|text| text.parse::<u64>().ok());
+    let (canary, total) = (number(WEIGHT).unwrap_or(0), number(TOTAL).unwrap_or(100));
+    share_of(total.saturating_sub(canary), canary)
+}
+
+/// The rules that lead to stable, leading to the canary instead.
+fn rules(stable: &Object, pair: &Pair) -> Result<Vec<Value>, TargetError> {
+    let mut found = Vec::new();
+    for rule in stable.at("/spec/rules").and_then(Value::as_array).into_iter().flatten() {
+        let mut rule = rule.clone();
+        if let Some(paths) = rule.pointer_mut("/http/paths").and_then(Value::as_array_mut) {
+            paths.retain(|path| path.pointer("/backend/service/name").and_then(Value::as_str) == Some(pair.stable.as_str()));
+            for path in paths.iter_mut() {
+                path["backend"]["service"]["name"] = json!(pair.canary);
+            }
+            if !paths.is_empty() {
+                found.push(rule);
+            }
+        }
+    }
+    if found.is_empty() {
+        let reason = format!(
+            "ingress {} does not lead to the service {} (hint: `traffic.stable` in .hms names the service)",
+            stable.name(),
+            pair.stable
+        );
+        return Err(TargetError::NotPossible { reason });
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_ingress_has_the_paths_that_lead_to_stable_and_no_others() {
+        let path = |name: &str, path: &str| json!({"path": path, "pathType": "Prefix", "backend": {"service": {"name": name, "port": {"number": 80}}}});
+        let object = Object::from_value(json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "app"},
+            "spec": {"rules": [{"host": "a.test", "http": {"paths": [path("app", "/"), path("docs", "/docs")]}}, {"host": "b.test", "http": {"paths": [path("docs", "/")]}}]},
+        }));
+        let pair = Pair { stable: "app".to_owned(), canary: "app-canary".to_owned() };
+        let found = rules(&object, &pair).unwrap();
+        assert_eq!(found, [json!({"host": "a.test", "http": {"paths": [path("app-canary", "/")]}})]);
+        let other = Pair { stable: "nope".to_owned(), ..pair };
+        assert!(rules(&object, &other).unwrap_err().to_string().contains("does not lead to the service nope"));
+    }
+
+    #[test]
+    fn a_share_is_of_its_total() {
+        let with = |weight: &str, total: Option<&str>| {
+            let mut object = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "c"}});
+            object["metadata"]["annotations"] = json!({CANARY: "true", WEIGHT: weight});
+            if let Some(total) = total {
+                object["metadata"]["annotations"][TOTAL] = json!(total);
+            }
+            super::weight(&Object::from_value(object))
+        };
+        assert_eq!(with("1", None), "1%".parse().unwrap());
+        assert_eq!(with("5", Some("1000")), "0.5%".parse().unwrap());
+        assert_eq!(with("0", None), Weight::ZERO);
+    }
+}

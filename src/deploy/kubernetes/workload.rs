@@ -1,0 +1,333 @@
+//! The user's workload: which release its pod template is, and what becomes of it when it gets another one.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::access::Trouble;
+use super::arm::{labels_at, with_images};
+use super::names;
+use super::object::{Apply, Conflicts, Object, Run};
+use super::{ClusterPlace, KubernetesTarget};
+use crate::deploy::{ReleaseImage, TargetError};
+use crate::event::Digest;
+
+/// Managers that are a person's kubectl: their fields are taken over, and that is said (`docs/decisions.md` 20.5).
+const BY_HAND: [&str; 2] = ["kubectl", "before-first-apply"];
+
+/// An object's pod template.
+pub(super) fn template(object: &Object) -> Value {
+    object.at("/spec/template").cloned().unwrap_or(Value::Null)
+}
+
+/// How many pods it is to have.
+pub(super) fn replicas(object: &Object) -> u32 {
+    object.number("/spec/replicas").map_or(1, |count| u32::try_from(count).unwrap_or(0))
+}
+
+/// The release whose images the template has, by the annotation that hms wrote and the images themselves: an annotation travels back
+/// in time with `kubectl rollout undo`, and forward with nothing.
+pub(super) fn release_of(object: &Object) -> Option<Digest> {
+    let noted: Digest = object.annotation(names::RELEASE)?.parse().ok()?;
+    let marked = template(object).pointer(&format!("/metadata/annotations/{}", super::object::escape(names::RELEASE))).cloned();
+    (marked.as_ref().and_then(Value::as_str) == Some(noted.to_string().as_str())).then_some(noted)
+}
+
+/// The release that a workload runs: by hms's marks, else the one that is adopted for exactly this template.
+pub(super) fn runs(object: &Object) -> Digest {
+    release_of(object).unwrap_or_else(|| super::adopt::digest_of_template(object))
+}
+
+/// Which container gets which image reference.
+///
+/// # Errors
+/// One sentence, when it cannot be told.
+pub(super) fn images_by_container(
+    place: &ClusterPlace,
+    template: &Value,
+    images: &[ReleaseImage],
+) -> Result<BTreeMap<String, String>, TargetError> {
+    let impossible = |reason: String| TargetError::NotPossible { reason };
+    let containers = containers(template);
+    let mut found = BTreeMap::new();
+    for image in images {
+        let wanted: Vec<&str> = if let Some(container) = &image.container {
+            vec![container.as_str()]
+        } else if !place.containers.is_empty() {
+            place.containers.iter().map(String::as_str).collect()
+        } else {
+            let same: Vec<&str> = containers
+                .iter()
+                .filter(|(_, has)| repository(has) == repository(&image.reference))
+                .map(|(name, _)| name.as_str())
+                .collect();
+            match (same.as_slice(), containers.as_slice()) {
+                ([], [(only, _)]) => vec![only.as_str()],
+                ([], _) => {
+                    let names: Vec<&str> = containers.iter().map(|(name, _)| name.as_str()).collect();
+                    return Err(impossible(format!(
+                        "which container of {} gets {}? It has {} (hint: `containers: [NAME]` for this environment in .hms)",
+                        place.workload,
+                        image.reference,
+                        names.join(", ")
+                    )));
+                }
+                (same, _) => same.to_vec(),
+            }
+        };
+        for container in wanted {
+            if !containers.iter().any(|(name, _)| name == container) {
+                return Err(impossible(format!("{} has no container {container}", place.workload)));
+            }
+            found.insert(container.to_owned(), image.reference.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// All containers of a template with their images; those that run before the others too.
+fn containers(template: &Value) -> Vec<(String, String)> {
+    let all = ["/spec/containers", "/spec/initContainers"].into_iter().filter_map(|list| template.pointer(list)?.as_array()).flatten();
+    all.filter_map(|one| Some((one.get("name")?.as_str()?.to_owned(), one.get("image")?.as_str()?.to_owned()))).collect()
+}
+
+/// An image's name without tag and digest.
+fn repository(image: &str) -> &str {
+    let name = image.split('@').next().unwrap_or(image);
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        Some(_) | None => name,
+    }
+}
+
+/// A release's template, from the one that is there: its images, its version label, its mark.
+pub(super) fn next_template(
+    place: &ClusterPlace,
+    current: &Value,
+    images: &[ReleaseImage],
+    release: &Digest,
+) -> Result<Value, TargetError> {
+    let by_container = images_by_container(place, current, images)?;
+    let mut next = with_images(current, &by_container).map_err(|reason| TargetError::NotPossible { reason })?;
+    next["metadata"]["annotations"][names::RELEASE] = json!(release.to_string());
+    next["metadata"]["labels"][place.version_label.as_str()] = json!(release.short());
+    Ok(next)
+}
+
+/// What server-side apply is given for a release: those fields of the template and no other.
+pub(super) fn applied_fields(
+    place: &ClusterPlace,
+    current: &Value,
+    images: &[ReleaseImage],
+    release: &Digest,
+    annotations: &BTreeMap<String, String>,
+) -> Result<Value, TargetError> {
+    let by_container = images_by_container(place, current, images)?;
+    let listed = |list: &str| -> Vec<Value> {
+        let all = current.pointer(list).and_then(Value::as_array).into_iter().flatten();
+        let names = all.filter_map(|one| one.get("name")?.as_str());
+        names.filter_map(|name| Some(json!({"name": name, "image": by_container.get(name)?}))).collect()
+    };
+    let mut pod = json!({});
+    for (key, list) in [("containers", "/spec/containers"), ("initContainers", "/spec/initContainers")] {
+        let entries = listed(list);
+        if !entries.is_empty() {
+            pod[key] = json!(entries);
+        }
+    }
+    Ok(json!({
+        "metadata": {"annotations": annotations},
+        "spec": {"template": {
+            "metadata": {
+                "annotations": {names::RELEASE: release.to_string()},
+                "labels": {place.version_label.as_str(): release.short()},
+            },
+            "spec": pod,
+        }},
+    }))
+}
+
+/// What would change, in lines for people: a path, what is there, what comes.
+pub(super) fn difference(before: &Value, after: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    walk("", before, after, &mut lines);
+    lines
+}
+
+fn walk(path: &str, before: &Value, after: &Value, lines: &mut Vec<String>) {
+    let told = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match (before, after) {
+        (Value::Object(one), Value::Object(other)) => {
+            for (key, value) in other {
+                walk(&format!("{path}.{key}"), one.get(key).unwrap_or(&Value::Null), value, lines);
+            }
+            for key in one.keys().filter(|key| !other.contains_key(*key)) {
+                lines.push(format!("- {path}.{key}"));
+            }
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            for (index, value) in other.iter().enumerate() {
+                let name = value.get("name").and_then(Value::as_str);
+                let place = name.map_or_else(|| index.to_string(), str::to_owned);
+                let there = match name {
+                    Some(name) => one.iter().find(|one| one.get("name").and_then(Value::as_str) == Some(name)),
+                    None => one.get(index),
+                };
+                walk(&format!("{path}[{place}]"), there.unwrap_or(&Value::Null), value, lines);
+            }
+        }
+        (before, after) if before == after => {}
+        (Value::Null, after) => lines.push(format!("+ {path}: {}", told(after))),
+        (before, after) => lines.push(format!("~ {path}: {} → {}", told(before), told(after))),
+    }
+}
+
+impl KubernetesTarget {
+    /// The workload; none when it is not there.
+    pub(super) async fn workload(&self) -> Result<Option<Object>, TargetError> {
+        Ok(self.workloads().get(self.place.workload.name()).await?)
+    }
+
+    /// The workload, which must be there.
+    pub(super) async fn need_workload(&self) -> Result<Object, TargetError> {
+        self.workload().await?.ok_or_else(|| TargetError::NotPossible {
+            reason: format!(
+                "{} is not in {} (hint: apply it once, or name it: `workload: deployment/NAME` for this environment in .hms)",
+                self.place.workload,
+                self.access.name()
+            ),
+        })
+    }
+
+    /// Gives the workload a release: dry run, what changes, then the apply itself, under the version that was read. Gives the generation
+    /// that it wrote.
+    pub(super) async fn apply_release(
+        &self,
+        fence: u64,
+        fields: impl Fn(&Object) -> Result<Value, TargetError>,
+        say: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Object, TargetError> {
+        let (objects, name) = (self.workloads(), self.place.workload.name());
+        let mut last = None;
+        for _ in 0..8 {
+            let object = self.need_workload().await?;
+            object.admit(fence)?;
+            let fields = fields(&object)?;
+            let how = |run, conflicts| Apply { resource_version: object.resource_version(), run, conflicts };
+            let mut conflicts = Conflicts::Show;
+            let dry = match objects.apply(name, &fields, &how(Run::Dry, conflicts)).await {
+                Err(Trouble::Owned { fields: owned, .. }) if self.may_take(&owned) => {
+                    for (manager, field) in &owned {
+                        if !manager.starts_with(names::MANAGER) {
+                            say(format!("{field} was written by {manager}; it is hms's from here on"));
+                        }
+                    }
+                    conflicts = Conflicts::Take;
+                    objects.apply(name, &fields, &how(Run::Dry, conflicts)).await
+                }
+                other => other,
+            };
+            let dry = match dry {
+                Ok(dry) => dry,
+                Err(trouble @ Trouble::Conflict { .. }) => {
+                    last = Some(trouble);
+                    continue;
+                }
+                Err(trouble) => return Err(trouble.into()),
+            };
+            for line in difference(&template(&object), &template(&dry)) {
+                say(format!("{}{line}", self.place.workload));
+            }
+            match objects.apply(name, &fields, &how(Run::Real, conflicts)).await {
+                Ok(written) => return Ok(written),
+                // No answer: what is there tells; another round finds it done.
+                Err(trouble @ (Trouble::Conflict { .. } | Trouble::Silent { .. })) => last = Some(trouble),
+                Err(trouble) => return Err(trouble.into()),
+            }
+        }
+        Err(last.map_or_else(
+            || TargetError::Unreachable { reason: format!("{} could not be changed", self.place.workload) },
+            TargetError::from,
+        ))
+    }
+
+    fn may_take(&self, owned: &[(String, String)]) -> bool {
+        owned.iter().all(|(manager, _)| {
+            manager == names::MANAGER
+                || manager == names::ROLLBACK_MANAGER
+                || BY_HAND.iter().any(|by_hand| manager.starts_with(by_hand))
+                || self.place.take_over.contains(manager)
+        })
+    }
+
+    /// Labels of the workload's pods.
+    pub(super) fn pod_labels(object: &Object) -> super::arm::Labels {
+        labels_at(object.at("/spec/template/metadata/labels"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::WorkloadName;
+    use super::*;
+
+    fn place(containers: &[&str]) -> ClusterPlace {
+        ClusterPlace {
+            context: None,
+            namespace: "shop".to_owned(),
+            workload: WorkloadName::Deployment("shop".to_owned()),
+            containers: containers.iter().map(|name| (*name).to_owned()).collect(),
+            image: None,
+            traffic: None,
+            version_label: "version".to_owned(),
+            take_over: Vec::new(),
+        }
+    }
+
+    fn image(reference: &str) -> Vec<ReleaseImage> {
+        vec![ReleaseImage { container: None, reference: reference.to_owned() }]
+    }
+
+    fn two() -> Value {
+        json!({"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [
+            {"name": "app", "image": "r:5000/shop:v1"}, {"name": "proxy", "image": "r:5000/proxy:2"}]}})
+    }
+
+    #[test]
+    fn an_image_goes_to_the_container_that_has_it_or_that_is_named_or_that_is_alone() {
+        let new = "r:5000/shop@sha256:aa";
+        let found = images_by_container(&place(&[]), &two(), &image(new)).unwrap();
+        assert_eq!(found, BTreeMap::from([("app".to_owned(), new.to_owned())]));
+        let found = images_by_container(&place(&["proxy"]), &two(), &image(new)).unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["proxy"]);
+        let error = images_by_container(&place(&[]), &two(), &image("r:5000/other@sha256:aa")).unwrap_err().to_string();
+        assert!(error.contains("app, proxy") && error.contains("containers: [NAME]"), "{error}");
+        let alone = json!({"spec": {"containers": [{"name": "app", "image": "elsewhere/x:1"}]}});
+        assert_eq!(images_by_container(&place(&[]), &alone, &image(new)).unwrap().len(), 1);
+        assert!(images_by_container(&place(&["nope"]), &alone, &image(new)).is_err());
+    }
+
+    #[test]
+    fn a_release_is_told_by_the_template_and_not_by_an_annotation_that_travelled() {
+        let digest = Digest::of(b"one");
+        let object = |marked: &Digest| {
+            Object::from_value(json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "shop", "annotations": {names::RELEASE: digest.to_string()}},
+                "spec": {"template": {"metadata": {"annotations": {names::RELEASE: marked.to_string()}}}},
+            }))
+        };
+        assert_eq!(release_of(&object(&digest)), Some(digest.clone()));
+        assert_eq!(release_of(&object(&Digest::of(b"two"))), None);
+    }
+
+    #[test]
+    fn a_difference_names_what_changes_and_nothing_else() {
+        let digest = Digest::of(b"one");
+        let after = next_template(&place(&[]), &two(), &image("r:5000/shop@sha256:aa"), &digest).unwrap();
+        let lines = difference(&two(), &after);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines.contains(&"~ .spec.containers[app].image: r:5000/shop:v1 → r:5000/shop@sha256:aa".to_owned()), "{lines:?}");
+        assert_eq!(difference(&after, &after), Vec::<String>::new());
+    }
+}

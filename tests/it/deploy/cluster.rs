@@ -1,0 +1,399 @@
+//! The Kubernetes target against a real API server, a real gateway, a real registry and pods that are real processes.
+//!
+//! `HMS_TEST_CLUSTER` names the folder of a cluster that `tests/cluster/up` started; the tests run in its network
+//! (`DIR/enter cargo test …`). Without it they say that they are skipped.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use hms::deploy::kubernetes::{ClusterPlace, KubernetesTarget, RouterName, TrafficPlace, WorkloadName};
+use hms::deploy::registry::{Credentials, Registry, RegistrySettings};
+use hms::deploy::{ArmName, Effect, ReleaseImage, ReleaseRecord, Target, TargetError};
+use hms::event::{Digest, ReleaseRef, Weight};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+
+use super::contract::{Stage, Standby, all};
+pub(crate) use super::world::run;
+use super::world::{app, prod, quiet, start, until, weight};
+
+/// The test cluster's gateway follows its routes after 100 ms; some more for a busy machine.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A gateway begins its round robin anew at each reload, and every route and endpoint of any test is one: where a share is counted, the
+/// other tests wait.
+pub(crate) static GATEWAY: RwLock<()> = RwLock::new(());
+
+/// A namespace of its own in the test cluster.
+pub(crate) struct Cluster {
+    folder: PathBuf,
+    pub(crate) namespace: String,
+    target: KubernetesTarget,
+    empty: tempfile::TempDir,
+}
+
+/// The folder of the cluster; none when there is none, which is said.
+pub(crate) fn folder() -> Option<PathBuf> {
+    let found = std::env::var_os("HMS_TEST_CLUSTER").map(PathBuf::from);
+    if found.is_none() {
+        eprintln!("skipped: no cluster (HMS_TEST_CLUSTER names the folder of one that tests/cluster/up started)");
+    }
+    found
+}
+
+impl Cluster {
+    pub(crate) async fn new(folder: &Path) -> Self {
+        let namespace = format!("t{}", ulid::Ulid::generate().to_string().to_lowercase());
+        kubectl(folder, &["create", "namespace", &namespace], None);
+        let place = ClusterPlace {
+            context: Some("hms-test".to_owned()),
+            namespace: namespace.clone(),
+            workload: WorkloadName::Deployment("shop".to_owned()),
+            containers: Vec::new(),
+            image: Some(format!("127.0.0.1:5000/{namespace}")),
+            traffic: Some(TrafficPlace {
+                router: RouterName::HttpRoute("shop".to_owned()),
+                stable: "shop".to_owned(),
+                canary: "shop-canary".to_owned(),
+                settle: SETTLE,
+            }),
+            version_label: "version".to_owned(),
+            take_over: Vec::new(),
+        };
+        kubectl(folder, &["-n", &namespace, "apply", "-f", "-"], Some(&manifests(&namespace)));
+        kubectl(folder, &["-n", &namespace, "rollout", "status", "deployment/shop", "--timeout=60s"], None);
+        let target = KubernetesTarget::open(place, &app(), registry()).await.unwrap();
+        Self { folder: folder.to_owned(), namespace, target, empty: tempfile::tempdir().unwrap() }
+    }
+
+    /// A release of an image with that environment.
+    fn release(&self, name: &str, environment: &[&str]) -> (ReleaseRecord, PathBuf) {
+        let digest = push(&self.folder, &format!("shop-{name}:latest"), environment);
+        let reference = format!("127.0.0.1:5000/shop-{name}@{digest}");
+        let record = ReleaseRecord {
+            format: 1,
+            release: ReleaseRef { digest: digest.parse().unwrap(), revision: None, tag: name.to_owned(), tag_object: None, run: None },
+            app: app(),
+            created_at: hms::store::now(),
+            files: 0,
+            bytes: 0,
+            start: None,
+            scan: None,
+            must_be_scanned: std::collections::BTreeMap::new(),
+            images: vec![ReleaseImage { container: None, reference }],
+        };
+        (record, self.empty.path().to_owned())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        kubectl(&self.folder, &["delete", "namespace", &self.namespace, "--wait=false"], None);
+    }
+}
+
+fn manifests(namespace: &str) -> String {
+    format!(
+        r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: shop}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: shop}}}}
+  template:
+    metadata: {{labels: {{app: shop}}, annotations: {{prometheus.io/scrape: "true"}}}}
+    spec:
+      terminationGracePeriodSeconds: 5
+      containers:
+      - name: shop
+        image: 127.0.0.1:5000/app:v1
+        ports: [{{name: http, containerPort: 8080}}]
+        readinessProbe: {{httpGet: {{path: /readyz, port: http}}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: shop}}
+spec: {{selector: {{app: shop}}, ports: [{{name: http, port: 80, targetPort: http}}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: shop}}
+spec:
+  parentRefs: [{{name: web, namespace: default}}]
+  hostnames: [{namespace}.test]
+  rules:
+  - backendRefs: [{{name: shop, port: 80}}]
+"#
+    )
+}
+
+fn kubectl(folder: &Path, arguments: &[&str], input: Option<&str>) -> String {
+    use std::io::Write;
+    let mut child = Command::new(folder.join("kubectl"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.unwrap_or_default().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn registry() -> Registry {
+    Registry::new(Credentials::anonymous(), RegistrySettings::default()).unwrap()
+}
+
+/// Pushes an image of the test service with that environment; gives its digest.
+fn push(folder: &Path, name: &str, environment: &[&str]) -> String {
+    let output = Command::new(folder.join("enter"))
+        .args(["sh", "-c", "exec images --program \"$(command -v app)\" --push \"$@\"", "push", &format!("127.0.0.1:5000/{name}")])
+        .args(environment)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().find(|word| word.starts_with("sha256:")).unwrap().to_owned()
+}
+
+impl Stage for Cluster {
+    type Target = KubernetesTarget;
+    const STANDBY: Standby = Standby::Cold;
+
+    fn target(&self) -> &KubernetesTarget {
+        &self.target
+    }
+
+    fn good(&self, name: &str) -> (ReleaseRecord, PathBuf) {
+        self.release(name, &[&format!("VERSION={name}")])
+    }
+
+    fn bad(&self) -> (ReleaseRecord, PathBuf) {
+        self.release("bad", &["EXIT_AT_START=the variable X is missing"])
+    }
+
+    fn silent(&self) -> (ReleaseRecord, PathBuf) {
+        self.release("silent", &["VERSION=silent", "READY_DELAY=1h"])
+    }
+}
+
+#[test]
+fn the_contract_is_kept() {
+    let Some(folder) = folder() else { return };
+    let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
+    run(async {
+        // `all` makes its stages itself, and making one here takes a running API server.
+        let mut stages = Vec::new();
+        for _ in 0..super::contract::STAGES {
+            stages.push(Cluster::new(&folder).await);
+        }
+        let stages = std::sync::Mutex::new(stages);
+        Box::pin(all(|| stages.lock().unwrap().pop().unwrap())).await;
+    });
+}
+
+/// Requests through the gateway, over kept connections, until it is told to stop: who answered how often, by the first word of the answer
+/// and its status.
+pub(crate) struct Traffic {
+    stop: Arc<AtomicBool>,
+    answers: Arc<Mutex<BTreeMap<String, u64>>>,
+    tasks: tokio::task::JoinSet<()>,
+}
+
+impl Traffic {
+    pub(crate) fn to(host: &str, clients: usize) -> Self {
+        let mut traffic = Self { stop: Arc::default(), answers: Arc::default(), tasks: tokio::task::JoinSet::new() };
+        let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        for _ in 0..clients {
+            let (client, host) = (client.clone(), host.to_owned());
+            let (stop, answers) = (Arc::clone(&traffic.stop), Arc::clone(&traffic.answers));
+            traffic.tasks.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let request = hyper::Request::get("http://127.0.0.1:8000/").header("host", &host).body(Empty::new()).unwrap();
+                    let answer = match client.request(request).await {
+                        Ok(response) => {
+                            let status = response.status().as_u16();
+                            let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+                            let version = String::from_utf8_lossy(&body).split(' ').next().unwrap_or_default().to_owned();
+                            if status == 200 { version } else { format!("{status}") }
+                        }
+                        Err(error) => error.to_string(),
+                    };
+                    *answers.lock().unwrap().entry(answer).or_default() += 1;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            });
+        }
+        traffic
+    }
+
+    pub(crate) fn count(&self, answer: &str) -> u64 {
+        self.answers.lock().unwrap().get(answer).copied().unwrap_or(0)
+    }
+
+    fn all(&self) -> u64 {
+        self.answers.lock().unwrap().values().sum()
+    }
+
+    pub(crate) async fn end(mut self) -> BTreeMap<String, u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+        std::mem::take(&mut self.answers.lock().unwrap())
+    }
+}
+
+impl Cluster {
+    async fn bring(&self, release: (ReleaseRecord, PathBuf)) -> Digest {
+        self.target.place(&release.0, &release.1).await.unwrap();
+        release.0.release.digest
+    }
+
+    async fn apply(&self, fence: u64, effect: Effect) -> hms::deploy::Applied {
+        self.target.apply(&prod(), fence, &effect, &quiet).await.unwrap()
+    }
+
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+        kubectl(&self.folder, &[&["-n", &self.namespace], arguments].concat(), None)
+    }
+}
+
+#[test]
+fn one_per_cent_of_real_traffic_goes_to_the_canary_and_no_request_is_lost_on_the_way_to_prod_and_back() {
+    let Some(folder) = folder() else { return };
+    let _gateway = GATEWAY.write().unwrap_or_else(PoisonError::into_inner);
+    run(async {
+        let cluster = Cluster::new(&folder).await;
+        let origin = cluster.target.adopt(&prod()).await.unwrap().expect("what ran before is adopted");
+        assert_eq!(origin.tag, "v1");
+        let host = format!("{}.test", cluster.namespace);
+        let traffic = Traffic::to(&host, 8);
+        until("the origin answers", async || traffic.count("v1") > 20).await;
+
+        let two = cluster.bring(cluster.release("two", &["VERSION=two"])).await;
+        cluster.apply(1, start(&two, ArmName::Canary)).await;
+        assert_eq!(cluster.apply(1, Effect::Weigh { weight: weight("1%") }).await.weight, weight("1%"));
+        until("the canary answers", async || traffic.count("two") > 0).await;
+        let (before, canary) = (traffic.all(), traffic.count("two"));
+        until("3,000 requests more", async || traffic.all() >= before + 3_000).await;
+        let (all, canary) = (traffic.all() - before, traffic.count("two") - canary);
+        // The gateway's round robin is exact; requests on their way when the two counts are read make the difference.
+        assert!((canary * 100).abs_diff(all) <= 300, "{canary} of {all} requests went to the canary");
+
+        cluster.apply(2, Effect::Promote { release: two.clone() }).await;
+        let stable = traffic.count("v1");
+        until("the new release answers", async || traffic.count("two") > 500).await;
+        assert_eq!(traffic.count("v1"), stable, "the old release still answers after the promotion");
+        let image = cluster.kubectl(&["get", "deployment", "shop", "-o", "jsonpath={.spec.template.spec.containers[0].image}"]);
+        assert!(image.ends_with(&two.to_string()), "{image}");
+
+        cluster.apply(3, start(&origin.digest, ArmName::Standby)).await;
+        let applied = cluster.apply(3, Effect::Return { release: origin.digest.clone() }).await;
+        assert_eq!(applied.weight, Weight::ZERO);
+        let gone = traffic.count("two");
+        let there = traffic.count("v1");
+        until("the old release answers again", async || traffic.count("v1") > there + 500).await;
+        assert_eq!(traffic.count("two"), gone, "what was rolled back still answers");
+        let image = cluster.kubectl(&["get", "deployment", "shop", "-o", "jsonpath={.spec.template.spec.containers[0].image}"]);
+        assert_eq!(image, "127.0.0.1:5000/app:v1", "the whole template is back as it was");
+
+        let answers = traffic.end().await;
+        assert_eq!(answers.keys().collect::<Vec<_>>(), ["two", "v1"], "{answers:?}");
+        assert_eq!(cluster.target.adopt(&prod()).await.unwrap().map(|again| again.digest), Some(origin.digest));
+    });
+}
+
+#[test]
+fn each_way_not_to_come_up_is_told_with_its_fix_and_leaves_traffic_alone() {
+    let Some(folder) = folder() else { return };
+    let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
+    run(async {
+        let cluster = Cluster::new(&folder).await;
+        let tell = async |release: (ReleaseRecord, PathBuf)| {
+            let digest = cluster.bring(release).await;
+            match cluster.target.apply(&prod(), 1, &start(&digest, ArmName::Canary), &quiet).await {
+                Err(TargetError::StartFailed { reason, last_lines }) => (reason, last_lines.join("\n")),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (reason, lines) = tell(cluster.release("missing-env", &["REQUIRED=DATABASE_URL"])).await;
+        assert!(reason.contains("ends again and again") || reason.contains("ended: exit code"), "{reason}");
+        assert!(lines.contains("DATABASE_URL"), "{lines}");
+
+        let mut gone = cluster.release("gone", &["VERSION=gone"]);
+        let absent = Digest::of(b"no image has these bytes");
+        gone.0.images[0].reference = format!("127.0.0.1:5000/shop-gone@{absent}");
+        gone.0.release.digest = absent;
+        let error = cluster.target.place(&gone.0, &gone.1).await.unwrap_err().to_string();
+        assert!(error.contains("is not in its registry"), "{error}");
+
+        cluster.kubectl(&["create", "secret", "generic", "db", "--from-literal=other=1"]);
+        let secret = r#"{"spec":{"template":{"spec":{"containers":[{"name":"shop","env":[{"name":"URL","valueFrom":{"secretKeyRef":{"name":"db","key":"url"}}}]}]}}}}"#;
+        cluster.kubectl(&["patch", "deployment", "shop", "--patch", secret]);
+        let (reason, _) = tell(cluster.release("two", &["VERSION=two"])).await;
+        assert!(reason.contains("the secret db has no key url"), "{reason}");
+        let seen = cluster.target.observe(&prod()).await.unwrap();
+        assert_eq!(seen.weight, Weight::ZERO);
+        assert!(seen.arms.iter().all(|view| view.arm == ArmName::Stable), "{:?}", seen.arms);
+    });
+}
+
+#[test]
+fn fields_of_another_controller_are_not_taken_and_a_rollback_asks_nobody() {
+    let Some(folder) = folder() else { return };
+    let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
+    run(async {
+        let cluster = Cluster::new(&folder).await;
+        let origin = cluster.target.adopt(&prod()).await.unwrap().unwrap();
+        let foreign = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec: {template: {spec: {containers: [{name: shop, image: '127.0.0.1:5000/app:v3'}]}}}\n";
+        let arguments = ["-n", &cluster.namespace, "apply", "--server-side", "--force-conflicts", "--field-manager=gitops", "-f", "-"];
+        kubectl(&cluster.folder, &arguments, Some(foreign));
+        cluster.kubectl(&["rollout", "status", "deployment/shop", "--timeout=60s"]);
+        let two = cluster.bring(cluster.release("two", &["VERSION=two"])).await;
+        cluster.apply(1, start(&two, ArmName::Canary)).await;
+        let refused = cluster.target.apply(&prod(), 1, &Effect::Promote { release: two.clone() }, &quiet).await.unwrap_err().to_string();
+        assert!(refused.contains("managed by gitops") && refused.contains("take_over"), "{refused}");
+        cluster.apply(2, Effect::Withdraw).await;
+        cluster.apply(3, start(&origin.digest, ArmName::Standby)).await;
+        cluster.apply(3, Effect::Return { release: origin.digest }).await;
+        let image = cluster.kubectl(&["get", "deployment", "shop", "-o", "jsonpath={.spec.template.spec.containers[0].image}"]);
+        assert_eq!(image, "127.0.0.1:5000/app:v1");
+    });
+}
+
+#[test]
+fn a_release_is_named_by_the_image_that_a_job_pushed_and_a_moved_tag_is_refused() {
+    let Some(folder) = folder() else { return };
+    let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
+    run(async {
+        let cluster = Cluster::new(&folder).await;
+        let revision = "8c4f2d3e5a6b7c8d9e0f1a2b3c4d5e6f7a8b9c0d";
+        let mut made = cluster.release("unpushed", &["VERSION=unpushed"]).0;
+        made.images.clear();
+        made.release.revision = Some(revision.parse().unwrap());
+        let error = cluster.target.prepare(made.clone(), cluster.empty.path()).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("{}:{revision}", cluster.namespace)) && error.contains("hint:"), "{error}");
+
+        let push = |version: &str| push(&folder, &format!("{}:{revision}", cluster.namespace), &[&format!("VERSION={version}")]);
+        let digest = push("two");
+        let record = cluster.target.prepare(made, cluster.empty.path()).await.unwrap();
+        assert_eq!(record.release.digest.to_string(), digest);
+        assert_eq!(record.images[0].reference, format!("127.0.0.1:5000/{}@{digest}", cluster.namespace));
+        assert_ne!(push("three"), digest);
+        let moved = cluster.target.place(&record, cluster.empty.path()).await.unwrap_err().to_string();
+        assert!(moved.contains("names") && moved.contains("now"), "{moved}");
+        push("two");
+        cluster.target.place(&record, cluster.empty.path()).await.unwrap();
+        assert_eq!(cluster.target.placed(&record.release.digest).await.unwrap(), Some(record));
+    });
+}
