@@ -8,186 +8,99 @@ use std::collections::VecDeque;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::interval::{Interval, VersionDelta};
-use super::mixture::{Mixture, Trials};
+use super::metric::{Counts, MetricState};
+use super::mixture::Trials;
+use super::ratio::Points;
 use super::settings::JudgeSettings;
-use super::whole;
+use super::split::{Mismatch, Split};
 
 /// How far back the rate of traffic is looked at: long enough to smooth a thin canary, short enough to follow the day.
 const RATE_WINDOW: TimeDelta = TimeDelta::minutes(5);
 /// How far back "currently" reaches.
 const NOW_WINDOW: TimeDelta = TimeDelta::minutes(1);
 
-/// Requests of both arms, some of them bad.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Counts {
-    /// Requests (for latency: durations) of the canary.
+/// What one interval says, sorted by arm and metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// Its beginning.
+    pub from: DateTime<Utc>,
+    /// Its end.
+    pub to: DateTime<Utc>,
+    /// Requests of the canary.
     pub canary: f64,
-    /// Bad ones of the canary.
-    pub canary_bad: f64,
     /// Requests of stable.
     pub stable: f64,
-    /// Bad ones of stable.
-    pub stable_bad: f64,
+    /// Requests of everyone, these two included.
+    pub everyone: f64,
+    /// Both arms could be counted; else the share of this interval is not known.
+    pub both_named: bool,
+    /// Some of them were made by hms itself.
+    pub synthetic: bool,
+    /// A reading of each metric, in the order of [`Evidence::metrics`].
+    pub readings: Vec<Reading>,
 }
 
-/// What is known of one metric.
+/// What one interval says of one metric.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MetricState {
-    limit: f64,
-    harm: Mixture,
-    abs: Mixture,
-    harmed: bool,
-    over_all: Counts,
-    this_weight: Counts,
+pub enum Reading {
+    /// What happened in the canary and in stable.
+    Counts(Trials, Trials),
+    /// It cannot be read, and why.
+    Blind(String),
 }
 
 /// What is known of a canary, interval by interval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     settings: JudgeSettings,
-    errors: MetricState,
-    latency: Option<MetricState>,
-    /// Why durations of the last interval with canary requests could not be judged.
-    blind: Option<String>,
+    metrics: Vec<Followed>,
+    points: Points,
+    over_all: Counts,
+    this_weight: Counts,
     /// Requests of all versions at this weight.
     everyone: f64,
+    split: Option<Split>,
     synthetic: bool,
     recent: VecDeque<Recent>,
+    began: Option<DateTime<Utc>>,
+    fresh_stakes: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Followed {
+    state: MetricState,
+    /// Why it could not be judged in the last interval with canary requests.
+    blind: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Recent {
     from: DateTime<Utc>,
     to: DateTime<Utc>,
-    errors: Counts,
-    latency: Counts,
-}
-
-impl Counts {
-    /// The canary's bad share; none without requests.
-    #[must_use]
-    pub fn canary_share(&self) -> Option<f64> {
-        (self.canary > 0.0).then(|| self.canary_bad / self.canary)
-    }
-
-    /// Stable's bad share; none without requests.
-    #[must_use]
-    pub fn stable_share(&self) -> Option<f64> {
-        (self.stable > 0.0).then(|| self.stable_bad / self.stable)
-    }
-
-    fn of(canary: Trials, stable: Trials) -> Self {
-        Self { canary: canary.all, canary_bad: canary.bad, stable: stable.all, stable_bad: stable.bad }
-    }
-
-    fn add(&mut self, more: &Self) {
-        self.canary += more.canary;
-        self.canary_bad += more.canary_bad;
-        self.stable += more.stable;
-        self.stable_bad += more.stable_bad;
-    }
-}
-
-impl MetricState {
-    fn new(settings: &JudgeSettings, limit: f64) -> Self {
-        // A rate is below 1; alternatives that would not be meet just under it.
-        let highest = f64::midpoint(1.0, limit).max(0.99);
-        let harm = if settings.absolute_only {
-            Mixture::new(settings.absolute_harm_ratios.iter().map(|ratio| (ratio * limit).min(highest)))
-        } else {
-            Mixture::new(settings.harm_ratios.iter().copied())
-        };
-        let abs = abs_test(settings, limit);
-        Self { limit, harm, abs, harmed: false, over_all: Counts::default(), this_weight: Counts::default() }
-    }
-
-    fn observe(&mut self, settings: &JudgeSettings, canary: Trials, stable: Trials) {
-        if settings.absolute_only {
-            // H0: the rate keeps the SLO. A first release that is broken has nobody to look bad beside, and is found all the same.
-            self.harm.bernoulli(canary, self.limit);
-        } else {
-            self.harm.compare(canary, stable);
-        }
-        self.abs.bernoulli(canary, self.limit);
-        let counts = Counts::of(canary, stable);
-        self.over_all.add(&counts);
-        self.this_weight.add(&counts);
-        let ln_goal = (f64::from(settings.metrics()) / settings.alpha).ln();
-        let enough = self.over_all.canary_bad >= whole::float(settings.min_bad_events);
-        // Kept once reached: proven at one moment is proven (Ville), what comes later does not unprove it.
-        self.harmed = self.harmed || (enough && self.harm.ln_value() >= ln_goal);
-    }
-
-    /// The limit as a share of requests.
-    #[must_use]
-    pub fn limit(&self) -> f64 {
-        self.limit
-    }
-
-    /// ln of the HARM e-value.
-    #[must_use]
-    pub fn harm_ln(&self) -> f64 {
-        self.harm.ln_value()
-    }
-
-    /// ln of the ABS e-value, of this weight.
-    #[must_use]
-    pub fn abs_ln(&self) -> f64 {
-        self.abs.ln_value()
-    }
-
-    /// Harm has been proven.
-    #[must_use]
-    pub fn harmed(&self) -> bool {
-        self.harmed
-    }
-
-    /// This metric is proven good enough: ABS at level β. The test relative to stable (SAFE: ratio below 2) belongs here, by `||`.
-    #[must_use]
-    pub fn passed(&self, beta: f64) -> bool {
-        self.abs_ln() >= -beta.ln()
-    }
-
-    /// Counts over all weights.
-    #[must_use]
-    pub fn over_all(&self) -> Counts {
-        self.over_all
-    }
-
-    /// Counts of this weight.
-    #[must_use]
-    pub fn this_weight(&self) -> Counts {
-        self.this_weight
-    }
-
-    /// At the share of bad requests so far, more of the same never passes. Not said of fewer bad ones than `min_bad_events`: those
-    /// are chance.
-    #[must_use]
-    pub fn stuck(&self, min_bad_events: u64) -> bool {
-        let counts = self.this_weight;
-        counts.canary_bad >= whole::float(min_bad_events)
-            && counts.canary_share().is_some_and(|share| !self.abs.grows_at(share, self.limit))
-    }
-
-    /// More good requests until [`passed`](Self::passed); none when no number of them is enough.
-    #[must_use]
-    pub fn good_requests_until_passed(&self, beta: f64) -> Option<u64> {
-        self.abs.good_requests_until(-beta.ln(), self.limit)
-    }
+    requests: Counts,
+    metrics: Vec<Counts>,
 }
 
 impl Evidence {
     /// Begins with nothing known. The settings should have passed [`JudgeSettings::check`].
     #[must_use]
     pub fn new(settings: &JudgeSettings) -> Self {
+        let follow = |name: &str, limit, threshold| Followed { state: MetricState::new(settings, name, limit, threshold), blind: None };
+        let errors = settings.judge_errors.then(|| follow("errors", settings.error_slo, None));
+        let latency = settings.latency.map(|latency| follow("latency", latency.slow_share, Some(latency.threshold_seconds)));
+        let own = settings.own.iter().map(|own| follow(&own.name, own.slo, own.threshold_seconds));
         Self {
-            errors: MetricState::new(settings, settings.error_slo),
-            latency: settings.latency.map(|latency| MetricState::new(settings, latency.slow_share)),
-            settings: settings.clone(),
-            blind: None,
+            metrics: errors.into_iter().chain(latency).chain(own).collect(),
+            points: Points::default(),
+            over_all: Counts::default(),
+            this_weight: Counts::default(),
             everyone: 0.0,
+            split: split_test(settings),
             synthetic: false,
             recent: VecDeque::new(),
+            began: None,
+            fresh_stakes: 0,
+            settings: settings.clone(),
         }
     }
 
@@ -200,31 +113,67 @@ impl Evidence {
         let arm = |version: &str| interval.versions.get(version).unwrap_or(&none);
         let canary = arm(&self.settings.canary_version);
         let stable = self.settings.stable_version.as_deref().map_or(&none, arm);
-        let errors = [canary, stable].map(|delta| Trials { all: delta.requests, bad: delta.errors.min(delta.requests) });
-        self.errors.observe(&self.settings, errors[0], errors[1]);
-        self.everyone += interval.versions.values().map(|delta| delta.requests).sum::<f64>();
-        self.synthetic = self.synthetic || canary.synthetic > 0.0 || stable.synthetic > 0.0;
-        let latency = self.observe_latency(canary, stable);
-        self.remember(Recent { from: interval.from, to: interval.to, errors: Counts::of(errors[0], errors[1]), latency });
+        let errors = self.settings.judge_errors.then(|| Reading::Counts(canary.error_trials(), stable.error_trials()));
+        let latency = self
+            .settings
+            .latency
+            .map(|latency| both(durations(canary, latency.threshold_seconds), durations(stable, latency.threshold_seconds)));
+        let own = self.settings.own.iter().map(|own| both(canary.own_trials(own), stable.own_trials(own)));
+        let observed = Observed {
+            from: interval.from,
+            to: interval.to,
+            canary: canary.requests,
+            stable: stable.requests,
+            everyone: interval.versions.values().map(|delta| delta.requests).sum(),
+            both_named: self.settings.stable_version.as_ref().is_some_and(|stable| interval.versions.contains_key(stable)),
+            synthetic: canary.synthetic > 0.0 || stable.synthetic > 0.0,
+            readings: errors.into_iter().chain(latency).chain(own).collect(),
+        };
+        self.take(observed);
     }
 
-    fn observe_latency(&mut self, canary: &VersionDelta, stable: &VersionDelta) -> Counts {
-        let (Some(state), Some(latency)) = (&mut self.latency, self.settings.latency) else { return Counts::default() };
-        match (durations(canary, latency.threshold_seconds), durations(stable, latency.threshold_seconds)) {
-            (Ok(of_canary), Ok(of_stable)) => {
-                if of_canary.all > 0.0 {
-                    self.blind = None;
+    /// Takes in what an interval says. Readings beyond the metrics are passed over.
+    pub fn take(&mut self, observed: Observed) {
+        self.stake_anew(observed.from);
+        let (canary, stable) = (observed.canary, observed.stable);
+        let requests = Counts { canary, stable, ..Counts::default() };
+        self.over_all.add(&requests);
+        self.this_weight.add(&requests);
+        self.everyone += observed.everyone;
+        self.synthetic = self.synthetic || observed.synthetic;
+        if let Some(split) = self.split.as_mut().filter(|_| observed.both_named) {
+            split.observe(canary, stable);
+        }
+        let mut metrics = Vec::with_capacity(self.metrics.len());
+        for (followed, reading) in self.metrics.iter_mut().zip(observed.readings) {
+            metrics.push(match reading {
+                Reading::Counts(of_canary, of_stable) => {
+                    if of_canary.all > 0.0 {
+                        followed.blind = None;
+                    }
+                    followed.state.observe(&self.settings, &self.points, of_canary, of_stable);
+                    Counts::of(of_canary, of_stable)
                 }
-                state.observe(&self.settings, of_canary, of_stable);
-                Counts::of(of_canary, of_stable)
-            }
-            (Err(flaw), _) => {
-                self.blind = Some(format!("the canary's {flaw}"));
-                Counts::default()
-            }
-            (_, Err(flaw)) => {
-                self.blind = Some(format!("stable's {flaw}"));
-                Counts::default()
+                Reading::Blind(flaw) => {
+                    followed.blind = Some(flaw);
+                    Counts::default()
+                }
+            });
+        }
+        self.remember(Recent { from: observed.from, to: observed.to, requests, metrics });
+    }
+
+    /// Puts what is due of HARM's kept capital on it, before the interval's outcome is looked at.
+    fn stake_anew(&mut self, from: DateTime<Utc>) {
+        let began = *self.began.get_or_insert(from);
+        let elapsed = (from - began).num_milliseconds();
+        let every = i64::try_from(self.settings.fresh_stake.as_millis()).unwrap_or(i64::MAX).max(1);
+        // Above some thousands a fresh stake is worth nothing: a gap of years is no loop of years.
+        let due = u32::try_from((elapsed / every).clamp(0, 100_000)).unwrap_or(0);
+        while self.fresh_stakes < due {
+            self.fresh_stakes += 1;
+            for followed in &mut self.metrics {
+                followed.state.stake_anew(self.fresh_stakes);
             }
         }
     }
@@ -239,30 +188,53 @@ impl Evidence {
 
     /// A weight begins: what counts for PASS starts anew; what counts for HARM stays.
     pub fn begin_weight(&mut self) {
-        let settings = &self.settings;
-        for state in std::iter::once(&mut self.errors).chain(&mut self.latency) {
-            state.abs = abs_test(settings, state.limit);
-            state.this_weight = Counts::default();
+        for followed in &mut self.metrics {
+            followed.state.begin_weight(&self.settings);
         }
+        self.this_weight = Counts::default();
         self.everyone = 0.0;
+        self.split = split_test(&self.settings);
         self.recent.clear();
     }
 
-    /// The metrics by name: `errors`, and `latency` when it is judged.
-    pub fn metrics(&self) -> impl Iterator<Item = (&'static str, &MetricState)> {
-        std::iter::once(("errors", &self.errors)).chain(self.latency.iter().map(|state| ("latency", state)))
+    /// Another share is asked for from here on.
+    pub(super) fn ask_share(&mut self, settings: &JudgeSettings) {
+        self.settings.requested = settings.requested;
+        self.settings.exact_share = settings.exact_share;
     }
 
-    /// Errors, which are always judged.
+    /// The metrics: `errors`, `latency`, then the user's own, as far as each is judged.
+    pub fn metrics(&self) -> impl Iterator<Item = &MetricState> {
+        self.metrics.iter().map(|followed| &followed.state)
+    }
+
+    /// A metric by its name; none when it is not judged.
     #[must_use]
-    pub fn errors(&self) -> &MetricState {
-        &self.errors
+    pub fn metric(&self, name: &str) -> Option<&MetricState> {
+        self.metrics().find(|state| state.name() == name)
+    }
+
+    /// Requests of both arms over all weights.
+    #[must_use]
+    pub fn over_all(&self) -> Counts {
+        self.over_all
+    }
+
+    /// Requests of both arms at this weight.
+    #[must_use]
+    pub fn this_weight(&self) -> Counts {
+        self.this_weight
     }
 
     /// The canary's share of all requests at this weight, 0 to 1; none without requests.
     #[must_use]
     pub fn measured_share(&self) -> Option<f64> {
-        (self.everyone > 0.0).then(|| self.errors.this_weight.canary / self.everyone)
+        (self.everyone > 0.0).then(|| self.this_weight.canary / self.everyone)
+    }
+
+    /// The share is not the one asked for.
+    pub(super) fn mismatch(&self) -> Option<Mismatch> {
+        self.split.as_ref().and_then(Split::mismatch)
     }
 
     /// Some of the requests were made by hms itself.
@@ -271,34 +243,49 @@ impl Evidence {
         self.synthetic
     }
 
-    /// Why durations cannot be judged, if they should be and cannot.
+    /// A metric that cannot be judged, and why.
     #[must_use]
-    pub fn blind(&self) -> Option<&str> {
-        self.blind.as_deref()
+    pub fn blind(&self) -> Option<(&str, &str)> {
+        self.metrics.iter().find_map(|followed| Some((followed.state.name(), followed.blind.as_deref()?)))
     }
 
     /// Canary requests a second over the last minutes; none when there is no time to speak of.
     #[must_use]
     pub fn canary_rate(&self) -> Option<f64> {
         let elapsed = (self.recent.back()?.to - self.recent.front()?.from).as_seconds_f64();
-        (elapsed > 0.0).then(|| self.recent.iter().map(|recent| recent.errors.canary).sum::<f64>() / elapsed)
+        (elapsed > 0.0).then(|| self.recent.iter().map(|recent| recent.requests.canary).sum::<f64>() / elapsed)
     }
 
-    /// A metric's counts of the last minute or twelve intervals, whichever is longer.
+    /// The counts of each metric in the last minute or twelve intervals, whichever is longer.
     #[must_use]
-    pub fn lately(&self, metric: &str) -> Counts {
+    pub fn lately(&self) -> Vec<Counts> {
         let twelve = TimeDelta::from_std(self.settings.scrape_interval * 12).unwrap_or(NOW_WINDOW);
-        let mut sum = Counts::default();
-        let Some(last) = self.recent.back() else { return sum };
+        let mut sums = vec![Counts::default(); self.metrics.len()];
+        let Some(last) = self.recent.back() else { return sums };
         for recent in self.recent.iter().rev().take_while(|recent| recent.to > last.to - twelve.max(NOW_WINDOW)) {
-            sum.add(if metric == "latency" { &recent.latency } else { &recent.errors });
+            for (sum, counts) in sums.iter_mut().zip(&recent.metrics) {
+                sum.add(counts);
+            }
         }
-        sum
+        sums
+    }
+
+    pub(super) fn points(&self) -> &Points {
+        &self.points
     }
 }
 
-fn abs_test(settings: &JudgeSettings, limit: f64) -> Mixture {
-    Mixture::new(settings.absolute_fractions.iter().map(|fraction| fraction * limit))
+fn split_test(settings: &JudgeSettings) -> Option<Split> {
+    let tolerance = settings.share_tolerance.filter(|_| !settings.absolute_only)?;
+    Split::new(settings.share(), tolerance)
+}
+
+fn both(canary: Result<Trials, String>, stable: Result<Trials, String>) -> Reading {
+    match (canary, stable) {
+        (Ok(canary), Ok(stable)) => Reading::Counts(canary, stable),
+        (Err(flaw), _) => Reading::Blind(format!("the canary's {flaw}")),
+        (_, Err(flaw)) => Reading::Blind(format!("stable's {flaw}")),
+    }
 }
 
 /// Durations as trials; a version without requests has none, which is no flaw.

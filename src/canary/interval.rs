@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::buckets::Buckets;
-use crate::event::{Sample, VersionCounters};
+use super::mixture::Trials;
+use super::settings::OwnMetric;
+use crate::event::{CounterSeries, HistogramSeries, OwnCounters, Sample, VersionCounters};
 
 /// What happened between two scrapes.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,22 @@ pub struct VersionDelta {
     pub synthetic: f64,
     /// Durations; none when no histogram was found.
     pub latency: Option<Buckets>,
+    /// The user's own metrics, by name.
+    pub own: BTreeMap<String, OwnDelta>,
+}
+
+/// What happened to one of the user's own metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OwnDelta {
+    /// Bad events; of `all`, or of the requests when there is no such count.
+    Ratio {
+        /// All events.
+        all: Option<f64>,
+        /// Bad ones.
+        bad: f64,
+    },
+    /// Durations.
+    Latency(Buckets),
 }
 
 impl VersionDelta {
@@ -40,6 +58,28 @@ impl VersionDelta {
     #[must_use]
     pub fn slow(&self, threshold_seconds: f64) -> Option<f64> {
         self.latency.as_ref()?.above(threshold_seconds)
+    }
+
+    pub(super) fn error_trials(&self) -> Trials {
+        Trials { all: self.requests, bad: self.errors.min(self.requests) }
+    }
+
+    /// One of the user's own metrics as trials; a version without requests may lack it, which is no flaw.
+    pub(super) fn own_trials(&self, metric: &OwnMetric) -> Result<Trials, String> {
+        match (self.own.get(&metric.name), metric.threshold_seconds) {
+            (Some(OwnDelta::Ratio { all, bad }), _) => {
+                let all = all.unwrap_or(self.requests);
+                Ok(Trials { all, bad: bad.min(all) })
+            }
+            (Some(OwnDelta::Latency(buckets)), Some(threshold)) => match buckets.above(threshold) {
+                Some(slow) => Ok(Trials { all: buckets.total(), bad: slow.min(buckets.total()) }),
+                None if buckets.total() > 0.0 => Err(format!("`{}` has no bucket bound at {threshold} s", metric.name)),
+                None => Ok(Trials::default()),
+            },
+            (Some(OwnDelta::Latency(_)), None) => Err(format!("`{}` is durations and has no threshold", metric.name)),
+            (None, _) if self.requests > 0.0 => Err(format!("requests come without `{}`", metric.name)),
+            (None, _) => Ok(Trials::default()),
+        }
     }
 }
 
@@ -105,22 +145,43 @@ impl Differ {
     fn take_version(&mut self, version: &str, counters: &VersionCounters) -> VersionDelta {
         let mut delta = VersionDelta::default();
         for series in &counters.requests {
-            let before = self.counters.insert((version.to_owned(), series.key.clone()), series.value);
-            let grown = growth(before, series.value);
+            let grown = self.grown(version, series, "");
             delta.requests += grown;
             delta.errors += if series.error { grown } else { 0.0 };
         }
-        for series in &counters.latency {
-            let Some(now) = Buckets::new(series.bounds.clone(), series.counts.clone()) else { continue };
-            let before = self.histograms.insert((version.to_owned(), series.key.clone()), now.clone());
-            let grown = before.map_or_else(|| now.clone(), |before| now.since(&before));
-            delta.latency = Some(delta.latency.map_or_else(|| grown.clone(), |sum| sum.plus(&grown)));
+        delta.latency = self.durations(version, &counters.latency, "");
+        for (name, own) in &counters.own {
+            let grown = match own {
+                OwnCounters::Ratio { all, bad } => OwnDelta::Ratio {
+                    all: (!all.is_empty()).then(|| all.iter().map(|series| self.grown(version, series, &format!("{name} of "))).sum()),
+                    bad: bad.iter().map(|series| self.grown(version, series, &format!("{name} bad "))).sum(),
+                },
+                OwnCounters::Latency(series) => OwnDelta::Latency(self.durations(version, series, &format!("{name} ")).unwrap_or_default()),
+            };
+            delta.own.insert(name.clone(), grown);
         }
         if let Some(synthetic) = counters.synthetic {
             let before = self.synthetic.insert(version.to_owned(), synthetic);
             delta.synthetic = growth(before, synthetic);
         }
         delta
+    }
+
+    /// What was added to a counter. `of` tells apart the counters of different metrics that have the same labels.
+    fn grown(&mut self, version: &str, series: &CounterSeries, of: &str) -> f64 {
+        let key = (version.to_owned(), format!("{of}{}", series.key));
+        growth(self.counters.insert(key, series.value), series.value)
+    }
+
+    fn durations(&mut self, version: &str, series: &[HistogramSeries], of: &str) -> Option<Buckets> {
+        let mut sum: Option<Buckets> = None;
+        for series in series {
+            let Some(now) = Buckets::new(series.bounds.clone(), series.counts.clone()) else { continue };
+            let before = self.histograms.insert((version.to_owned(), format!("{of}{}", series.key)), now.clone());
+            let grown = before.map_or_else(|| now.clone(), |before| now.since(&before));
+            sum = Some(sum.map_or_else(|| grown.clone(), |sum| sum.plus(&grown)));
+        }
+        sum
     }
 }
 
@@ -132,33 +193,46 @@ fn growth(before: Option<f64>, now: f64) -> f64 {
     }
 }
 
+fn is_count(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
 fn flaw(counters: &VersionCounters) -> Option<String> {
-    let is_count = |value: f64| value.is_finite() && value >= 0.0;
+    let own = counters.own.iter().find_map(|(name, own)| match own {
+        OwnCounters::Ratio { all, bad } => {
+            counter_flaw(all, &format!("counter of `{name}`")).or_else(|| counter_flaw(bad, &format!("counter of bad `{name}`")))
+        }
+        OwnCounters::Latency(series) => histogram_flaw(series, &format!("histogram of `{name}`")),
+    });
+    counter_flaw(&counters.requests, "request counter")
+        .or_else(|| histogram_flaw(&counters.latency, "histogram"))
+        .or(own)
+        .or_else(|| counters.synthetic.filter(|value| !is_count(*value)).map(|value| format!("the count of synthetic requests is {value}")))
+}
+
+fn counter_flaw(all: &[CounterSeries], what: &str) -> Option<String> {
     let mut seen = BTreeSet::new();
-    for series in &counters.requests {
+    all.iter().find_map(|series| {
         if !is_count(series.value) {
-            return Some(format!("the request counter {{{}}} is {}", series.key, series.value));
+            return Some(format!("the {what} {{{}}} is {}", series.key, series.value));
         }
-        if !seen.insert(&series.key) {
-            return Some(format!("the request counter {{{}}} is there twice", series.key));
-        }
-    }
-    seen.clear();
-    for series in &counters.latency {
+        (!seen.insert(&series.key)).then(|| format!("the {what} {{{}}} is there twice", series.key))
+    })
+}
+
+fn histogram_flaw(all: &[HistogramSeries], what: &str) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    all.iter().find_map(|series| {
         if Buckets::new(series.bounds.clone(), series.counts.clone()).is_none() {
-            return Some(format!("the histogram {{{}}} has a bucket that is no count", series.key));
+            return Some(format!("the {what} {{{}}} has a bucket that is no count", series.key));
         }
-        if !seen.insert(&series.key) {
-            return Some(format!("the histogram {{{}}} is there twice", series.key));
-        }
-    }
-    counters.synthetic.filter(|value| !is_count(*value)).map(|value| format!("the count of synthetic requests is {value}"))
+        (!seen.insert(&series.key)).then(|| format!("the {what} {{{}}} is there twice", series.key))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{CounterSeries, HistogramSeries};
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()

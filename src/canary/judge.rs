@@ -1,9 +1,11 @@
 //! Evidence and circumstances → PASS, HOLD or ROLLBACK. The order of the rules is the rule:
 //!
-//! 1. harm proven → ROLLBACK, with or without fresh data, floor and bake;
-//! 2. no data, refused or stale data, no canary requests, durations that cannot be read → HOLD;
-//! 3. the canary is far over its limit right now, proven or not → HOLD;
-//! 4. every metric passed, floor reached, bake over → PASS; else HOLD, with when it can be known.
+//! 1. the canary does not run → ROLLBACK, whatever was measured;
+//! 2. harm proven → ROLLBACK, with or without fresh data, floor and bake;
+//! 3. no data, refused or stale data, no canary requests, a metric that cannot be read → HOLD;
+//! 4. the share is not the one asked for → HOLD;
+//! 5. the canary is far over its limit right now, proven or not → HOLD;
+//! 6. every metric passed, floor reached, bake over → PASS; else HOLD, with when it can be known.
 //!
 //! PASS is not kept: it is said as long as the evidence says it, so a canary that turns bad behind an open gate loses it.
 
@@ -11,10 +13,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::evidence::{Counts, Evidence};
-use super::forecast::{Forecast, HORIZON, forecast};
+use super::evidence::{Evidence, Observed};
+use super::forecast::{Forecast, HORIZON, forecast, outlook};
 use super::interval::Differ;
+use super::metric::{Counts, finite};
 use super::settings::{BadSettings, JudgeSettings};
+use super::split::Mismatch;
 use super::{sentence, whole};
 use crate::event::{MetricEvidence, Sample, Verdict, VerdictClass, Weight};
 
@@ -43,7 +47,34 @@ pub struct Judge {
     watch_started_at: DateTime<Utc>,
     last: Option<Last>,
     intervals: u64,
-    refused: Option<String>,
+    flaw: Option<Flaw>,
+    guard: Option<Guard>,
+}
+
+/// A canary that does not run: no number of requests is needed to see that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Guard {
+    /// Its process ends again and again.
+    CrashLoop,
+    /// It was not ready in the time it had.
+    ProgressDeadline,
+    /// None of it is ready.
+    NoReadyPod,
+}
+
+impl Guard {
+    /// The words for it, as they are written.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("crash_loop", Self::CrashLoop), ("progress_deadline", Self::ProgressDeadline), ("no_ready_pod", Self::NoReadyPod)];
+}
+
+/// Why the newest that came is no use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Flaw {
+    /// It was refused.
+    Refused(String),
+    /// Nothing came but an error.
+    Source(String),
 }
 
 /// What matters of the last good sample.
@@ -54,6 +85,13 @@ struct Last {
     names_canary: bool,
 }
 
+/// Whether a forecast is wanted: it is most of the work.
+#[derive(Debug, Clone, Copy)]
+enum Look {
+    Ahead,
+    Here,
+}
+
 /// What a verdict rests on, without its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -61,6 +99,10 @@ pub enum Kind {
     Harm,
     /// Good enough is proven.
     Proven,
+    /// The canary does not run.
+    Down,
+    /// The share is not the one asked for.
+    Misrouted,
     /// Evidence is coming in and is not enough yet.
     Gathering,
     /// Data is missing, late, refused or unreadable.
@@ -80,9 +122,11 @@ impl Kind {
     #[must_use]
     pub fn class(self) -> VerdictClass {
         match self {
-            Self::Harm => VerdictClass::Rollback,
+            Self::Harm | Self::Down => VerdictClass::Rollback,
             Self::Proven => VerdictClass::Pass,
-            Self::Gathering | Self::NoData | Self::NoCanary | Self::Alarming | Self::Incident | Self::Unfit => VerdictClass::Hold,
+            Self::Gathering | Self::Misrouted | Self::NoData | Self::NoCanary | Self::Alarming | Self::Incident | Self::Unfit => {
+                VerdictClass::Hold
+            }
         }
     }
 }
@@ -92,8 +136,16 @@ impl Kind {
 pub(super) enum Ground {
     /// The settings mean nothing.
     Unfit(BadSettings),
+    /// The canary does not run.
+    Down(Guard),
     /// Harm is proven.
     Harm,
+    /// The source of the numbers failed.
+    SourceError(String),
+    /// No metric is judged at all.
+    NothingJudged,
+    /// The share is not the one asked for.
+    Misrouted(Mismatch),
     /// Nothing was measured yet.
     NoData,
     /// The last sample was no use.
@@ -108,10 +160,10 @@ pub(super) enum Ground {
     NoCanaryRequests,
     /// The metrics do not name the canary any more.
     CanaryGone,
-    /// Durations should be judged and cannot be read.
-    Blind(String),
+    /// A metric should be judged and cannot be read.
+    Blind { metric: String, flaw: String },
     /// A metric is far over its limit, on the canary alone or (shared) on both sides.
-    FarOver { metric: &'static str, lately: Counts, shared: bool },
+    FarOver { metric: String, lately: Counts, shared: bool },
     /// Good enough.
     Proven,
     /// Not known yet.
@@ -122,8 +174,17 @@ impl Ground {
     fn kind(&self) -> Kind {
         match self {
             Self::Unfit(_) => Kind::Unfit,
+            Self::Down(_) => Kind::Down,
             Self::Harm => Kind::Harm,
-            Self::NoData | Self::Refused(_) | Self::Stale(_) | Self::ClockAhead(_) | Self::NobodyNamed | Self::Blind(_) => Kind::NoData,
+            Self::Misrouted(_) => Kind::Misrouted,
+            Self::NoData
+            | Self::Refused(_)
+            | Self::SourceError(_)
+            | Self::NothingJudged
+            | Self::Stale(_)
+            | Self::ClockAhead(_)
+            | Self::NobodyNamed
+            | Self::Blind { .. } => Kind::NoData,
             Self::NoCanaryRequests | Self::CanaryGone => Kind::NoCanary,
             Self::FarOver { shared: true, .. } => Kind::Incident,
             Self::FarOver { shared: false, .. } => Kind::Alarming,
@@ -146,27 +207,60 @@ impl Judge {
             watch_started_at,
             last: None,
             intervals: 0,
-            refused: None,
+            flaw: None,
+            guard: None,
         }
     }
 
     /// Another weight came into force: PASS is for it alone, HARM goes on.
     pub fn begin_weight(&mut self, requested: Weight, watch_started_at: DateTime<Utc>) {
         self.settings.requested = requested;
+        self.settings.exact_share = None;
+        self.begin(watch_started_at);
+    }
+
+    /// The same, for a share that may be finer than a weight.
+    pub(super) fn begin_share(&mut self, share: f64, watch_started_at: DateTime<Utc>) {
+        self.settings.exact_share = Some(share);
+        self.begin(watch_started_at);
+    }
+
+    fn begin(&mut self, watch_started_at: DateTime<Utc>) {
         self.watch_started_at = watch_started_at;
+        self.evidence.ask_share(&self.settings);
         self.evidence.begin_weight();
+    }
+
+    /// Another release came in the canary's place: what is known is of the one before, and is forgotten.
+    pub fn begin_release(&mut self, canary_version: impl Into<String>, watch_started_at: DateTime<Utc>) {
+        self.settings.canary_version = canary_version.into();
+        *self = Self::new(&self.settings, watch_started_at);
+    }
+
+    /// The canary does not run. It stays said until another release begins.
+    pub fn down(&mut self, guard: Guard) {
+        self.guard = self.guard.or(Some(guard));
+    }
+
+    /// The source of samples failed: HOLD until the next sample.
+    pub fn source_failed(&mut self, reason: impl Into<String>) {
+        self.flaw = Some(Flaw::Source(reason.into()));
+    }
+
+    /// What came cannot be used: HOLD until the next that can.
+    pub(super) fn refuse(&mut self, reason: impl Into<String>) {
+        self.flaw = Some(Flaw::Refused(reason.into()));
     }
 
     /// Takes the next sample.
     pub fn push(&mut self, sample: &Sample) {
         let interval = self.differ.next(sample);
         if let Some(reason) = interval.as_ref().and_then(|interval| interval.refused.clone()) {
-            self.refused = Some(reason);
+            self.refuse(reason);
             return;
         }
-        self.refused = None;
-        let warm_up = TimeDelta::from_std(self.settings.warm_up).unwrap_or(TimeDelta::MAX);
-        let first_at = *self.first_at.get_or_insert(sample.at);
+        self.flaw = None;
+        self.first_at.get_or_insert(sample.at);
         self.last = Some(Last {
             at: sample.at,
             names_anyone: !sample.versions.is_empty(),
@@ -174,12 +268,36 @@ impl Judge {
         });
         let Some(interval) = interval else { return };
         self.intervals += 1;
-        if self.unfit.is_some() || interval.from - first_at < warm_up {
-            return;
+        if self.counts(interval.from) {
+            self.evidence.observe(&interval);
+            self.forget_if_before_weight(interval.from);
         }
-        self.evidence.observe(&interval);
-        if interval.from - self.watch_started_at < warm_up.max(TimeDelta::zero()) {
-            // Part of it was before this weight: it counts for harm alone.
+    }
+
+    /// Takes what an interval says, where that is known without samples.
+    pub fn take(&mut self, observed: Observed) {
+        self.flaw = None;
+        self.first_at.get_or_insert(observed.from);
+        self.last = Some(Last { at: observed.to, names_anyone: true, names_canary: true });
+        self.intervals += 1;
+        let from = observed.from;
+        if self.counts(from) {
+            self.evidence.take(observed);
+            self.forget_if_before_weight(from);
+        }
+    }
+
+    fn warm_up(&self) -> TimeDelta {
+        TimeDelta::from_std(self.settings.warm_up).unwrap_or(TimeDelta::MAX)
+    }
+
+    fn counts(&self, from: DateTime<Utc>) -> bool {
+        self.unfit.is_none() && self.first_at.is_some_and(|first| from - first >= self.warm_up())
+    }
+
+    /// What was partly before this weight counts for harm alone.
+    fn forget_if_before_weight(&mut self, from: DateTime<Utc>) {
+        if from - self.watch_started_at < self.warm_up().max(TimeDelta::zero()) {
             self.evidence.begin_weight();
         }
     }
@@ -195,9 +313,12 @@ impl Judge {
     /// Its counts are of this weight, because floor and PASS are; a ROLLBACK's are of all weights, because harm is.
     #[must_use]
     pub fn verdict(&self, now: DateTime<Utc>, source: &SourceState) -> Verdict {
-        let ground = self.ground(now, source);
+        let ground = self.ground(now, source, Look::Ahead);
         let class = ground.kind().class();
-        let requests = self.counts(class);
+        let requests = match class {
+            VerdictClass::Rollback => self.evidence.over_all(),
+            VerdictClass::Pass | VerdictClass::Hold => self.evidence.this_weight(),
+        };
         let wait = if let Ground::Gathering(forecast) = &ground { forecast.wait } else { None };
         let forecast_seconds = wait.filter(|wait| *wait <= HORIZON).map(|wait| wait.as_secs());
         Verdict {
@@ -210,56 +331,59 @@ impl Judge {
             synthetic: self.evidence.synthetic(),
             measured_share: self.evidence.measured_share(),
             metrics: self.metric_evidence(class),
+            forecast: outlook(&ground, &self.settings, &self.evidence),
         }
     }
 
     /// What the verdict at a moment rests on. Verdicts of one kind differ in numbers only, and a journal need not hold each.
     #[must_use]
     pub fn kind(&self, now: DateTime<Utc>, source: &SourceState) -> Kind {
-        self.ground(now, source).kind()
-    }
-
-    fn counts(&self, class: VerdictClass) -> Counts {
-        match class {
-            VerdictClass::Rollback => self.evidence.errors().over_all(),
-            VerdictClass::Pass | VerdictClass::Hold => self.evidence.errors().this_weight(),
-        }
+        self.ground(now, source, Look::Here).kind()
     }
 
     fn metric_evidence(&self, class: VerdictClass) -> Vec<MetricEvidence> {
-        let metrics = self.evidence.metrics().map(|(name, state)| {
-            let counts = if class == VerdictClass::Rollback { state.over_all() } else { state.this_weight() };
-            let threshold = if name == "latency" { self.settings.latency.map(|latency| latency.threshold_seconds) } else { None };
+        let over_all = class == VerdictClass::Rollback;
+        let metrics = self.evidence.metrics().map(|state| {
+            let counts = if over_all { state.over_all() } else { state.this_weight() };
             MetricEvidence {
-                name: name.to_owned(),
+                name: state.name().to_owned(),
                 slo: state.limit(),
-                threshold_seconds: threshold,
+                threshold_seconds: state.threshold_seconds(),
                 canary_bad: whole::floor(counts.canary_bad),
                 stable_bad: whole::floor(counts.stable_bad),
                 harm_ln: finite(state.harm_ln()),
                 abs_ln: finite(state.abs_ln()),
-                passed: state.passed(self.settings.beta),
+                passed: state.passed(),
                 harmed: state.harmed(),
+                detail: Some(Box::new(state.detail(&self.settings, self.evidence.points(), &counts, over_all))),
             }
         });
         // With unfit settings the logs are no numbers, and JSON has no word for that.
         if self.unfit.is_some() { Vec::new() } else { metrics.collect() }
     }
 
-    fn ground(&self, now: DateTime<Utc>, source: &SourceState) -> Ground {
+    fn ground(&self, now: DateTime<Utc>, source: &SourceState, look: Look) -> Ground {
+        if let Some(guard) = self.guard {
+            return Ground::Down(guard);
+        }
         if let Some(unfit) = &self.unfit {
             return Ground::Unfit(unfit.clone());
         }
-        if self.evidence.metrics().any(|(_, state)| state.harmed()) {
+        if self.evidence.metrics().any(super::metric::MetricState::harmed) {
             return Ground::Harm;
         }
-        self.trouble(now, source).or_else(|| self.far_over()).unwrap_or_else(|| self.progress(now))
+        self.trouble(now, source)
+            .or_else(|| self.evidence.mismatch().map(Ground::Misrouted))
+            .or_else(|| self.far_over())
+            .unwrap_or_else(|| self.progress(now, look))
     }
 
     /// Why nothing can be said, whatever the numbers are.
     fn trouble(&self, now: DateTime<Utc>, source: &SourceState) -> Option<Ground> {
-        if let Some(reason) = &self.refused {
-            return Some(Ground::Refused(reason.clone()));
+        match &self.flaw {
+            Some(Flaw::Refused(reason)) => return Some(Ground::Refused(reason.clone())),
+            Some(Flaw::Source(reason)) => return Some(Ground::SourceError(reason.clone())),
+            None => {}
         }
         let Some(last) = &self.last else { return Some(Ground::NoData) };
         let limit = self.settings.scrape_interval.saturating_mul(STALE_INTERVALS);
@@ -278,40 +402,40 @@ impl Judge {
         if self.intervals == 0 {
             return Some(Ground::NoData);
         }
-        if self.evidence.errors().this_weight().canary <= 0.0 {
+        if self.evidence.this_weight().canary <= 0.0 {
             return Some(Ground::NoCanaryRequests);
         }
         if !last.names_canary {
             return Some(Ground::CanaryGone);
         }
-        self.evidence.blind().map(|flaw| Ground::Blind(flaw.to_owned()))
+        if self.evidence.metrics().next().is_none() {
+            return Some(Ground::NothingJudged);
+        }
+        self.evidence.blind().map(|(metric, flaw)| Ground::Blind { metric: metric.to_owned(), flaw: flaw.to_owned() })
     }
 
     fn far_over(&self) -> Option<Ground> {
         let least = whole::float(self.settings.min_bad_events);
-        self.evidence.metrics().find_map(|(metric, state)| {
-            let lately = self.evidence.lately(metric);
+        self.evidence.metrics().zip(self.evidence.lately()).find_map(|(state, lately)| {
             let over = lately.canary_bad >= least && lately.canary_share()? > FAR_OVER * state.limit();
             let shared = lately.stable_share().is_some_and(|share| share > state.limit());
-            over.then_some(Ground::FarOver { metric, lately, shared })
+            over.then(|| Ground::FarOver { metric: state.name().to_owned(), lately, shared })
         })
     }
 
-    fn progress(&self, now: DateTime<Utc>) -> Ground {
+    fn progress(&self, now: DateTime<Utc>, look: Look) -> Ground {
         let elapsed = (now - self.watch_started_at).to_std().unwrap_or_default();
-        let passed = self.evidence.metrics().all(|(_, state)| state.passed(self.settings.beta));
-        let enough = whole::floor(self.evidence.errors().this_weight().canary) >= self.settings.floor();
+        let passed = self.evidence.metrics().all(super::metric::MetricState::passed);
+        let enough = whole::floor(self.evidence.this_weight().canary) >= self.settings.floor();
         if passed && enough && elapsed >= self.settings.bake {
             Ground::Proven
         } else {
-            Ground::Gathering(forecast(&self.settings, &self.evidence, elapsed))
+            Ground::Gathering(match look {
+                Look::Ahead => forecast(&self.settings, &self.evidence, elapsed),
+                Look::Here => Forecast::default(),
+            })
         }
     }
-}
-
-/// JSON has no word for −∞, which a bet that lost everything has.
-fn finite(ln: f64) -> f64 {
-    ln.clamp(f64::MIN, f64::MAX)
 }
 
 /// Judges a row of samples at once: a pure function of its arguments.

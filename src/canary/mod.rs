@@ -8,31 +8,44 @@
 //! | [`provider`] | brings a [`Sample`](crate::event::Sample); one file each, the only code here that does I/O |
 //! | `interval` | two samples → what happened between them, per version |
 //! | `buckets` | histograms: exact shares, quantiles for display |
-//! | `mixture` | e-values: the two tests and their arithmetic |
-//! | `evidence` | intervals → what is known of each metric |
+//! | `mixture` | e-values: the three tests' arithmetic |
+//! | `metric` | one metric: HARM, SAFE and ABS, its counts, whether it passed or harmed |
+//! | `split` | is the share the one asked for |
+//! | `evidence` | intervals → what is known of all metrics |
 //! | `judge` | evidence and circumstances → PASS, HOLD or ROLLBACK |
+//! | `confidence`, `ratio` | intervals around rates and ratios, for people |
 //! | `forecast`, `sentence` | when it can be known, and all of it in words |
+//! | [`replay`] | recorded samples, judged again with other settings |
+//! | [`plan`] | what can be known when, before a canary starts |
 //! | `graph`, `threshold` | points for the screen; the latency threshold, fixed once |
 //!
 //! This room names `event` alone.
 
 mod buckets;
+mod confidence;
 mod evidence;
 mod forecast;
 mod graph;
 mod interval;
 mod judge;
+mod metric;
 mod mixture;
+pub mod plan;
 pub mod provider;
+mod ratio;
+pub mod replay;
 mod sentence;
 mod settings;
+mod split;
 mod threshold;
 mod whole;
 
 pub use buckets::{Buckets, Quantile, quantile};
-pub use evidence::{Counts, Evidence, MetricState};
+pub use evidence::{Evidence, Observed, Reading};
 pub use graph::{GraphPoint, series_for_graph};
-pub use interval::{Differ, Interval, VersionDelta, deltas};
-pub use judge::{Judge, Kind, SourceState, assess};
-pub use settings::{BadSettings, JudgeSettings, LatencySettings};
+pub use interval::{Differ, Interval, OwnDelta, VersionDelta, deltas};
+pub use judge::{Guard, Judge, Kind, SourceState, assess};
+pub use metric::{Counts, MetricState};
+pub use mixture::Trials;
+pub use settings::{BadSettings, JudgeSettings, LatencySettings, OwnMetric, PassOn};
 pub use threshold::choose_threshold;

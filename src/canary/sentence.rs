@@ -2,19 +2,25 @@
 
 use std::time::Duration;
 
-use super::evidence::{Counts, Evidence};
+use super::evidence::Evidence;
 use super::forecast::{Forecast, HORIZON};
-use super::judge::{Ground, SourceState};
-use super::settings::JudgeSettings;
+use super::judge::{Ground, Guard, SourceState};
+use super::metric::{Counts, MetricState};
+use super::settings::{JudgeSettings, PassOn};
+use super::split::{Mismatch, likely_cause};
 use super::whole;
-use crate::event::Weight;
+use crate::event::PassedBy;
 
 /// Why the verdict is what it is.
 pub(super) fn reason(ground: &Ground, settings: &JudgeSettings, evidence: &Evidence, source: &SourceState) -> String {
     let because = source.reason.as_ref().filter(|_| source.missed > 0).map(|reason| format!(": {reason}")).unwrap_or_default();
     match ground {
         Ground::Unfit(unfit) => format!("cannot judge with these settings: {unfit}"),
+        Ground::Down(guard) => down(*guard).into(),
         Ground::Harm => harm(settings, evidence),
+        Ground::SourceError(error) => format!("the source of metrics failed: {error}"),
+        Ground::NothingJudged => "no metric is judged: neither errors, nor durations, nor one of your own was counted".into(),
+        Ground::Misrouted(mismatch) => misrouted(mismatch),
         Ground::NoData => format!("no data yet{because}"),
         Ground::Refused(flaw) => format!("the last sample was refused: {flaw}"),
         Ground::Stale(age) => format!("no fresh sample for {}{because}", time(*age)),
@@ -22,43 +28,58 @@ pub(super) fn reason(ground: &Ground, settings: &JudgeSettings, evidence: &Evide
         Ground::NobodyNamed => "the metrics name no version: nothing was requested yet, or the metric's name or labels are wrong".into(),
         Ground::NoCanaryRequests => no_canary_requests(settings, evidence),
         Ground::CanaryGone => format!("the metrics name version {} no more", settings.canary_version.escape_debug()),
-        Ground::Blind(flaw) => format!("latency cannot be judged: {flaw}"),
-        Ground::FarOver { metric, lately, shared } => far_over(metric, lately, *shared, settings),
+        Ground::Blind { metric, flaw } => format!("{metric} cannot be judged: {flaw}"),
+        Ground::FarOver { metric, lately, shared } => {
+            far_over(&evidence.metric(metric).map_or_else(|| metric.clone(), name), lately, *shared)
+        }
         Ground::Proven => proven(settings, evidence),
         Ground::Gathering(forecast) => gathering(forecast, settings, evidence),
     }
 }
 
+fn down(guard: Guard) -> &'static str {
+    match guard {
+        Guard::CrashLoop => "the canary does not run: it crashes again and again",
+        Guard::ProgressDeadline => "the canary does not run: it was not ready in the time it had",
+        Guard::NoReadyPod => "the canary does not run: none of it is ready",
+    }
+}
+
 fn harm(settings: &JudgeSettings, evidence: &Evidence) -> String {
-    let parts = evidence.metrics().filter(|(_, state)| state.harmed()).map(|(metric, state)| {
+    let parts = evidence.metrics().filter(|state| state.harmed()).map(|state| {
+        let counts = state.over_all();
         let beside = if settings.absolute_only {
             format!("the limit is {}", percent(state.limit()))
         } else {
-            let counts = state.over_all();
             format!("stable {} ({})", of(counts.stable_bad, counts.stable), percent(counts.stable_share().unwrap_or(0.0)))
         };
-        let counts = state.over_all();
         let requests = of(counts.canary_bad, counts.canary);
-        format!("{}: {requests} canary requests ({}), {beside}", name(metric, settings), percent(counts.canary_share().unwrap_or(0.0)))
+        format!("{}: {requests} canary requests ({}), {beside}", name(state), percent(counts.canary_share().unwrap_or(0.0)))
     });
     parts.collect::<Vec<_>>().join("; ")
 }
 
+fn misrouted(mismatch: &Mismatch) -> String {
+    let measured = percent(mismatch.canary / mismatch.all);
+    let requests = of(mismatch.canary, mismatch.all);
+    let cause = likely_cause(mismatch);
+    format!("routing mismatch: the canary got {requests} requests ({measured}), asked for was {}; likely {cause}", percent(mismatch.asked))
+}
+
 fn no_canary_requests(settings: &JudgeSettings, evidence: &Evidence) -> String {
-    let stable = evidence.errors().this_weight().stable;
-    let expected = stable * settings.requested.fraction();
+    let stable = evidence.this_weight().stable;
+    let expected = stable * settings.share();
     // e^-7 < 0.001: so many expected and none seen is no accident.
     if expected >= 7.0 {
         let (seen, expected) = (count(stable), count(expected));
-        let weight = percent(settings.requested.fraction());
+        let weight = percent(settings.share());
         return format!("no canary requests: stable had {seen}, at {weight} the canary should have had about {expected}; check the route");
     }
     "no canary requests yet".into()
 }
 
-fn far_over(metric: &str, lately: &Counts, shared: bool, settings: &JudgeSettings) -> String {
+fn far_over(name: &str, lately: &Counts, shared: bool) -> String {
     let canary = format!("{} of canary requests", percent(lately.canary_share().unwrap_or(0.0)));
-    let name = name(metric, settings);
     match lately.stable_share() {
         Some(stable) if shared => {
             format!("environment incident: {name} in {canary} and {} of stable ones just now", percent(stable))
@@ -69,16 +90,28 @@ fn far_over(metric: &str, lately: &Counts, shared: bool, settings: &JudgeSetting
 }
 
 fn proven(settings: &JudgeSettings, evidence: &Evidence) -> String {
-    let requests = count(evidence.errors().this_weight().canary);
-    let parts = evidence.metrics().map(|(metric, state)| {
+    let requests = count(evidence.this_weight().canary);
+    let parts = evidence.metrics().map(|state| {
         let share = percent(state.this_weight().canary_share().unwrap_or(0.0));
-        format!("{} {share} (limit {})", name(metric, settings), percent(state.limit()))
+        format!("{} {share} ({})", name(state), proof(state, settings))
     });
     format!("{requests} requests, {}{}", parts.collect::<Vec<_>>().join(", "), first_release(settings))
 }
 
+/// Which test passed. Where only one has a say, its limit says it.
+fn proof(state: &MetricState, settings: &JudgeSettings) -> String {
+    let limit = percent(state.limit());
+    let stable = percent(state.this_weight().stable_share().unwrap_or(0.0));
+    let times = settings.safe_ratio;
+    match (state.passed_by(), settings.passes_on()) {
+        (Some(PassedBy::Absolute) | None, PassOn::Absolute) => format!("limit {limit}"),
+        (Some(PassedBy::Absolute) | None, PassOn::Either | PassOn::Relative) => format!("absolute test: under the limit {limit}"),
+        (Some(PassedBy::Relative), _) => format!("relative test: not {times} times stable's {stable}"),
+    }
+}
+
 fn gathering(forecast: &Forecast, settings: &JudgeSettings, evidence: &Evidence) -> String {
-    let seen = whole::floor(evidence.errors().this_weight().canary);
+    let seen = whole::floor(evidence.this_weight().canary);
     let more = forecast.more_requests;
     let have = match more {
         _ if seen < settings.floor() => format!("{} of {} requests", grouped(seen), grouped(settings.floor())),
@@ -98,32 +131,39 @@ fn gathering(forecast: &Forecast, settings: &JudgeSettings, evidence: &Evidence)
 }
 
 fn way_out(settings: &JudgeSettings) -> &'static str {
-    if settings.requested == Weight::FULL { "it needs more requests" } else { "raise the weight" }
+    if settings.share() >= 1.0 { "it needs more requests" } else { "raise the weight" }
 }
 
 /// The metrics for which more of the same proves nothing.
 fn stuck(settings: &JudgeSettings, evidence: &Evidence) -> String {
-    let stuck = evidence.metrics().filter(|(_, state)| !state.passed(settings.beta) && state.stuck(settings.min_bad_events));
-    let parts = stuck.map(|(metric, state)| {
-        let share = state.this_weight().canary_share().unwrap_or(0.0);
-        let place = if share > state.limit() { "over" } else { "too near" };
-        format!("{} {} is {place} the limit {}", name(metric, settings), percent(share), percent(state.limit()))
+    let stuck = evidence.metrics().filter(|state| !state.passed() && state.stuck(settings));
+    let parts = stuck.map(|state| {
+        let counts = state.this_weight();
+        let share = counts.canary_share().unwrap_or(0.0);
+        let (name, share_text, limit) = (name(state), percent(share), percent(state.limit()));
+        let stable = percent(counts.stable_share().unwrap_or(0.0));
+        match settings.passes_on() {
+            PassOn::Relative => format!("{name} {share_text} is too far over stable's {stable}"),
+            PassOn::Absolute | PassOn::Either if share > state.limit() => format!("{name} {share_text} is over the limit {limit}"),
+            PassOn::Absolute | PassOn::Either => format!("{name} {share_text} is too near the limit {limit}"),
+        }
     });
     parts.collect::<Vec<_>>().join(", ")
 }
 
 fn first_release(settings: &JudgeSettings) -> &'static str {
-    match (settings.absolute_only, settings.latency) {
-        (true, None) => "; nothing to compare with: judged by the error SLO alone, no latency test",
-        (true, Some(_)) => "; nothing to compare with: judged by the SLO alone",
+    match (settings.absolute_only, settings.latency.is_none() && settings.own.is_empty()) {
+        (true, true) => "; nothing to compare with: judged by the error SLO alone, no latency test",
+        (true, false) => "; nothing to compare with: judged by the SLO alone",
         (false, _) => "",
     }
 }
 
-fn name(metric: &str, settings: &JudgeSettings) -> String {
-    match settings.latency {
-        Some(latency) if metric == "latency" => format!("slower than {}", seconds(latency.threshold_seconds)),
-        Some(_) | None => metric.to_owned(),
+fn name(state: &MetricState) -> String {
+    match state.threshold_seconds() {
+        Some(threshold) if state.name() == "latency" => format!("slower than {}", seconds(threshold)),
+        Some(threshold) => format!("{} slower than {}", state.name(), seconds(threshold)),
+        None => state.name().to_owned(),
     }
 }
 
@@ -149,7 +189,7 @@ fn grouped(value: u64) -> String {
 }
 
 /// `11.7 %`, `0.03 %`, `1 %`; what is not 0 never reads as 0.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let value = share * 100.0;
     let text = if value >= 1.0 || value == 0.0 {
         format!("{value:.1}")
@@ -166,7 +206,7 @@ fn seconds(value: f64) -> String {
 }
 
 /// `45 s`, `3 min 20 s`, `2 h 5 min`.
-fn time(duration: Duration) -> String {
+pub(super) fn time(duration: Duration) -> String {
     let all = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     let pair = |big: u64, big_unit: &str, small: u64, small_unit: &str| {
         if small == 0 { format!("{big} {big_unit}") } else { format!("{big} {big_unit} {small} {small_unit}") }
@@ -179,7 +219,7 @@ fn time(duration: Duration) -> String {
 }
 
 /// A forecast is no clock: seconds below two minutes in tens, then minutes.
-fn rough_time(duration: Duration) -> String {
+pub(super) fn rough_time(duration: Duration) -> String {
     match duration.as_secs() {
         0..120 => format!("{} s", duration.as_secs().next_multiple_of(10).max(10)),
         all => time(Duration::from_secs(all.next_multiple_of(60))),

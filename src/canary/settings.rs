@@ -53,6 +53,80 @@ pub struct JudgeSettings {
     pub stable_version: Option<String>,
     /// The share that was asked for, shown beside the measured one.
     pub requested: Weight,
+    /// The same, where it is finer than a weight; none when `requested` is exact.
+    #[serde(default)]
+    pub exact_share: Option<f64>,
+    /// How far the measured share may be from it, as a part of it; none: it is not tested. Default 0.1: gateways round, clients stay
+    /// on connections, and a tenth more or less of 1 % is no broken route.
+    #[serde(default)]
+    pub share_tolerance: Option<f64>,
+    /// Whether errors are judged. Default true; false where a source counts none.
+    #[serde(default = "yes")]
+    pub judge_errors: bool,
+    /// The user's own metrics, each with its limit.
+    #[serde(default)]
+    pub own: Vec<OwnMetric>,
+    /// Which proof passes a metric. Default either: under its SLO, or not twice as bad as stable. Settings without it are older, and
+    /// mean absolute.
+    #[serde(default = "PassOn::before_it_was_written")]
+    pub pass_on: PassOn,
+    /// SAFE rules out that the canary is so many times as bad as stable. Default 2: what users notice, and what a day's traffic can tell.
+    #[serde(default = "two")]
+    pub safe_ratio: f64,
+    /// Ratios SAFE takes a good canary to have. Default 1 and 1/2: as good as stable, or better.
+    #[serde(default = "one_and_a_half")]
+    pub safe_ratios: Vec<f64>,
+    /// So many requests may fail together and count as one. Default 1; where one client's retries or one pause hit n requests at once,
+    /// n keeps the promise of α, and n times the requests are needed for it.
+    #[serde(default = "one")]
+    pub burst: f64,
+    /// PASS needs so many canary requests; none: [`JudgeSettings::floor`]'s own formula.
+    #[serde(default)]
+    pub min_requests: Option<u64>,
+    /// The part of HARM's capital that is kept for fresh stakes, 0 to below 1. Default 0.2: harm at the start is found 4 % later, harm
+    /// after a good day some four times sooner.
+    #[serde(default)]
+    pub kept_stake: f64,
+    /// Time from one fresh stake to the next. Default 15 min.
+    #[serde(rename = "fresh_stake_ms", with = "milliseconds", default = "quarter_hour")]
+    pub fresh_stake: Duration,
+    /// Evidence for PASS above so many times what it needs is thrown away; none: it is kept. Default 10,000: some seven failures more
+    /// than the SLO allows and the canary is on HOLD again, however long it was good.
+    #[serde(default)]
+    pub surplus: Option<f64>,
+}
+
+/// One of the user's own metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnMetric {
+    /// Its name.
+    pub name: String,
+    /// The largest share that may be bad, above 0 and below 1.
+    pub slo: f64,
+    /// For durations: what is bad is slower than this many seconds, a bucket bound. None for ratios.
+    #[serde(default)]
+    pub threshold_seconds: Option<f64>,
+}
+
+/// Which proof passes a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassOn {
+    /// SAFE alone: not `safe_ratio` times as bad as stable.
+    Relative,
+    /// ABS alone: under its SLO.
+    Absolute,
+    /// One of them, each at half of β.
+    Either,
+}
+
+impl PassOn {
+    /// The words for it, as they are written.
+    pub const WORDS: [(&'static str, Self); 3] = [("relative", Self::Relative), ("absolute", Self::Absolute), ("either", Self::Either)];
+
+    fn before_it_was_written() -> Self {
+        Self::Absolute
+    }
 }
 
 /// What a slow request is. One threshold serves HARM and ABS, fixed when the canary starts.
@@ -93,21 +167,64 @@ impl JudgeSettings {
             canary_version: canary_version.into(),
             stable_version,
             requested,
+            exact_share: None,
+            share_tolerance: Some(0.1),
+            judge_errors: true,
+            own: Vec::new(),
+            pass_on: PassOn::Either,
+            safe_ratio: two(),
+            safe_ratios: one_and_a_half(),
+            burst: one(),
+            min_requests: None,
+            kept_stake: 0.2,
+            fresh_stake: quarter_hour(),
+            surplus: Some(1e4),
         }
     }
 
-    /// Canary requests that PASS needs at the least: with fewer, not even a canary without one failure could rule out the SLO at
+    /// Canary requests that PASS needs at the least, unless `min_requests` says it: with fewer, not even a canary without one failure could rule out the SLO at
     /// level β. ⌈ln(1/β) / −ln(1−SLO)⌉, 299 at 1 %.
     #[must_use]
     pub fn floor(&self) -> u64 {
-        let tightest = self.latency.map_or(self.error_slo, |latency| latency.slow_share.min(self.error_slo));
-        zero_failure_requests(tightest, self.beta)
+        let errors = self.judge_errors.then_some(self.error_slo);
+        let latency = self.latency.map(|latency| latency.slow_share);
+        let tightest = errors.into_iter().chain(latency).fold(f64::INFINITY, f64::min);
+        let tightest = if tightest.is_finite() { tightest } else { self.own.iter().map(|own| own.slo).fold(0.5, f64::min) };
+        self.min_requests.unwrap_or_else(|| zero_failure_requests(tightest, self.beta))
+    }
+
+    /// The share asked for, 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.exact_share.unwrap_or_else(|| self.requested.fraction())
+    }
+
+    /// The proof that passes a metric here: with nothing to compare with it is the absolute one.
+    #[must_use]
+    pub fn passes_on(&self) -> PassOn {
+        if self.absolute_only { PassOn::Absolute } else { self.pass_on }
+    }
+
+    /// ln of the HARM e-value that is a ROLLBACK: α is shared evenly by the metrics.
+    #[must_use]
+    pub fn harm_goal_ln(&self) -> f64 {
+        (f64::from(self.metrics().max(1)) / self.alpha).ln()
+    }
+
+    /// ln of the SAFE or ABS e-value that passes a metric.
+    #[must_use]
+    pub fn pass_goal_ln(&self) -> f64 {
+        match self.passes_on() {
+            PassOn::Relative | PassOn::Absolute => -self.beta.ln(),
+            PassOn::Either => -(self.beta / 2.0).ln(),
+        }
     }
 
     /// How many metrics share α.
     #[must_use]
     pub fn metrics(&self) -> u32 {
-        1 + u32::from(self.latency.is_some())
+        let own = u32::try_from(self.own.len()).unwrap_or(u32::MAX);
+        own.saturating_add(u32::from(self.judge_errors) + u32::from(self.latency.is_some()))
     }
 
     /// Checks that the numbers mean something.
@@ -126,6 +243,23 @@ impl JudgeSettings {
             share("the share of slow requests", latency.slow_share)?;
             must(latency.threshold_seconds > 0.0 && latency.threshold_seconds.is_finite(), "the latency threshold", "above 0 s")?;
         }
+        for own in &self.own {
+            share("each own metric's SLO", own.slo)?;
+        }
+        if let Some(tolerance) = self.share_tolerance {
+            must((0.0..1.0).contains(&tolerance), "the share's tolerance", "from 0 to below 1")?;
+        }
+        must(self.safe_ratio > 1.0 && self.safe_ratio.is_finite(), "the ratio that SAFE rules out", "above 1")?;
+        let below = |ratio: &f64| *ratio > 0.0 && *ratio < self.safe_ratio;
+        must(
+            !self.safe_ratios.is_empty() && self.safe_ratios.iter().all(below),
+            "each ratio of a safe canary",
+            "between 0 and what SAFE rules out",
+        )?;
+        must(self.burst >= 1.0 && self.burst.is_finite(), "the burst", "at 1 or above")?;
+        must((0.0..1.0).contains(&self.kept_stake), "the stake that is kept", "from 0 to below 1")?;
+        must(!self.fresh_stake.is_zero(), "the time between fresh stakes", "above 0 s")?;
+        must(self.surplus.is_none_or(|surplus| surplus >= 1.0), "the surplus", "at 1 or above")?;
         must(all(&self.harm_ratios, |ratio| ratio > 1.0), "each harm ratio", "above 1")?;
         must(all(&self.absolute_harm_ratios, |ratio| ratio > 1.0), "each absolute harm ratio", "above 1")?;
         must(all(&self.absolute_fractions, |fraction| (0.0..1.0).contains(&fraction)), "each absolute fraction", "from 0 to below 1")?;
@@ -133,6 +267,26 @@ impl JudgeSettings {
         must(self.absolute_only || self.stable_version.is_some(), "the version to compare with", "in the settings")?;
         must(self.stable_version.as_ref() != Some(&self.canary_version), "the two versions", "apart")
     }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn two() -> f64 {
+    2.0
+}
+
+fn one_and_a_half() -> Vec<f64> {
+    vec![1.0, 0.5]
+}
+
+fn quarter_hour() -> Duration {
+    Duration::from_mins(15)
 }
 
 /// ⌈ln(1/β) / −ln(1−SLO)⌉: so many requests without a failure rule out a failure rate of `slo` at level `beta`.
@@ -171,6 +325,34 @@ mod tests {
         for (slo, floor) in [(0.05, 59), (0.02, 149), (0.01, 299), (0.005, 598), (0.001, 2995)] {
             assert_eq!(JudgeSettings { error_slo: slo, ..settings() }.floor(), floor, "{slo}");
         }
+    }
+
+    /// What the first programs wrote with their evidence is judged again as they judged it.
+    #[test]
+    fn older_settings_keep_their_meaning() {
+        let mut json = serde_json::to_value(settings()).unwrap();
+        let newer = [
+            "exact_share",
+            "share_tolerance",
+            "judge_errors",
+            "own",
+            "pass_on",
+            "safe_ratio",
+            "safe_ratios",
+            "burst",
+            "min_requests",
+            "kept_stake",
+            "fresh_stake_ms",
+            "surplus",
+        ];
+        for key in newer {
+            assert!(json.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+        }
+        let old: JudgeSettings = serde_json::from_value(json).unwrap();
+        old.check().unwrap();
+        assert_eq!((old.pass_on, old.share_tolerance, old.surplus), (PassOn::Absolute, None, None));
+        assert_eq!((old.kept_stake.to_bits(), old.burst.to_bits()), (0.0_f64.to_bits(), 1.0_f64.to_bits()));
+        assert_eq!(old.pass_goal_ln().to_bits(), 0.05_f64.ln().abs().to_bits());
     }
 
     #[test]

@@ -190,6 +190,12 @@ pub enum Verb {
         #[arg(long)]
         gitlab_strict: bool,
     },
+    /// The canary's judge: recorded samples judged again, and plans of what can be known when.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  hms canary plan --rps 200 --share 1% --errors 0.2%\n  hms canary judge samples.jsonl --set bake_seconds=300"
+    )]
+    Canary(CanaryVerb),
     /// The ledger of control actions.
     #[command(subcommand, after_help = "Example:\n  hms ledger log --env prod\n  hms ledger verify")]
     Ledger(LedgerVerb),
@@ -322,6 +328,55 @@ pub enum PolicyVerb {
         #[arg(long)]
         reason: Option<String>,
     },
+}
+
+/// `hms canary`.
+#[derive(Debug, Subcommand)]
+pub enum CanaryVerb {
+    /// Judge recorded samples: what hms wrote, or intervals. Exit 0 PASS, 11 HOLD, 12 ROLLBACK.
+    #[command(
+        after_help = "Example:\n  hms canary judge samples.jsonl --to-end\n  hms canary judge samples.jsonl --set slo_errors=0.5% --output json"
+    )]
+    Judge(JudgeArguments),
+    /// Say what a canary can know when, at this traffic.
+    #[command(after_help = "Example:\n  hms canary plan --rps 200 --share 1% --errors 0.2%")]
+    Plan(PlanArguments),
+}
+
+/// `hms canary judge`.
+#[derive(Debug, Args)]
+pub struct JudgeArguments {
+    /// The sample file, one JSON object a line; `-` is standard input.
+    pub file: PathBuf,
+    /// Go on after the first PASS or ROLLBACK, and list every change.
+    #[arg(long)]
+    pub to_end: bool,
+    /// A setting instead of the file's, as `bake_seconds=300` or `slo_errors=0.5%`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `hms canary plan`.
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    /// Requests a second, of both arms.
+    #[arg(long)]
+    pub rps: f64,
+    /// The canary's share.
+    #[arg(long, default_value = "1%")]
+    pub share: String,
+    /// The share of requests that fail when all is well.
+    #[arg(long, default_value = "0.2%")]
+    pub errors: String,
+    /// The share of requests that may fail.
+    #[arg(long, default_value = "1%")]
+    pub slo: String,
+    /// At most so many healthy releases are rolled back.
+    #[arg(long, default_value = "1%")]
+    pub alpha: String,
+    /// At most so many bad releases pass by chance.
+    #[arg(long, default_value = "5%")]
+    pub beta: String,
 }
 
 /// `hms ledger`.

@@ -4,6 +4,7 @@
 
 mod approve_outside;
 pub mod arguments;
+mod canary;
 mod console;
 mod control;
 mod demo;

@@ -28,6 +28,9 @@ pub use run::{
     Arm, AttemptResult, DeployOutcome, FailureReason, InterruptedDecision, PlannedJob, RunCreated, RunEvent, RunOutcome, ScanSummary,
     TestCounts, When,
 };
-pub use sample::{CounterSeries, HistogramSeries, MetricEvidence, Sample, Verdict, VerdictClass, VersionCounters};
+pub use sample::{
+    CounterSeries, Estimate, HistogramSeries, MetricDetail, MetricEvidence, OwnCounters, PassedBy, Sample, Verdict, VerdictClass,
+    VersionCounters,
+};
 pub use stamp::{FORMAT, Stamped};
 pub use weight::{BadWeight, Weight};

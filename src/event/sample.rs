@@ -25,6 +25,25 @@ pub struct VersionCounters {
     /// How many of the requests hms itself made to show the story (`hms local load`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthetic: Option<f64>,
+    /// The user's own metrics, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub own: BTreeMap<String, OwnCounters>,
+}
+
+/// The counters of one of the user's own metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnCounters {
+    /// What happened, and what of it was bad: the series that were chosen as bad carry `error`. None that counts all of them: bad ones
+    /// are of the requests.
+    Ratio {
+        /// Series that count everything; empty when everything is the requests.
+        all: Vec<CounterSeries>,
+        /// Series that count what was bad.
+        bad: Vec<CounterSeries>,
+    },
+    /// Durations; what is slower than a bound is bad.
+    Latency(Vec<HistogramSeries>),
 }
 
 /// One counter.
@@ -95,6 +114,9 @@ pub struct Verdict {
     pub measured_share: Option<f64>,
     /// By metric.
     pub metrics: Vec<MetricEvidence>,
+    /// What can be known when at this traffic, and what to beware of: a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forecast: Vec<String>,
 }
 
 /// What is known of one metric.
@@ -119,4 +141,55 @@ pub struct MetricEvidence {
     pub passed: bool,
     /// This metric alone has shown harm.
     pub harmed: bool,
+    /// What the two words rest on; none in verdicts of programs before this was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Box<MetricDetail>>,
+}
+
+/// What the judge knows of a metric beside whether it passed. E-values as natural logs, each with the value that decides.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MetricDetail {
+    /// Canary requests (or durations, or what else is counted) that `canary_bad` is of.
+    pub canary_all: u64,
+    /// The same of stable.
+    pub stable_all: u64,
+    /// The canary's bad rate; none without requests.
+    pub canary_rate: Option<Estimate>,
+    /// Stable's.
+    pub stable_rate: Option<Estimate>,
+    /// The canary's rate over stable's, compared interval by interval; none without a bad request on either side.
+    pub ratio: Option<Estimate>,
+    /// ln of the HARM e-value that is a ROLLBACK.
+    pub harm_goal_ln: f64,
+    /// ln of the SAFE e-value; none where there is nothing to compare with.
+    pub safe_ln: Option<f64>,
+    /// ln of the SAFE e-value that passes; none when SAFE has no say.
+    pub safe_goal_ln: Option<f64>,
+    /// ln of the ABS e-value that passes; none when ABS has no say.
+    pub abs_goal_ln: Option<f64>,
+    /// Which test passed.
+    pub passed_by: Option<PassedBy>,
+    /// How bursty stable's bad requests are: variance over mean, about 1 when they are independent; none when too few were seen.
+    pub dispersion: Option<f64>,
+}
+
+/// A number with an interval that holds however often one looks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The best guess; none where there is none (a ratio to a stable without bad requests).
+    pub value: Option<f64>,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end; none when nothing bounds it.
+    pub high: Option<f64>,
+}
+
+/// Which test passed a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassedBy {
+    /// SAFE: not twice as bad as stable.
+    Relative,
+    /// ABS: within its SLO.
+    Absolute,
 }

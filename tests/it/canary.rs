@@ -1,5 +1,5 @@
-//! Tests of canary: the judge's rules by tables, its laws by properties, its error levels by simulation, and the scraper against
-//! a real server.
+//! Tests of canary: the judge's rules by tables, its laws by properties, its error levels by simulation, sample files by their
+//! verdicts, and the scraper against a real server.
 
 #[cfg(test)]
 mod judge;
@@ -7,6 +7,8 @@ mod judge;
 mod laws;
 #[cfg(test)]
 mod provider;
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

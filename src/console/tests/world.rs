@@ -367,6 +367,7 @@ pub(super) fn verdict(class: VerdictClass, requests: u64, reason: &str, forecast
         abs_ln: 2.0,
         passed: class == VerdictClass::Pass,
         harmed: class == VerdictClass::Rollback,
+        detail: None,
     };
     Verdict {
         class,
@@ -378,6 +379,7 @@ pub(super) fn verdict(class: VerdictClass, requests: u64, reason: &str, forecast
         synthetic: false,
         measured_share: Some(0.0104),
         metrics: vec![metric("errors", None, 1), metric("latency", Some(0.25), 3)],
+        forecast: Vec::new(),
     }
 }
 

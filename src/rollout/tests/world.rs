@@ -128,6 +128,7 @@ impl Judge for FakeJudge {
             synthetic: false,
             measured_share: facts.spans.last().map(|span| span.weight.fraction()),
             metrics: Vec::new(),
+            forecast: Vec::new(),
         }
     }
 

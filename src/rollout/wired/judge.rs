@@ -101,7 +101,7 @@ impl Judge for CanaryJudge {
 
     fn describe(&self) -> serde_json::Value {
         serde_json::json!({
-            "judge": "harm-abs-1",
+            "judge": "harm-safe-abs-2",
             "error_slo": self.error_slo,
             "p95_slo_seconds": self.p95_slo,
             "bake_ms": u64::try_from(self.bake.as_millis()).unwrap_or(u64::MAX),
@@ -139,6 +139,7 @@ mod tests {
             requests: vec![CounterSeries { key: String::new(), error: false, value: requests }],
             latency: place.map(histogram).into_iter().collect(),
             synthetic: None,
+            own: BTreeMap::new(),
         }
     }
 

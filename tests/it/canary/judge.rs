@@ -215,7 +215,7 @@ fn pass_is_of_the_last_weight_and_harm_of_all() {
     judge.push(&sample(1010, Some(arm(625, 2, 0)), Some(arm(60_000, 1, 0))));
     let verdict = judge.verdict(at(1010), &SourceState::default());
     assert_eq!((verdict.class, verdict.canary_requests, verdict.stable_requests), (VerdictClass::Hold, 20, 100));
-    assert_eq!(judge.evidence().errors().over_all().canary_bad.to_bits(), 2.0_f64.to_bits());
+    assert_eq!(judge.evidence().metric("errors").unwrap().over_all().canary_bad.to_bits(), 2.0_f64.to_bits());
     judge.push(&sample(1015, Some(arm(626, 9, 0)), Some(arm(60_100, 1, 0))));
     assert_eq!(judge.verdict(at(1015), &SourceState::default()).class, VerdictClass::Rollback);
 }

@@ -3,11 +3,53 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use hms::canary::{Buckets, Judge, JudgeSettings, SourceState, assess, deltas, quantile};
+use hms::canary::{
+    Buckets, Evidence, Judge, JudgeSettings, MetricState, Observed, OwnMetric, Reading, SourceState, Trials, assess, deltas, quantile,
+};
 use hms::event::{Sample, VerdictClass};
 use proptest::prelude::*;
 
-use super::world::{Arm, arm, sample, start, with_latency, without_bake};
+use super::world::{Arm, arm, at, by_default, sample, start, with_latency, without_bake};
+
+/// Two metrics of the user's own beside errors, without what depends on where an interval ends.
+fn three_metrics(order: [&str; 2]) -> JudgeSettings {
+    let own = |name: &str| OwnMetric { name: name.to_owned(), slo: 0.05, threshold_seconds: None };
+    JudgeSettings { own: order.map(own).to_vec(), surplus: None, kept_stake: 0.0, ..by_default() }
+}
+
+/// Canary and stable requests, and for each of three metrics the bad ones.
+type Row = (u32, u32, [(u32, u32); 3]);
+
+fn rows() -> impl Strategy<Value = Vec<Row>> {
+    let counts = (0_u32..400, 0_u32..8000, (0_u32..9, 0_u32..30), (0_u32..9, 0_u32..30), (0_u32..9, 0_u32..30));
+    let row = counts.prop_map(|(canary, stable, a, b, c)| (canary + 40, stable + 100, [a, b, c]));
+    proptest::collection::vec(row, 1..40)
+}
+
+fn observed(from: i64, to: i64, canary: f64, stable: f64, bad: &[(f64, f64)]) -> Observed {
+    let reading = |(of_canary, of_stable): &(f64, f64)| {
+        Reading::Counts(Trials { all: canary, bad: *of_canary }, Trials { all: stable, bad: *of_stable })
+    };
+    Observed {
+        from: at(from),
+        to: at(to),
+        canary,
+        stable,
+        everyone: canary + stable,
+        both_named: true,
+        synthetic: false,
+        readings: bad.iter().map(reading).collect(),
+    }
+}
+
+fn bets(evidence: &Evidence, name: &str) -> [f64; 3] {
+    let state = evidence.metric(name).unwrap();
+    [state.harm_ln(), state.safe_ln(), state.abs_ln()]
+}
+
+fn close(left: [f64; 3], right: [f64; 3]) -> bool {
+    left.iter().zip(&right).all(|(left, right)| left.to_bits() == right.to_bits() || (left - right).abs() <= 1e-9 * left.abs().max(1.0))
+}
 
 /// Cumulative counts that may fall (a restart), and arms that come and go.
 fn an_arm() -> impl Strategy<Value = Option<Arm>> {
@@ -155,5 +197,81 @@ proptest! {
             Some(found) if found.at_least => prop_assert!(q * total > cumulative[2]),
             Some(found) => prop_assert!((0.0..=1.0).contains(&found.seconds) && q * total <= cumulative[2]),
         }
+    }
+
+    /// An interval in two halves with the same rates says the same, whichever half the bad requests fall in.
+    #[test]
+    fn where_an_interval_is_cut_does_not_matter(rows in rows(), first in 0_u32..=100) {
+        let settings = three_metrics(["a", "b"]);
+        let (mut whole, mut cut) = (Evidence::new(&settings), Evidence::new(&settings));
+        for (place, (canary, stable, bad)) in (0_i64..).zip(&rows) {
+            let (canary, stable) = (f64::from(*canary), f64::from(*stable));
+            let bad: Vec<(f64, f64)> = bad.iter().map(|(canary, stable)| (f64::from(*canary), f64::from(*stable))).collect();
+            whole.take(observed(place * 60, place * 60 + 60, canary, stable, &bad));
+            let part = f64::from(first) / 100.0;
+            let early: Vec<(f64, f64)> = bad.iter().map(|(canary, stable)| ((canary * part).floor(), (stable * part).ceil())).collect();
+            let late: Vec<(f64, f64)> = bad.iter().zip(&early).map(|(all, early)| (all.0 - early.0, all.1 - early.1)).collect();
+            cut.take(observed(place * 60, place * 60 + 30, canary / 2.0, stable / 2.0, &early));
+            cut.take(observed(place * 60 + 30, place * 60 + 60, canary / 2.0, stable / 2.0, &late));
+        }
+        for name in ["errors", "a", "b"] {
+            prop_assert!(close(bets(&whole, name), bets(&cut, name)), "{:?} {:?}", bets(&whole, name), bets(&cut, name));
+        }
+    }
+
+    #[test]
+    fn the_order_of_metrics_does_not_matter(rows in rows()) {
+        let (mut one, mut other) = (Judge::new(&three_metrics(["a", "b"]), start()), Judge::new(&three_metrics(["b", "a"]), start()));
+        for (place, (canary, stable, bad)) in (0_i64..).zip(&rows) {
+            let bad: Vec<(f64, f64)> = bad.iter().map(|(canary, stable)| (f64::from(*canary), f64::from(*stable))).collect();
+            let (canary, stable) = (f64::from(*canary), f64::from(*stable));
+            one.take(observed(place * 60, place * 60 + 60, canary, stable, &bad));
+            other.take(observed(place * 60, place * 60 + 60, canary, stable, &[bad[0], bad[2], bad[1]]));
+            let now = at(place * 60 + 60);
+            let (one, other) = (one.verdict(now, &SourceState::default()), other.verdict(now, &SourceState::default()));
+            prop_assert_eq!((one.class, one.forecast_seconds), (other.class, other.forecast_seconds));
+            for metric in &one.metrics {
+                prop_assert_eq!(Some(metric), other.metrics.iter().find(|same| same.name == metric.name));
+            }
+        }
+    }
+
+    /// Ten times the traffic in a tenth of the time: the same evidence.
+    #[test]
+    fn the_scale_of_time_does_not_matter(rows in rows(), slower in 1_u32..50) {
+        let settings = JudgeSettings { bake: Duration::from_mins(10), ..by_default() };
+        let slow = JudgeSettings { bake: settings.bake * slower, fresh_stake: settings.fresh_stake * slower, scrape_interval: settings.scrape_interval * slower, ..settings.clone() };
+        let (mut quick_judge, mut slow_judge) = (Judge::new(&settings, start()), Judge::new(&slow, start()));
+        for (place, (canary, stable, bad)) in (0_i64..).zip(&rows) {
+            let bad = [(f64::from(bad[0].0), f64::from(bad[0].1))];
+            let (canary, stable) = (f64::from(*canary), f64::from(*stable));
+            let times = i64::from(slower);
+            quick_judge.take(observed(place * 60, place * 60 + 60, canary, stable, &bad));
+            slow_judge.take(observed(place * 60 * times, (place + 1) * 60 * times, canary, stable, &bad));
+            let bets_of = |judge: &Judge| bets(judge.evidence(), "errors");
+            prop_assert!(close(bets_of(&quick_judge), bets_of(&slow_judge)));
+            let passed = |judge: &Judge| judge.evidence().metrics().all(MetricState::passed);
+            prop_assert_eq!(passed(&quick_judge), passed(&slow_judge));
+        }
+    }
+
+    /// Without a canary request that was counted, or below the floor, there is no PASS, whatever the settings are.
+    #[test]
+    fn no_pass_without_requests(rows in rows(), floor in 1_u64..3000, beta in 0.01_f64..0.9) {
+        let settings = JudgeSettings { min_requests: Some(floor), beta, bake: Duration::ZERO, share_tolerance: None, ..by_default() };
+        let mut judge = Judge::new(&settings, start());
+        let mut seen = 0_u64;
+        for (place, (canary, stable, bad)) in (0_i64..).zip(&rows) {
+            seen += u64::from(*canary);
+            let bad = [(f64::from(bad[0].0) * 0.1, f64::from(bad[0].1))];
+            judge.take(observed(place * 60, place * 60 + 60, f64::from(*canary), f64::from(*stable), &bad));
+            let verdict = judge.verdict(at(place * 60 + 60), &SourceState::default());
+            prop_assert!(verdict.class != VerdictClass::Pass || seen >= floor, "{seen} of {floor}");
+        }
+        let mut deaf = Judge::new(&JudgeSettings { judge_errors: false, ..settings }, start());
+        for place in 0..50 {
+            deaf.take(observed(place * 60, place * 60 + 60, 1000.0, 99_000.0, &[]));
+        }
+        prop_assert_eq!(deaf.verdict(at(3000), &SourceState::default()).class, VerdictClass::Hold);
     }
 }

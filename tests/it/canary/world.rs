@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use hms::canary::{JudgeSettings, LatencySettings, SourceState, assess};
+use hms::canary::{JudgeSettings, LatencySettings, PassOn, SourceState, assess};
 use hms::event::{CounterSeries, HistogramSeries, Sample, Verdict, VersionCounters, Weight};
 
 /// Cumulative counts of one arm.
@@ -28,8 +28,13 @@ pub(crate) fn at(second: i64) -> DateTime<Utc> {
     start() + TimeDelta::seconds(second)
 }
 
-/// Errors alone, at 1 % of the traffic.
+/// Errors alone, at 1 % of the traffic, passed by the absolute test alone; the share is not tested, so that a table can have any counts.
 pub(crate) fn settings() -> JudgeSettings {
+    JudgeSettings { pass_on: PassOn::Absolute, share_tolerance: None, ..by_default() }
+}
+
+/// The same with every default.
+pub(crate) fn by_default() -> JudgeSettings {
     JudgeSettings::new("new", Some("old".into()), Weight::from_thousandths(10).unwrap())
 }
 
@@ -52,6 +57,7 @@ pub(crate) fn counters(arm: Arm) -> VersionCounters {
             counts: vec![(all - arm.slow) / 2.0, all - arm.slow, all, all],
         }],
         synthetic: None,
+        own: BTreeMap::new(),
     }
 }
 

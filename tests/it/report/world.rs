@@ -200,6 +200,7 @@ pub(crate) fn verdict(class: VerdictClass, reason: &str) -> Verdict {
         abs_ln: 4.0,
         passed: class == VerdictClass::Pass,
         harmed: class == VerdictClass::Rollback,
+        detail: None,
     };
     Verdict {
         class,
@@ -211,6 +212,7 @@ pub(crate) fn verdict(class: VerdictClass, reason: &str) -> Verdict {
         synthetic: false,
         measured_share: Some(0.01),
         metrics: vec![errors],
+        forecast: Vec::new(),
     }
 }
 
