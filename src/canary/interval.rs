@@ -94,6 +94,7 @@ pub fn deltas(samples: &[Sample]) -> Vec<Interval> {
 #[derive(Debug, Clone, Default)]
 pub struct Differ {
     last_at: Option<DateTime<Utc>>,
+    source: Option<String>,
     counters: BTreeMap<(String, String), f64>,
     histograms: BTreeMap<(String, String), Buckets>,
     synthetic: BTreeMap<String, f64>,
@@ -102,6 +103,10 @@ pub struct Differ {
 impl Differ {
     /// Takes the next sample; none for the first good one, which is what others are compared with.
     pub fn next(&mut self, sample: &Sample) -> Option<Interval> {
+        if self.last_at.is_some() && self.source != sample.source {
+            // Another server's counters are a little before or behind: a fall would look like a restart, and count everything again.
+            *self = Self::default();
+        }
         let refused = self.refusal(sample);
         let Some(from) = self.last_at else {
             if let Some(reason) = refused {
@@ -109,6 +114,7 @@ impl Differ {
             }
             self.take(sample);
             self.last_at = Some(sample.at);
+            self.source.clone_from(&sample.source);
             return None;
         };
         if refused.is_some() {
@@ -244,7 +250,7 @@ mod tests {
             let one = CounterSeries { key: format!("code=\"{code}\""), error: code.starts_with('5'), value: *value };
             versions.entry((*version).to_owned()).or_default().requests.push(one);
         }
-        Sample { at: at(second), versions }
+        Sample { at: at(second), versions, source: None }
     }
 
     fn counted(interval: &Interval, version: &str) -> (f64, f64) {
@@ -293,11 +299,19 @@ mod tests {
     }
 
     #[test]
+    fn another_servers_counters_are_a_new_beginning() {
+        let from = |source: &str, second, value| Sample { source: Some(source.into()), ..sample(second, &[("a", "200", value)]) };
+        let row = deltas(&[from("x", 0, 100.0), from("x", 5, 110.0), from("y", 10, 109.0), from("y", 15, 119.0), from("x", 20, 140.0)]);
+        let counts: Vec<_> = row.iter().map(|interval| (interval.to, counted(interval, "a").0)).collect();
+        assert_eq!(counts, [(at(5), 10.0), (at(15), 10.0)]);
+    }
+
+    #[test]
     fn histograms_are_differences_too_and_start_again_with_their_process() {
         let with = |second, counts: [f64; 3], bounds: [f64; 2]| {
             let series = HistogramSeries { key: String::new(), bounds: bounds.to_vec(), counts: counts.to_vec() };
             let counters = VersionCounters { latency: vec![series], ..VersionCounters::default() };
-            Sample { at: at(second), versions: BTreeMap::from([("a".to_owned(), counters)]) }
+            Sample { at: at(second), versions: BTreeMap::from([("a".to_owned(), counters)]), source: None }
         };
         let row = deltas(&[
             with(0, [5.0, 6.0, 6.0], [0.1, 0.25]),

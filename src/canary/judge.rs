@@ -24,6 +24,8 @@ use crate::event::{MetricEvidence, Sample, Verdict, VerdictClass, Weight};
 
 /// So many scrape intervals without a sample are no data.
 const STALE_INTERVALS: u32 = 3;
+/// A source that scrapes less often than this is late, whatever its rhythm.
+const SLOWEST_SOURCE: Duration = Duration::from_mins(2);
 /// The canary is "far over its limit" above so many times the limit.
 const FAR_OVER: f64 = 3.0;
 
@@ -46,6 +48,8 @@ pub struct Judge {
     first_at: Option<DateTime<Utc>>,
     watch_started_at: DateTime<Utc>,
     last: Option<Last>,
+    /// Times between the last samples, the newest last: a server that scrapes every minute is not late after 16 s.
+    rhythm: [TimeDelta; 3],
     intervals: u64,
     flaw: Option<Flaw>,
     guard: Option<Guard>,
@@ -206,6 +210,7 @@ impl Judge {
             first_at: None,
             watch_started_at,
             last: None,
+            rhythm: [TimeDelta::zero(); 3],
             intervals: 0,
             flaw: None,
             guard: None,
@@ -261,6 +266,9 @@ impl Judge {
         }
         self.flaw = None;
         self.first_at.get_or_insert(sample.at);
+        if let Some(gap) = self.last.as_ref().map(|last| sample.at - last.at).filter(|gap| *gap > TimeDelta::zero()) {
+            self.rhythm = [self.rhythm[1], self.rhythm[2], gap];
+        }
         self.last = Some(Last {
             at: sample.at,
             names_anyone: !sample.versions.is_empty(),
@@ -386,7 +394,9 @@ impl Judge {
             None => {}
         }
         let Some(last) = &self.last else { return Some(Ground::NoData) };
-        let limit = self.settings.scrape_interval.saturating_mul(STALE_INTERVALS);
+        // The shortest of the last times: one long gap does not make a source slow.
+        let rhythm = self.rhythm.iter().min().and_then(|gap| gap.to_std().ok()).unwrap_or_default();
+        let limit = self.settings.scrape_interval.max(rhythm.min(SLOWEST_SOURCE)).saturating_mul(STALE_INTERVALS);
         let age = (now - last.at).to_std();
         let ahead = (last.at - now).to_std().unwrap_or_default();
         if ahead > limit {

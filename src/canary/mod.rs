@@ -17,6 +17,7 @@
 //! | `forecast`, `sentence` | when it can be known, and all of it in words |
 //! | [`replay`] | recorded samples, judged again with other settings |
 //! | [`plan`] | what can be known when, before a canary starts |
+//! | [`kayenta`] | another judge's score, for those who must match it |
 //! | `graph`, `threshold` | points for the screen; the latency threshold, fixed once |
 //!
 //! This room names `event` alone.
@@ -28,6 +29,7 @@ mod forecast;
 mod graph;
 mod interval;
 mod judge;
+pub mod kayenta;
 mod metric;
 mod mixture;
 pub mod plan;

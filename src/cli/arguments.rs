@@ -196,6 +196,9 @@ pub enum Verb {
         after_help = "Example:\n  hms canary plan --rps 200 --share 1% --errors 0.2%\n  hms canary judge samples.jsonl --set bake_seconds=300"
     )]
     Canary(CanaryVerb),
+    /// Where measurements come from.
+    #[command(subcommand, after_help = "Example:\n  hms metrics doctor --prometheus http://prometheus.monitoring:9090")]
+    Metrics(MetricsVerb),
     /// The ledger of control actions.
     #[command(subcommand, after_help = "Example:\n  hms ledger log --env prod\n  hms ledger verify")]
     Ledger(LedgerVerb),
@@ -341,6 +344,24 @@ pub enum CanaryVerb {
     /// Say what a canary can know when, at this traffic.
     #[command(after_help = "Example:\n  hms canary plan --rps 200 --share 1% --errors 0.2%")]
     Plan(PlanArguments),
+}
+
+/// `hms metrics`.
+#[derive(Debug, Subcommand)]
+pub enum MetricsVerb {
+    /// Say which usual metrics are there, what they lack, and the lines of `.hms` that read them.
+    #[command(after_help = "Example:\n  hms metrics doctor --scrape http://127.0.0.1:9100/metrics --version-label pod")]
+    Doctor {
+        /// A page in the text format; several times for several instances.
+        #[arg(long, value_name = "URL", required_unless_present = "prometheus", conflicts_with = "prometheus")]
+        scrape: Vec<String>,
+        /// A server with the query API.
+        #[arg(long, value_name = "URL")]
+        prometheus: Vec<String>,
+        /// The label that tells the version.
+        #[arg(long, value_name = "LABEL")]
+        version_label: Option<String>,
+    },
 }
 
 /// `hms canary judge`.

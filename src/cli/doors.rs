@@ -115,6 +115,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
             validate::validate(&validate::Question { at: at.as_deref(), file, reference, gitlab_strict }, output)
         }
         Verb::Canary(verb) => super::canary::canary(&verb, output),
+        Verb::Metrics(verb) => super::metrics::metrics(&verb, output),
         Verb::Ledger(verb) => ledger_verb::ledger(&Environment::find()?, verb, output),
         Verb::Doctor => doctor::doctor(at.as_deref(), output),
         Verb::Completions { shell } => {

@@ -21,6 +21,7 @@ mod ledger_verb;
 mod local;
 mod logs;
 mod masked;
+mod metrics;
 mod pipeline_file;
 mod place;
 mod policy_verb;

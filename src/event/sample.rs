@@ -12,6 +12,9 @@ pub struct Sample {
     pub at: DateTime<Utc>,
     /// Counters by the value of the version label.
     pub versions: BTreeMap<String, VersionCounters>,
+    /// Which of several servers said so. Another one's counters are not continued: each scrapes at moments of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// The counters of one version.

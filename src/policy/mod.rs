@@ -34,10 +34,10 @@ pub use descent::{Ancestry, outdated};
 pub use difference::{Difference, difference};
 pub use freeze::{FreezeWindow, Moment, frozen};
 pub use model::{
-    Advisories, Canary, Environment, Level, Local, Metrics, MetricsSource, OnHarm, Policy, Registry, Rollback, Scan, Slo, Target, Traffic,
-    Unwatched, Version, VersionBump,
+    Advisories, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, PassOn, Policy, Registry, Rollback, Scan,
+    Slo, Target, Traffic, Unwatched, Version, VersionBump,
 };
-pub use operator::{Floors, Operator, OwnerProblem, apply_floors, check_owner_mode, may_be_let_in};
+pub use operator::{Floors, MetricsAccess, Operator, OwnerProblem, apply_floors, check_owner_mode, may_be_let_in};
 pub use people::{count_people, same_person};
 pub use period::{BadPeriod, Period};
 pub use place::{Placed, Protection, may_deploy_environment, resolve_environment};

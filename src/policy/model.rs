@@ -171,6 +171,9 @@ pub struct Metrics {
     pub latency: String,
     /// The label whose value names a version.
     pub version_label: String,
+    /// Other servers with the same metrics, asked in order when the first does not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<String>,
 }
 
 impl Default for Metrics {
@@ -180,6 +183,7 @@ impl Default for Metrics {
             requests: "http_requests_total".to_owned(),
             latency: "http_request_duration_seconds".to_owned(),
             version_label: "version".to_owned(),
+            fallbacks: Vec::new(),
         }
     }
 }
@@ -216,6 +220,83 @@ pub struct Canary {
     pub warm_up: Period,
     /// From one sample to the next. Default 5s.
     pub interval: Period,
+    /// What the judge takes for proof.
+    #[serde(flatten)]
+    pub judge: JudgeRules,
+}
+
+/// What the judge takes for proof (`docs/judge.md`). Read from a text that is older than a rule, the rule is what was so before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JudgeRules {
+    /// Which proof passes a metric. Default either; absolute in older texts.
+    #[serde(default = "JudgeRules::pass_on_before")]
+    pub pass_on: PassOn,
+    /// At most so many healthy releases are rolled back. Default 0.01.
+    #[serde(default = "JudgeRules::alpha")]
+    pub alpha: f64,
+    /// At most so many bad releases pass by chance. Default 0.05.
+    #[serde(default = "JudgeRules::beta")]
+    pub beta: f64,
+    /// Canary requests before PASS; none: what the SLO needs.
+    #[serde(default)]
+    pub min_requests: Option<u64>,
+    /// Bad canary requests before ROLLBACK. Default 3.
+    #[serde(default = "JudgeRules::min_bad_events")]
+    pub min_bad_events: u64,
+    /// So many requests may fail together and count as one. Default 1.
+    #[serde(default = "JudgeRules::burst")]
+    pub burst: u32,
+    /// How far the measured share may be from the one asked for, as a part of it; none: not tested. Default 0.1; none in older texts.
+    #[serde(default)]
+    pub share_tolerance: Option<f64>,
+}
+
+impl JudgeRules {
+    fn pass_on_before() -> PassOn {
+        PassOn::Absolute
+    }
+
+    fn alpha() -> f64 {
+        0.01
+    }
+
+    fn beta() -> f64 {
+        0.05
+    }
+
+    fn min_bad_events() -> u64 {
+        3
+    }
+
+    fn burst() -> u32 {
+        1
+    }
+}
+
+impl Default for JudgeRules {
+    fn default() -> Self {
+        Self {
+            pass_on: PassOn::Either,
+            alpha: Self::alpha(),
+            beta: Self::beta(),
+            min_requests: None,
+            min_bad_events: Self::min_bad_events(),
+            burst: Self::burst(),
+            share_tolerance: Some(0.1),
+        }
+    }
+}
+
+/// Which proof passes a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassOn {
+    /// It is not twice as bad as stable.
+    Relative,
+    /// It keeps its SLO.
+    Absolute,
+    /// One of the two.
+    Either,
 }
 
 impl Default for Canary {
@@ -229,6 +310,7 @@ impl Default for Canary {
             unwatched: Unwatched::Keep,
             warm_up: Period::ZERO,
             interval: Period::from_seconds(5),
+            judge: JudgeRules::default(),
         }
     }
 }

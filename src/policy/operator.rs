@@ -8,6 +8,8 @@
 //!   slo: { error_rate: 1%, p95: 500ms }
 //!   bake: 5m
 //!   freeze: [{ from: Fri 16:00, to: Mon 08:00, reason: weekend }]
+//! metrics:                       # who may be shown what; each is bound to one origin
+//!   - { origin: "https://prometheus.example.gov", bearer_file: /etc/hms/prometheus.token, ca: /etc/hms/ca.pem }
 //! jobs: { environment: [CARGO_HOME, RUSTUP_HOME] }
 //! state: /var/lib/hms
 //! shell: /bin/bash
@@ -57,6 +59,23 @@ pub struct Floors {
     pub bake: Option<Period>,
     /// Freeze windows beside those of policy.
     pub freeze: Vec<FreezeWindow>,
+    /// What servers of metrics may be shown: no floor, but it goes where the floors go, to whoever judges.
+    pub metrics: Vec<MetricsAccess>,
+}
+
+/// Credentials of one server of metrics. Secrets are in files, which are read when they are used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsAccess {
+    /// Scheme, host and port; no other is ever shown any of this.
+    pub origin: String,
+    /// A file with a bearer token.
+    pub bearer_file: Option<PathBuf>,
+    /// A name, with the file of its password.
+    pub basic: Option<(String, PathBuf)>,
+    /// Certificate authorities (PEM) that speak for this origin; none: the system's.
+    pub ca: Option<PathBuf>,
+    /// Headers to send, as a tenant's name.
+    pub headers: Vec<(String, String)>,
 }
 
 /// A file that somebody else could have written.
@@ -90,7 +109,7 @@ impl Operator {
     /// # Errors
     /// At the first key that is not known and the first value that cannot be meant, with its place.
     pub fn read(node: &Node) -> Result<Self, Problem> {
-        let table = Table::of(node, "config", &["floors", "jobs", "state", "shell"])?;
+        let table = Table::of(node, "config", &["floors", "jobs", "state", "shell", "metrics"])?;
         let jobs = table.table("jobs", &["environment"])?;
         let names: Vec<String> = jobs.parsed_list("environment")?;
         jobs.must(
@@ -99,7 +118,7 @@ impl Operator {
             "has something that names no variable, or one of hms's own",
         )?;
         Ok(Self {
-            floors: floors(&table)?,
+            floors: Floors { metrics: metrics(&table)?, ..floors(&table)? },
             job_environment: names.into_iter().collect(),
             state: absolute(&table, "state")?,
             shell: absolute(&table, "shell")?,
@@ -124,6 +143,8 @@ impl Floors {
     fn and(mut self, other: Self) -> Self {
         self.protected.extend(other.protected);
         self.freeze.extend(other.freeze);
+        // The earlier file's word for an origin counts, as for paths.
+        self.metrics.extend(other.metrics);
         Self {
             approvals: self.approvals.max(other.approvals),
             scan_gate: stricter(self.scan_gate, other.scan_gate, Ord::min),
@@ -214,7 +235,30 @@ fn floors(table: &Table<'_>) -> Result<Floors, Problem> {
         p95,
         bake: floors.parsed("bake")?,
         freeze: reading::freeze(&floors, "freeze")?,
+        metrics: Vec::new(),
     })
+}
+
+fn metrics(table: &Table<'_>) -> Result<Vec<MetricsAccess>, Problem> {
+    let mut all = Vec::new();
+    for (node, path) in table.list("metrics") {
+        let access = Table::of(node, &path, &["origin", "bearer_file", "user", "password_file", "ca", "headers"])?;
+        let origin =
+            access.text("origin")?.ok_or_else(|| access.problem("origin", "say which server this is for, as https://host:port"))?;
+        let (bearer_file, user) = (absolute(&access, "bearer_file")?, access.text("user")?);
+        let password_file = absolute(&access, "password_file")?;
+        access.must("password_file", user.is_some() == password_file.is_some(), "`user` and `password_file` come together")?;
+        access.must("bearer_file", bearer_file.is_none() || user.is_none(), "there is `user` too: choose one")?;
+        let mut headers = Vec::new();
+        if let Some(node) = access.node("headers") {
+            let table = Table::open(node, &access.path_of("headers"))?;
+            for (name, ..) in table.rows() {
+                headers.push((name.to_owned(), table.text(name)?.unwrap_or_default()));
+            }
+        }
+        all.push(MetricsAccess { origin, bearer_file, basic: user.zip(password_file), ca: absolute(&access, "ca")?, headers });
+    }
+    Ok(all)
 }
 
 fn absolute(table: &Table<'_>, key: &str) -> Result<Option<PathBuf>, Problem> {
@@ -282,7 +326,18 @@ mod tests {
         assert_eq!((joined.floors.approvals, joined.floors.bake), (Some(1), Some(Period::from_seconds(3600))));
         assert_eq!((joined.state, joined.shell), (Some(PathBuf::from("/var/lib/hms")), Some(PathBuf::from("/bin/bash"))));
         assert_eq!(joined.job_environment.into_iter().collect::<Vec<_>>(), ["A", "B"]);
+        let shown = operator(concat!(
+            "metrics:\n- {origin: 'https://p', bearer_file: /t, ca: /c, headers: {X-Scope-OrgID: shop}}\n",
+            "- {origin: 'https://q', user: hms, password_file: /p}",
+        ));
+        let accesses = shown.floors.metrics;
+        assert_eq!((accesses[0].bearer_file.as_deref(), accesses[0].headers.len()), (Some(std::path::Path::new("/t")), 1));
+        assert_eq!(accesses[1].basic, Some(("hms".to_owned(), PathBuf::from("/p"))));
         for bad in [
+            "metrics: {bearer_file: /t}",
+            "metrics: {origin: 'https://p', user: hms}",
+            "metrics: {origin: 'https://p', token: x}",
+            "metrics: {origin: 'https://p', bearer_file: t}",
             "state: here",
             "jobs: {environment: [1A]}",
             "jobs: {environment: [HMS_ATTEMPT_X]}",

@@ -7,8 +7,8 @@ use super::freeze::FreezeWindow;
 use super::period::share;
 use super::table::Table;
 use super::{
-    Advisories, Canary, Environment, Level, Local, Metrics, MetricsSource, OnHarm, Period, Policy, Problem, Registry, Rollback, Scan, Slo,
-    Target, Traffic, Unwatched, Version, VersionBump,
+    Advisories, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, PassOn, Period, Policy, Problem, Registry,
+    Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump,
 };
 use crate::event::{EnvironmentName, Weight};
 
@@ -132,22 +132,72 @@ fn traffic(table: &Table<'_>) -> Result<Option<Traffic>, Problem> {
 fn metrics(table: &Table<'_>) -> Result<Metrics, Problem> {
     let metrics = table.table("metrics", &["prometheus", "scrape", "requests", "latency", "version_label"])?;
     let defaults = Metrics::default();
-    let source = match (metrics.read("prometheus", address)?, metrics.read("scrape", address)?) {
+    let (mut servers, mut endpoints) = (addresses(&metrics, "prometheus")?.into_iter(), addresses(&metrics, "scrape")?.into_iter());
+    let (source, fallbacks) = match (servers.next(), endpoints.next()) {
         (Some(_), Some(_)) => return Err(metrics.problem("scrape", "there is `prometheus` too: choose one")),
-        (Some(address), None) => MetricsSource::Prometheus(address),
-        (None, Some(address)) => MetricsSource::Scrape(address),
-        (None, None) => defaults.source,
+        (Some(address), None) => (MetricsSource::Prometheus(address), servers.collect()),
+        (None, Some(address)) => (MetricsSource::Scrape(address), endpoints.collect()),
+        (None, None) => (defaults.source, Vec::new()),
     };
     Ok(Metrics {
         source,
+        fallbacks,
         requests: metrics.text("requests")?.unwrap_or(defaults.requests),
         latency: metrics.text("latency")?.unwrap_or(defaults.latency),
         version_label: metrics.text("version_label")?.unwrap_or(defaults.version_label),
     })
 }
 
+/// An address, or a list of them.
+fn addresses(table: &Table<'_>, key: &str) -> Result<Vec<String>, Problem> {
+    let texts: Vec<String> = table.parsed_list(key)?;
+    let read = |text: &String| address(text).map_err(|message| table.problem(key, message));
+    texts.iter().map(read).collect()
+}
+
+fn judge(canary: &Table<'_>) -> Result<JudgeRules, Problem> {
+    let defaults = JudgeRules::default();
+    let level = |key: &str, default: f64| {
+        let level = canary.read(key, share)?.unwrap_or(default);
+        canary.must(key, level > 0.0 && level < 1.0, "between 0% and 100%, both excluded")?;
+        Ok::<_, Problem>(level)
+    };
+    let tolerance = canary.read("share_tolerance", share)?;
+    canary.must("share_tolerance", tolerance.is_none_or(|tolerance| tolerance < 1.0), "below 100%: it is a part of the share")?;
+    let burst = canary.parsed("burst")?.unwrap_or(defaults.burst);
+    canary.must("burst", burst >= 1, "at least 1: a request by itself")?;
+    let words = [("relative", PassOn::Relative), ("absolute", PassOn::Absolute), ("either", PassOn::Either)];
+    Ok(JudgeRules {
+        pass_on: canary.choice("pass_on", &words)?.unwrap_or(defaults.pass_on),
+        alpha: level("alpha", defaults.alpha)?,
+        beta: level("beta", defaults.beta)?,
+        min_requests: canary.parsed("min_requests")?,
+        min_bad_events: canary.parsed("min_bad_events")?.unwrap_or(defaults.min_bad_events),
+        burst,
+        share_tolerance: tolerance.or(defaults.share_tolerance),
+    })
+}
+
+const CANARY_KEYS: [&str; 15] = [
+    "slo",
+    "steps",
+    "bake",
+    "on_harm",
+    "on_hold",
+    "unwatched",
+    "warm_up",
+    "interval",
+    "pass_on",
+    "alpha",
+    "beta",
+    "min_requests",
+    "min_bad_events",
+    "burst",
+    "share_tolerance",
+];
+
 fn canary(table: &Table<'_>) -> Result<Canary, Problem> {
-    let canary = table.table("canary", &["slo", "steps", "bake", "on_harm", "on_hold", "unwatched", "warm_up", "interval"])?;
+    let canary = table.table("canary", &CANARY_KEYS)?;
     let defaults = Canary::default();
     let slo = canary.table("slo", &["p95", "error_rate"])?;
     let (p95, error_rate) = (slo.parsed::<Period>("p95")?, slo.read("error_rate", share)?.unwrap_or(defaults.slo.error_rate));
@@ -175,6 +225,7 @@ fn canary(table: &Table<'_>) -> Result<Canary, Problem> {
             .unwrap_or(defaults.unwatched),
         warm_up: canary.parsed("warm_up")?.unwrap_or(defaults.warm_up),
         interval,
+        judge: judge(&canary)?,
     })
 }
 

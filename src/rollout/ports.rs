@@ -229,10 +229,18 @@ pub trait Recorder: Send + Sync {
 /// A scrape under way.
 pub type Scrape<'a> = Pin<Box<dyn Future<Output = Result<Sample, String>> + Send + 'a>>;
 
+/// A look into the past under way.
+pub type Past<'a> = Pin<Box<dyn Future<Output = Result<Vec<Sample>, String>> + Send + 'a>>;
+
 /// Where samples come from.
 pub trait Meter: Send + Sync {
     /// Reads the counters once. The driver bounds it in time.
     fn scrape(&self) -> Scrape<'_>;
+
+    /// Reads what was counted in a time when nobody scraped, oldest first, a sample a step; nothing where the past is not kept.
+    fn history(&self, _from: DateTime<Utc>, _to: DateTime<Utc>, _step: Duration) -> Past<'_> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }
 
 /// One weight that was watched.

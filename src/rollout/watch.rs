@@ -22,6 +22,8 @@ const SCRAPE_PATIENCE: Duration = Duration::from_secs(5);
 /// Nobody watches when a watch was not renewed for so many scrapes; at least [`LEAST_TTL`].
 const TTL_SCRAPES: u32 = 6;
 const LEAST_TTL: Duration = Duration::from_secs(30);
+/// So many scrapes without a sample are a gap.
+const GAP_SCRAPES: u32 = 3;
 
 /// What is known of the canary under watch.
 #[derive(Debug)]
@@ -144,9 +146,30 @@ impl<T: Target + 'static> Worker<T> {
             Ok(()) => self.scrape().await,
             Err(error) => Err(error.to_string()),
         };
+        if let Ok(sample) = &sample {
+            self.fill_gap(sample.at).await;
+        }
         self.take_in_sample(sample);
         self.choose_threshold();
         self.judge().await;
+    }
+
+    /// After a time without samples: takes in what the source kept of it. Where it kept nothing, the next difference covers the gap.
+    async fn fill_gap(&mut self, now: DateTime<Utc>) {
+        let step = self.rules.scrape;
+        let Some(last) = self.watch.as_ref().and_then(|watch| watch.samples.last()).map(|sample| sample.at) else { return };
+        if (now - last).to_std().unwrap_or_default() <= step * GAP_SCRAPES {
+            return;
+        }
+        let past = tokio::time::timeout(SCRAPE_PATIENCE, self.ports.meter.history(last, now, step)).await;
+        let past = match past {
+            Ok(Ok(past)) => past,
+            Ok(Err(reason)) => return self.steps.say(&format!("the time without samples stays one interval: {reason}")),
+            Err(_) => return self.steps.say("the time without samples stays one interval: its history did not come in time"),
+        };
+        for sample in past.into_iter().filter(|sample| sample.at > last && sample.at < now) {
+            self.take_in_sample(Ok(sample));
+        }
     }
 
     fn take_in_sample(&mut self, sample: Result<Sample, String>) {

@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 mod contract;
 mod local;
+mod prometheus;
 mod proxy;
 mod registry;
 mod release;

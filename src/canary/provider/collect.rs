@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::exposition::{Dialect, Labels, LineError, Point, excerpt, points};
-use super::metrics::MetricsSettings;
-use crate::event::{CounterSeries, HistogramSeries, Sample, VersionCounters};
+use super::exposition::{Dialect, Labels, LineError, Point, excerpt, points_of};
+use super::metrics::{MetricsSettings, OwnSelectors, is_probe};
+use super::selector::Selector;
+use crate::event::{CounterSeries, HistogramSeries, OwnCounters, Sample, VersionCounters};
 
 /// So many chosen series are read at most; more are a selector that chooses too much, and would fill the journal.
 const SERIES_LIMIT: usize = 10_000;
@@ -74,12 +75,28 @@ pub enum CollectError {
         /// Its labels.
         key: String,
     },
+    /// A native histogram whose buckets cross the bounds that all of them share.
+    #[error("series {line}: {metric:?} is a native histogram with buckets wider than a doubling, or of its own bounds: use a classic one")]
+    OddNative {
+        /// The series, from 1.
+        line: usize,
+        /// The metric.
+        metric: String,
+    },
     /// A time outside the calendar.
     #[error("line {line}: the timestamp is outside the calendar")]
     BadTime {
         /// The line, from 1.
         line: usize,
     },
+}
+
+/// Makes a sample of a page in the text format, for whoever has it already.
+///
+/// # Errors
+/// When a line is malformed, or a chosen series cannot be read: then nothing is used.
+pub fn read_page(text: &str, settings: &MetricsSettings, now: DateTime<Utc>) -> Result<Sample, CollectError> {
+    collect(text, Dialect::Prometheus, settings, now)
 }
 
 /// Makes a sample of a text. Its time is the newest timestamp of the chosen series, or `now` when they have none. Without a chosen
@@ -89,34 +106,43 @@ pub enum CollectError {
 /// When a line is malformed, or a chosen series cannot be read: then nothing is used.
 pub(super) fn collect(text: &str, dialect: Dialect, settings: &MetricsSettings, now: DateTime<Utc>) -> Result<Sample, CollectError> {
     let mut collector = Collector::new(settings);
-    for point in points(text, dialect) {
+    let names = collector.names();
+    for point in points_of(text, dialect, |name| names.iter().any(|wanted| wanted == name)) {
         collector.take(point.map_err(CollectError::Malformed)?)?;
     }
     collector.finish(now)
 }
 
-struct Collector<'a> {
+pub(super) struct Collector<'a> {
     settings: &'a MetricsSettings,
     bucket_name: Option<String>,
     requests: BTreeMap<(String, String), CounterSeries>,
     synthetic: BTreeMap<String, f64>,
     histograms: BTreeMap<(String, String), Vec<(f64, f64)>>,
+    own: BTreeMap<(String, String), (Vec<CounterSeries>, Vec<CounterSeries>)>,
     series: usize,
     unversioned: Option<String>,
     newest_ms: Option<i64>,
     newest: Option<DateTime<Utc>>,
 }
 
+/// A native histogram: buckets as lower bound, upper bound and count.
+pub(super) struct Native {
+    pub(super) count: f64,
+    pub(super) buckets: Vec<(f64, f64, f64)>,
+}
+
 impl<'a> Collector<'a> {
-    fn new(settings: &'a MetricsSettings) -> Self {
+    pub(super) fn new(settings: &'a MetricsSettings) -> Self {
         // Some write the name as it stands in the text, with its ending.
-        let base = settings.latency.as_ref().map(|latency| latency.name().strip_suffix("_bucket").unwrap_or(latency.name()));
+        let base = settings.latency.as_ref().map(Selector::base_name);
         Self {
             settings,
             bucket_name: base.map(|base| format!("{base}_bucket")),
             requests: BTreeMap::new(),
             synthetic: BTreeMap::new(),
             histograms: BTreeMap::new(),
+            own: BTreeMap::new(),
             series: 0,
             unversioned: None,
             newest_ms: None,
@@ -124,11 +150,20 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn take(&mut self, point: Point) -> Result<(), CollectError> {
-        let is_request = point.name == self.settings.requests.name() && self.settings.requests.fits(&point.labels);
+    /// The names of the metrics that may be chosen.
+    fn names(&self) -> Vec<String> {
+        let own = self.settings.own.iter().flat_map(|own| own.all.iter().chain(&own.bad));
+        let counters = std::iter::once(&self.settings.requests).chain(own).map(|selector| selector.name().to_owned());
+        counters.chain(self.bucket_name.clone()).collect()
+    }
+
+    pub(super) fn take(&mut self, point: Point) -> Result<(), CollectError> {
+        let chosen = |selector: &Selector| point.name == selector.name() && selector.fits(&point.labels);
+        let is_request = chosen(&self.settings.requests);
         let latency = self.settings.latency.as_ref();
         let is_bucket = Some(&point.name) == self.bucket_name.as_ref() && latency.is_some_and(|latency| latency.fits(&point.labels));
-        if !is_request && !is_bucket {
+        let is_own = |own: &OwnSelectors| own.all.iter().chain(&own.bad).any(chosen);
+        if !is_request && !is_bucket && !self.settings.own.iter().any(is_own) {
             return Ok(());
         }
         self.series += 1;
@@ -138,20 +173,88 @@ impl<'a> Collector<'a> {
         if !point.value.is_finite() || point.value < 0.0 {
             return Err(CollectError::BadCount { line: point.line, value: point.value });
         }
-        self.take_time(&point)?;
+        self.take_time(point.line, point.timestamp_ms)?;
         let mut labels = point.labels.clone();
         let Some(version) = labels.remove(&self.settings.version_label).filter(|version| !version.is_empty()) else {
             self.unversioned = Some(point.name);
             return Ok(());
         };
-        if is_request { self.take_request(&point, version, &labels) } else { self.take_bucket(&point, version, labels) }
+        if is_probe(&labels) {
+            return Ok(());
+        }
+        self.take_own(&point, &version, &labels);
+        if is_request {
+            self.take_request(&point, version, &labels)
+        } else if is_bucket {
+            self.take_bucket(&point, version, labels)
+        } else {
+            Ok(())
+        }
     }
 
-    fn take_time(&mut self, point: &Point) -> Result<(), CollectError> {
-        if point.timestamp_ms > self.newest_ms {
-            self.newest_ms = point.timestamp_ms;
-            let time = point.timestamp_ms.and_then(DateTime::from_timestamp_millis);
-            self.newest = Some(time.ok_or(CollectError::BadTime { line: point.line })?);
+    /// Adds a series to each of the user's own metrics that choose it.
+    fn take_own(&mut self, point: &Point, version: &str, labels: &Labels) {
+        for own in &self.settings.own {
+            let chosen = |selector: &Option<Selector>| {
+                selector.as_ref().is_some_and(|selector| point.name == selector.name() && selector.fits(&point.labels))
+            };
+            let (is_all, is_bad) = (chosen(&own.all), chosen(&own.bad));
+            if !is_all && !is_bad {
+                continue;
+            }
+            let (all, bad) = self.own.entry((version.to_owned(), own.name.clone())).or_default();
+            let series = CounterSeries { key: format!("{}{{{}}}", point.name, key(labels)), error: is_bad, value: point.value };
+            if is_bad {
+                bad.push(series.clone());
+            }
+            if is_all {
+                all.push(series);
+            }
+        }
+    }
+
+    /// Takes a native histogram as a classic one on the powers of two, which every resolution shares: buckets that come and go must not
+    /// look like a process that started again.
+    pub(super) fn take_native(
+        &mut self,
+        line: usize,
+        name: &str,
+        labels: &Labels,
+        native: &Native,
+        timestamp_ms: Option<i64>,
+    ) -> Result<(), CollectError> {
+        let Some(latency) = self.settings.latency.as_ref().filter(|latency| latency.base_name() == name && latency.fits(labels)) else {
+            return Ok(());
+        };
+        let bad = |value: f64| !value.is_finite() || value < 0.0;
+        if bad(native.count) || native.buckets.iter().any(|(low, high, count)| bad(*count) || low.is_nan() || high.is_nan()) {
+            return Err(CollectError::BadCount { line, value: native.count });
+        }
+        let metric = latency.base_name().to_owned();
+        let bounds: Vec<f64> = (-10_i32..=10).map(|exponent| f64::from(exponent).exp2()).collect();
+        let mut places = bounds.iter().copied();
+        let crosses = |bound: f64| native.buckets.iter().any(|(low, high, _)| *low < bound * (1.0 - 1e-9) && *high > bound * (1.0 + 1e-9));
+        if places.any(crosses) {
+            return Err(CollectError::OddNative { line, metric });
+        }
+        let below =
+            |bound: f64| native.buckets.iter().filter(|(_, high, _)| *high <= bound * (1.0 + 1e-9)).map(|(_, _, count)| count).sum();
+        let cumulative = bounds.iter().map(|bound| (*bound, below(*bound))).chain([(f64::INFINITY, native.count)]);
+        for (bound, value) in cumulative {
+            let mut labels = labels.clone();
+            labels.insert("le".to_owned(), bound.to_string());
+            // One series, however many bounds it is written with.
+            self.series = self.series.saturating_sub(usize::from(bound.is_finite()));
+            self.take(Point { line, name: self.bucket_name.clone().unwrap_or_default(), labels, value, timestamp_ms })?;
+        }
+        Ok(())
+    }
+
+    fn take_time(&mut self, line: usize, timestamp_ms: Option<i64>) -> Result<(), CollectError> {
+        if timestamp_ms > self.newest_ms {
+            self.newest_ms = timestamp_ms;
+            let time = timestamp_ms.and_then(DateTime::from_timestamp_millis);
+            self.newest = Some(time.ok_or(CollectError::BadTime { line })?);
         }
         Ok(())
     }
@@ -178,7 +281,7 @@ impl<'a> Collector<'a> {
 
     fn take_bucket(&mut self, point: &Point, version: String, mut labels: Labels) -> Result<(), CollectError> {
         let bound = labels.remove("le").and_then(|le| le.parse::<f64>().ok()).filter(|bound| !bound.is_nan());
-        let bound = bound.ok_or(CollectError::BadBound { line: point.line })?;
+        let bound = bound.ok_or(CollectError::BadBound { line: point.line })? * self.settings.latency_unit_seconds;
         let buckets = self.histograms.entry((version, key(&labels))).or_default();
         if buckets.iter().any(|(have, _)| have.total_cmp(&bound).is_eq()) {
             return Err(CollectError::Twice { line: point.line });
@@ -187,7 +290,7 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    fn finish(self, now: DateTime<Utc>) -> Result<Sample, CollectError> {
+    pub(super) fn finish(self, now: DateTime<Utc>) -> Result<Sample, CollectError> {
         let mut versions: BTreeMap<String, VersionCounters> = BTreeMap::new();
         for ((version, _), series) in self.requests {
             versions.entry(version).or_default().requests.push(series);
@@ -204,9 +307,18 @@ impl<'a> Collector<'a> {
         for (version, made_here) in self.synthetic {
             versions.entry(version).or_default().synthetic = Some(made_here);
         }
+        // Whoever has requests has each of the user's metrics, be it with no bad one yet: a counter is born with its first event.
+        for counters in versions.values_mut().filter(|counters| !counters.requests.is_empty()) {
+            for own in &self.settings.own {
+                counters.own.insert(own.name.clone(), OwnCounters::Ratio { all: Vec::new(), bad: Vec::new() });
+            }
+        }
+        for ((version, name), (all, bad)) in self.own {
+            versions.entry(version).or_default().own.insert(name, OwnCounters::Ratio { all, bad });
+        }
         match self.unversioned {
             Some(metric) if versions.is_empty() => Err(CollectError::NoVersion { metric, label: self.settings.version_label.clone() }),
-            Some(_) | None => Ok(Sample { at: self.newest.unwrap_or(now), versions }),
+            Some(_) | None => Ok(Sample { at: self.newest.unwrap_or(now), versions, source: None }),
         }
     }
 }
@@ -293,6 +405,63 @@ mod tests {
         assert!(matches!(read(&bucket("le=\"x\"")), Err(CollectError::BadBound { .. })));
         assert!(matches!(read(&bucket("x=\"1\"")), Err(CollectError::BadBound { .. })));
         assert!(matches!(read("<html>"), Err(CollectError::Malformed(LineError { line: 1, .. }))));
+    }
+
+    #[test]
+    fn probes_are_nobodys_requests() {
+        let line = |path: &str| format!("http_requests_total{{app=\"shop\",version=\"a\",code=\"200\",path=\"{path}\"}} 5\n");
+        let sample = read(&["/", "/healthz", "/metrics", "/health/", "/healthy-food"].map(line).concat()).unwrap();
+        let paths: Vec<_> = sample.versions["a"].requests.iter().map(|series| series.key.as_str()).collect();
+        assert_eq!(paths, ["app=\"shop\",code=\"200\",path=\"/\"", "app=\"shop\",code=\"200\",path=\"/healthy-food\""]);
+        assert!(read(&line("/livez")).unwrap().versions.is_empty(), "only probes are no requests at all");
+    }
+
+    #[test]
+    fn own_metrics_are_chosen_from_the_same_series() {
+        let own = |name: &str, all: Option<&str>, bad: &str| OwnSelectors {
+            name: name.into(),
+            all: all.map(|text| text.parse().unwrap()),
+            bad: Some(bad.parse().unwrap()),
+        };
+        let mut settings = settings();
+        settings.own = vec![
+            own("denied", None, "http_requests_total{code=~\"4..\"}"),
+            own("jobs", Some("jobs_total"), "jobs_total{result=\"failed\"}"),
+        ];
+        let text = concat!(
+            "http_requests_total{app=\"shop\",version=\"a\",code=\"200\"} 10\n",
+            "http_requests_total{app=\"shop\",version=\"a\",code=\"403\"} 3\n",
+            "http_requests_total{app=\"shop\",version=\"b\",code=\"200\"} 1\n",
+            "jobs_total{version=\"a\",result=\"done\"} 7\njobs_total{version=\"a\",result=\"failed\"} 2\n",
+        );
+        let sample = collect(text, Dialect::Prometheus, &settings, now()).unwrap();
+        let of = |version: &str, name: &str| match &sample.versions[version].own[name] {
+            OwnCounters::Ratio { all, bad } => [all, bad].map(|series| series.iter().fold(0.0, |sum, series| sum + series.value).to_string()),
+            OwnCounters::Latency(_) => panic!(),
+        };
+        assert_eq!(of("a", "denied"), ["0", "3"]);
+        assert_eq!(of("a", "jobs"), ["9", "2"]);
+        assert_eq!(of("b", "denied"), ["0", "0"], "no bad one yet is no missing metric");
+    }
+
+    #[test]
+    fn native_histograms_become_classic_ones_on_powers_of_two() {
+        let settings = settings();
+        let labels: Labels = [("app", "shop"), ("version", "a")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let read = |buckets: &[(f64, f64, f64)], count: f64| {
+            let mut collector = Collector::new(&settings);
+            let native = Native { count, buckets: buckets.to_vec() };
+            collector.take_native(1, "http_request_duration_seconds", &labels, &native, None)?;
+            collector.finish(now())
+        };
+        let half = 0.5_f64.sqrt();
+        let sample =
+            read(&[(0.25, half / 2.0 * 1.0, 0.0), (0.125, 0.25, 4.0), (0.5, half, 2.0), (half, 1.0, 1.0), (1.0, 2.0, 3.0)], 11.0).unwrap();
+        let histogram = &sample.versions["a"].latency[0];
+        let at = |bound: f64| histogram.counts[histogram.bounds.iter().position(|have| (have - bound).abs() < 1e-12).unwrap()];
+        assert_eq!((at(0.25), at(0.5), at(1.0), at(2.0), histogram.counts.last().copied()), (4.0, 4.0, 7.0, 10.0, Some(11.0)));
+        assert!(matches!(read(&[(0.3, 0.6, 1.0)], 1.0), Err(CollectError::OddNative { .. })));
+        assert!(matches!(read(&[(0.5, 1.0, f64::NAN)], 1.0), Err(CollectError::BadCount { .. })));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //!
 //! Source: prometheus.io, "Exposition formats", "Text format details"; github.com/prometheus/OpenMetrics, specification.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A series' labels by name.
-pub(super) type Labels = BTreeMap<String, String>;
+pub type Labels = BTreeMap<String, String>;
 
 /// What the text says about times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,22 +46,35 @@ pub struct LineError {
 /// Reads a text line by line; comments (`# HELP`, `# TYPE`, `# UNIT`) and empty lines are passed over. After an error nothing that
 /// follows should be trusted.
 pub(super) fn points(text: &str, dialect: Dialect) -> impl Iterator<Item = Result<Point, LineError>> + '_ {
+    points_of(text, dialect, |_| true)
+}
+
+/// The same, for the metrics with a wanted name. The lines of others must be of the format too, and are not kept: most of a page is
+/// about something else.
+pub(super) fn points_of<'a>(
+    text: &'a str,
+    dialect: Dialect,
+    wanted: impl Fn(&str) -> bool + 'a,
+) -> impl Iterator<Item = Result<Point, LineError>> + 'a {
     let lines = text.split('\n').enumerate().map(|(place, line)| (place + 1, line.strip_suffix('\r').unwrap_or(line)));
     let before_end = lines.take_while(move |(_, line)| dialect != Dialect::OpenMetrics || *line != "# EOF");
     before_end.filter_map(move |(line, text)| {
         let text = text.trim_matches([' ', '\t']);
         let is_point = !text.is_empty() && !text.starts_with('#');
-        is_point.then(|| point(line, text, dialect).map_err(|why| LineError { line, why }))
+        let read = is_point.then(|| point(line, text, dialect, &wanted).map_err(|why| LineError { line, why }))?;
+        read.transpose()
     })
 }
 
-fn point(line: usize, text: &str, dialect: Dialect) -> Result<Point, String> {
+fn point(line: usize, text: &str, dialect: Dialect, wanted: &impl Fn(&str) -> bool) -> Result<Option<Point>, String> {
     let mut cursor = Cursor::new(text);
-    let mut name = cursor.metric_name().map(str::to_owned);
+    let mut name = cursor.metric_name().map(Cow::Borrowed);
+    // A name in quotes comes later: such a line is read whole first.
+    let is_wanted = name.as_deref().is_none_or(wanted);
     let mut labels = Labels::new();
     cursor.blanks();
     if cursor.take('{') {
-        read_labels(&mut cursor, &mut name, &mut labels)?;
+        read_labels(&mut cursor, &mut name, is_wanted.then_some(&mut labels))?;
     }
     let name = name.ok_or("it does not begin with a metric's name")?;
     cursor.blanks();
@@ -74,32 +88,37 @@ fn point(line: usize, text: &str, dialect: Dialect) -> Result<Point, String> {
     cursor.blanks();
     match cursor.peek() {
         // An exemplar: a trace's id beside the count; nothing is counted by it.
-        None | Some('#') => Ok(Point { line, name, labels, value, timestamp_ms }),
+        None | Some('#') if is_wanted && wanted(&name) => Ok(Some(Point { line, name: name.into_owned(), labels, value, timestamp_ms })),
+        None | Some('#') => Ok(None),
         Some(_) => Err(format!("{:?} follows the value", excerpt(cursor.rest()))),
     }
 }
 
 /// Reads `label="value", …}`; a quoted text without `=` in the first place is the name (`{"a.b",label="value"}`).
-fn read_labels(cursor: &mut Cursor<'_>, name: &mut Option<String>, labels: &mut Labels) -> Result<(), String> {
+fn read_labels<'a>(cursor: &mut Cursor<'a>, name: &mut Option<Cow<'a, str>>, mut labels: Option<&mut Labels>) -> Result<(), String> {
+    let mut first = true;
     loop {
         cursor.blanks();
         if cursor.take('}') {
             return Ok(());
         }
         let quoted = cursor.peek() == Some('"');
-        let label = if quoted { cursor.quoted()? } else { cursor.label_name().map(str::to_owned).ok_or("a label's name is missing")? };
+        let label = if quoted { cursor.quoted()? } else { Cow::Borrowed(cursor.label_name().ok_or("a label's name is missing")?) };
         cursor.blanks();
         if cursor.take('=') {
             cursor.blanks();
             let value = cursor.quoted()?;
-            if labels.insert(label.clone(), value).is_some() {
+            if let Some(labels) = labels.as_deref_mut()
+                && labels.insert(label.to_string(), value.into_owned()).is_some()
+            {
                 return Err(format!("the label {:?} is there twice", excerpt(&label)));
             }
-        } else if quoted && name.is_none() && labels.is_empty() {
+        } else if quoted && name.is_none() && first {
             *name = Some(label);
         } else {
             return Err(format!("{:?} is not followed by `=`", excerpt(&label)));
         }
+        first = false;
         cursor.blanks();
         if !cursor.take(',') && cursor.peek() != Some('}') {
             return Err("labels do not end with `}`".into());
@@ -194,9 +213,15 @@ impl<'a> Cursor<'a> {
     }
 
     /// A text in double quotes with the escapes `\\`, `\"` and `\n`.
-    pub(super) fn quoted(&mut self) -> Result<String, String> {
+    pub(super) fn quoted(&mut self) -> Result<Cow<'a, str>, String> {
         if !self.take('"') {
             return Err("a value is not in double quotes".into());
+        }
+        // Nearly all values have no escape, and are taken as they stand.
+        if let Some(end) = self.rest.find(['"', '\\']).filter(|end| self.rest[*end..].starts_with('"')) {
+            let (text, rest) = self.rest.split_at(end);
+            self.rest = &rest[1..];
+            return Ok(Cow::Borrowed(text));
         }
         let mut text = String::new();
         let mut letters = self.rest.char_indices();
@@ -204,7 +229,7 @@ impl<'a> Cursor<'a> {
             match letter {
                 '"' => {
                     self.rest = &self.rest[place + 1..];
-                    return Ok(text);
+                    return Ok(Cow::Owned(text));
                 }
                 '\\' => text.push(match letters.next() {
                     Some((_, 'n')) => '\n',

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::exposition::Labels;
 use super::selector::Selector;
 use crate::event::{AppName, EnvironmentName};
 
@@ -17,14 +18,74 @@ pub struct MetricsSettings {
     pub version_label: String,
     /// Labels that may tell the status, the first found counts. A 5xx is an error.
     pub status_labels: Vec<String>,
+    /// The durations' unit in seconds: 0.001 where they are milliseconds.
+    #[serde(default = "second")]
+    pub latency_unit_seconds: f64,
+    /// The user's own ratio metrics.
+    #[serde(default)]
+    pub own: Vec<OwnSelectors>,
+}
+
+/// Labels that tell a status, as the usual exporters name them.
+const STATUS_LABELS: [&str; 6] = ["code", "status", "status_code", "response_code", "http_response_status_code", "envoy_response_code"];
+
+/// The unit that a histogram's name says, in seconds.
+fn unit_of(name: &str) -> f64 {
+    let is_milliseconds = name.ends_with("_milliseconds") || name.ends_with("_ms") || name == "envoy_cluster_upstream_rq_time";
+    if is_milliseconds { 1e-3 } else { second() }
+}
+
+fn second() -> f64 {
+    1.0
+}
+
+/// Which series count one of the user's own metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnSelectors {
+    /// Its name.
+    pub name: String,
+    /// What counts everything; none when everything is the requests.
+    #[serde(default)]
+    pub all: Option<Selector>,
+    /// What counts the bad ones.
+    pub bad: Option<Selector>,
+}
+
+/// Labels that may name a path.
+const PATH_LABELS: [&str; 8] = ["path", "route", "handler", "uri", "url", "endpoint", "http_route", "http_target"];
+/// Paths that only machines ask for. Their requests are not users': they would make a canary without traffic look healthy.
+const PROBES: [&str; 16] = [
+    "/health",
+    "/healthz",
+    "/healthcheck",
+    "/health/live",
+    "/health/ready",
+    "/live",
+    "/livez",
+    "/ready",
+    "/readyz",
+    "/readiness",
+    "/liveness",
+    "/ping",
+    "/metrics",
+    "/-/healthy",
+    "/-/ready",
+    "/actuator/health",
+];
+
+/// Whether a series counts probes or scrapes.
+pub(super) fn is_probe(labels: &Labels) -> bool {
+    PATH_LABELS.iter().any(|label| labels.get(*label).is_some_and(|path| PROBES.contains(&path.trim_end_matches('/'))))
 }
 
 impl MetricsSettings {
-    /// Reads these metrics; statuses are looked for under `code`, `status`, `status_code`.
+    /// Reads these metrics; statuses are looked for under the labels that the usual exporters give them, and durations are taken for
+    /// milliseconds where the name says so.
     #[must_use]
     pub fn new(requests: Selector, latency: Option<Selector>, version_label: impl Into<String>) -> Self {
-        let status_labels = ["code", "status", "status_code"].map(str::to_owned).to_vec();
-        Self { requests, latency, version_label: version_label.into(), status_labels }
+        let status_labels = STATUS_LABELS.map(str::to_owned).to_vec();
+        let latency_unit_seconds = latency.as_ref().map_or_else(second, |latency| unit_of(latency.base_name()));
+        Self { requests, latency, version_label: version_label.into(), status_labels, latency_unit_seconds, own: Vec::new() }
     }
 
     /// What the local target's proxy exports for an environment of an app.

@@ -5,15 +5,22 @@
 
 mod collect;
 mod exposition;
+mod http;
+mod many;
 mod metrics;
+pub mod presets;
+mod prometheus;
 mod scrape;
 mod selector;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-pub use collect::CollectError;
-pub use exposition::LineError;
-pub use metrics::MetricsSettings;
+pub use collect::{CollectError, read_page};
+pub use exposition::{Labels, LineError};
+pub use http::{Access, BadAccess, Shown};
+pub use many::ManyScrapes;
+pub use metrics::{MetricsSettings, OwnSelectors};
+pub use prometheus::PrometheusApi;
 pub use scrape::{MetricsScrape, ScrapeError};
 pub use selector::{BadSelector, Selector};
 
@@ -24,6 +31,10 @@ use crate::event::Sample;
 pub enum Provider {
     /// A `/metrics` address, read directly.
     Scrape(MetricsScrape),
+    /// Several of them that serve together.
+    Scrapes(ManyScrapes),
+    /// A server that has scraped already.
+    Prometheus(PrometheusApi),
 }
 
 impl Provider {
@@ -34,6 +45,31 @@ impl Provider {
     pub async fn scrape(&self, now: DateTime<Utc>) -> Result<Sample, ScrapeError> {
         match self {
             Self::Scrape(scrape) => scrape.scrape(now).await,
+            Self::Scrapes(scrapes) => scrapes.scrape(now).await,
+            Self::Prometheus(api) => api.scrape(now).await,
+        }
+    }
+
+    /// The series of the usual families that are there, each with its labels, for [`presets::look`].
+    ///
+    /// # Errors
+    /// As [`Provider::scrape`].
+    pub async fn series(&self) -> Result<Vec<(String, Labels)>, ScrapeError> {
+        match self {
+            Self::Scrape(scrape) => scrape.series().await,
+            Self::Scrapes(scrapes) => scrapes.series().await,
+            Self::Prometheus(api) => api.series().await,
+        }
+    }
+
+    /// What was measured in a time when nobody asked, one sample a step, oldest first; empty where the source keeps no past.
+    ///
+    /// # Errors
+    /// As [`Provider::scrape`].
+    pub async fn history(&self, from: DateTime<Utc>, to: DateTime<Utc>, step: TimeDelta) -> Result<Vec<Sample>, ScrapeError> {
+        match self {
+            Self::Scrape(_) | Self::Scrapes(_) => Ok(Vec::new()),
+            Self::Prometheus(api) => api.history(from, to, step).await,
         }
     }
 }

@@ -1,27 +1,21 @@
 //! A `/metrics` address, read directly: no Prometheus between. The smallest provider, and the example for others.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
-use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 
 use super::collect::{CollectError, collect};
-use super::exposition::Dialect;
+use super::exposition::{Dialect, Labels, points};
+use super::http::{Access, BODY_LIMIT_BYTES, Http, Shown, TIME_LIMIT, address, body};
 use super::metrics::MetricsSettings;
 use crate::event::Sample;
 
-/// From connecting to the last byte; below the default scrape interval, so that scrapes never pile up.
-const TIME_LIMIT: Duration = Duration::from_secs(4);
-/// A page of metrics is some hundred KiB; more than this is something else.
-const BODY_LIMIT_BYTES: usize = 16 << 20;
-/// Redirects followed, within the same origin.
-const REDIRECT_LIMIT: usize = 3;
+/// Both text formats are read; the plain one is asked for first.
+const ACCEPT: &str = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1";
 
 /// Scrapes one address.
 #[derive(Debug, Clone)]
 pub struct MetricsScrape {
-    client: Client,
+    http: Http,
     url: Url,
     settings: MetricsSettings,
 }
@@ -48,13 +42,44 @@ pub enum ScrapeError {
         source: reqwest::Error,
     },
     /// An answer that is no metrics.
-    #[error("{url} answered {status}")]
+    #[error("{url} answered {status}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
     Status {
         /// The address.
         url: Url,
         /// The answer.
         status: StatusCode,
+        /// What it says of it, if it is an API that does.
+        why: Option<String>,
     },
+    /// The server lets nobody in.
+    #[error("{url} answered {status}: {shown}")]
+    NotLetIn {
+        /// The address.
+        url: Url,
+        /// The answer.
+        status: StatusCode,
+        /// What it was shown.
+        shown: Shown,
+    },
+    /// An answer that is no answer of the query API.
+    #[error("{url} does not answer as Prometheus's query API does: {why}")]
+    NoApi {
+        /// The address.
+        url: Url,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An answer with warnings: some of it may be missing, and errors with it.
+    #[error("{url} warns, so its answer may lack something: {warnings}")]
+    Warned {
+        /// The address.
+        url: Url,
+        /// Its words.
+        warnings: String,
+    },
+    /// None of several servers.
+    #[error("none of the {} servers brought a sample: {}", .0.len(), .0.join("; "))]
+    NoServer(Vec<String>),
     /// More than a page of metrics.
     #[error("{0} sends more than {limit} MiB", limit = BODY_LIMIT_BYTES >> 20)]
     TooLarge(Url),
@@ -81,27 +106,17 @@ impl MetricsScrape {
     ///
     /// # Errors
     /// When the address is no http or https URL or carries credentials, or the HTTP client cannot be made.
-    pub fn new(address: &str, settings: MetricsSettings) -> Result<Self, ScrapeError> {
-        let bad = || ScrapeError::BadAddress(without_credentials(address));
-        let url = Url::parse(address).map_err(|_| bad())?;
-        let has_credentials = !url.username().is_empty() || url.password().is_some();
-        if !["http", "https"].contains(&url.scheme()) || has_credentials || url.host_str().is_none() {
-            return Err(bad());
-        }
-        // A second installation is refused, and the first one is as good.
-        let _already = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder()
-            .user_agent(concat!("hms/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(TIME_LIMIT)
-            .timeout(TIME_LIMIT)
-            .redirect(Policy::custom(same_origin))
-            .referer(false)
-            // A connection kept open would hold up the drain of what is scraped.
-            .pool_max_idle_per_host(0)
-            .no_proxy();
-        // Plain http must work on a machine without any certificate authority, where loading them is an error.
-        let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
-        Ok(Self { client: builder.build().map_err(ScrapeError::Client)?, url, settings })
+    pub fn new(text: &str, settings: MetricsSettings) -> Result<Self, ScrapeError> {
+        Self::with_access(text, settings, &[])
+    }
+
+    /// The same, with what the operator lets each origin see.
+    ///
+    /// # Errors
+    /// As [`MetricsScrape::new`].
+    pub fn with_access(text: &str, settings: MetricsSettings, accesses: &[Access]) -> Result<Self, ScrapeError> {
+        let url = address(text)?;
+        Ok(Self { http: Http::new(&url, accesses)?, url, settings })
     }
 
     /// The address.
@@ -110,65 +125,32 @@ impl MetricsScrape {
         &self.url
     }
 
+    /// All series, with their labels.
+    pub(super) async fn series(&self) -> Result<Vec<(String, Labels)>, ScrapeError> {
+        let response = self.http.get(&self.url, ACCEPT).await?;
+        let dialect = dialect(&response);
+        let text = String::from_utf8(body(&self.url, response).await?).map_err(|_| ScrapeError::NotText(self.url.clone()))?;
+        let read = points(&text, dialect).map(|point| point.map(|point| (point.name, point.labels))).collect::<Result<_, _>>();
+        read.map_err(|error| ScrapeError::Unusable { url: self.url.clone(), source: Box::new(CollectError::Malformed(error)) })
+    }
+
     /// Takes one sample; `now` is its time where the series have no timestamps of their own.
     ///
     /// # Errors
     /// When the address cannot be reached, does not answer in time with 200, sends too much, or sends metrics that cannot be used.
     pub async fn scrape(&self, now: DateTime<Utc>) -> Result<Sample, ScrapeError> {
-        let request = self.client.get(self.url.clone()).header("accept", "text/plain;version=0.0.4;q=1,*/*;q=0.1");
-        let response = request.send().await.map_err(|error| self.broken(error))?;
-        if response.status() != StatusCode::OK {
-            return Err(ScrapeError::Status { url: self.url.clone(), status: response.status() });
-        }
+        let response = self.http.get(&self.url, ACCEPT).await?;
         let dialect = dialect(&response);
-        let text = String::from_utf8(self.body(response).await?).map_err(|_| ScrapeError::NotText(self.url.clone()))?;
+        let text = String::from_utf8(body(&self.url, response).await?).map_err(|_| ScrapeError::NotText(self.url.clone()))?;
         // A page can be megabytes; reading it must not hold up a key or a timer.
         let settings = self.settings.clone();
         let read = tokio::task::spawn_blocking(move || collect(&text, dialect, &settings, now));
         let collected = read.await.map_err(|_| ScrapeError::Stopped(self.url.clone()))?;
         collected.map_err(|source| ScrapeError::Unusable { url: self.url.clone(), source: Box::new(source) })
     }
-
-    /// Reads the body up to the limit, whatever length it says it has.
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, ScrapeError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(error))? {
-            if body.len() + chunk.len() > BODY_LIMIT_BYTES {
-                return Err(ScrapeError::TooLarge(self.url.clone()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
-    fn broken(&self, error: reqwest::Error) -> ScrapeError {
-        let url = self.url.clone();
-        // The address is in our own message already.
-        if error.is_timeout() { ScrapeError::TimedOut(url) } else { ScrapeError::Unreachable { url, source: error.without_url() } }
-    }
-}
-
-/// Another host is another source: a redirect there is refused, or whoever answers at the address chooses what is judged.
-fn same_origin(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let first = attempt.previous().first().map(Url::origin);
-    if first != Some(attempt.url().origin()) {
-        return attempt.error("it redirects to another host, which is refused");
-    }
-    if attempt.previous().len() > REDIRECT_LIMIT {
-        return attempt.error("it redirects in circles");
-    }
-    attempt.follow()
 }
 
 fn dialect(response: &Response) -> Dialect {
     let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.starts_with("application/openmetrics-text") { Dialect::OpenMetrics } else { Dialect::Prometheus }
-}
-
-/// An address for an error message: what stands before an `@` may be a password.
-fn without_credentials(address: &str) -> String {
-    match address.rsplit_once('@') {
-        Some((_, host)) => format!("…@{host}"),
-        None => address.to_owned(),
-    }
 }

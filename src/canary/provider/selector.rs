@@ -59,6 +59,17 @@ impl Selector {
         &self.name
     }
 
+    /// The name without the ending of a classic histogram's buckets, which some write.
+    pub(super) fn base_name(&self) -> &str {
+        self.name.strip_suffix("_bucket").unwrap_or(&self.name)
+    }
+
+    /// The conditions as text, without braces.
+    pub(super) fn conditions(&self) -> String {
+        let whole = self.to_string();
+        whole[self.name.len()..].trim_start_matches('{').trim_end_matches('}').to_owned()
+    }
+
     /// Whether these labels meet all conditions; the name is not looked at.
     pub(super) fn fits(&self, labels: &Labels) -> bool {
         self.matchers.iter().all(|matcher| {
@@ -144,7 +155,7 @@ fn matcher(cursor: &mut Cursor<'_>) -> Result<Matcher, String> {
     let operator = ["=~", "!~", "!=", "="].into_iter().find(|operator| cursor.take_text(operator));
     let operator = operator.ok_or_else(|| format!("`{label}` is followed by none of = != =~ !~"))?;
     cursor.blanks();
-    let value = cursor.quoted().map_err(|why| format!("`{label}`: {why}"))?;
+    let value = cursor.quoted().map_err(|why| format!("`{label}`: {why}"))?.into_owned();
     let test = match operator {
         "=" => Test::Is(value),
         "!=" => Test::IsNot(value),

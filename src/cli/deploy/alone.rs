@@ -220,6 +220,7 @@ impl Alone<'_> {
             host: self.actor.host.clone(),
             socket: None,
             freeze: self.environment.operator.floors.freeze.clone(),
+            metrics: self.environment.operator.floors.metrics.clone(),
             tell: Arc::new(notice),
         };
         let allowed = self.allowed().map(str::to_owned);

@@ -97,7 +97,7 @@ impl Meter for FakeMeter {
         Box::pin(async {
             match self.failing.lock().unwrap().clone() {
                 Some(reason) => Err(reason),
-                None => Ok(Sample { at: (self.clock)(), versions: std::collections::BTreeMap::new() }),
+                None => Ok(Sample { at: (self.clock)(), versions: std::collections::BTreeMap::new(), source: None }),
             }
         })
     }

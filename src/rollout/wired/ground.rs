@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::canary::provider::{MetricsScrape, MetricsSettings, Provider};
+use crate::canary::provider::{Access, ManyScrapes, MetricsScrape, MetricsSettings, PrometheusApi, Provider};
 use crate::deploy::{ArmName, Observation, Target};
 use crate::event::{AppName, Arm, DeployOutcome, Digest, ReleaseRef, RunId, Weight};
 use crate::ledger::LedgerPlaces;
 use crate::policy::{
-    FreezeWindow, MetricsSource, OnHarm as PolicyOnHarm, Placed, Policy, Protection as PolicyProtection, Unwatched as PolicyUnwatched,
+    FreezeWindow, MetricsAccess, MetricsSource, OnHarm as PolicyOnHarm, Placed, Policy, Protection as PolicyProtection,
+    Unwatched as PolicyUnwatched,
 };
 use crate::rollout::ports::{Meter, OnHarm, Ports, Protection, Rules, SlotPolicy, Unwatched};
 use crate::rollout::{Answer, Setup, Tell};
@@ -29,6 +30,8 @@ pub struct Ground {
     pub socket: Option<std::path::PathBuf>,
     /// The operator's freeze windows.
     pub freeze: Vec<FreezeWindow>,
+    /// What the operator lets servers of metrics see.
+    pub metrics: Vec<MetricsAccess>,
     /// Lines for the person who asked.
     pub tell: Tell,
 }
@@ -47,7 +50,7 @@ impl Ground {
         allow_outdated: Option<String>,
     ) -> Setup<T> {
         let policy = &force.policy;
-        let meter = meter(Arc::clone(&target), app, placed, policy);
+        let meter = meter(Arc::clone(&target), app, placed, policy, &self.metrics);
         let gatekeeper = PolicyGatekeeper {
             policy: policy.clone(),
             freeze: self.freeze.clone(),
@@ -83,6 +86,7 @@ fn judge(policy: &Policy) -> CanaryJudge {
         bake: canary.bake.duration(),
         warm_up: canary.warm_up.duration(),
         scrape: canary.interval.duration(),
+        rules: canary.judge.clone(),
     }
 }
 
@@ -112,25 +116,73 @@ fn rules(policy: &Policy, placed: &Placed) -> Rules {
 }
 
 /// The metrics that policy names; the target's own when it names none.
-fn meter<T: Target + 'static>(target: Arc<T>, app: &AppName, placed: &Placed, policy: &Policy) -> Arc<dyn Meter> {
-    let named = |address: &str| {
-        let requests = policy.metrics.requests.parse().map_err(|error| format!("`metrics.requests`: {error}"))?;
-        let latency = policy.metrics.latency.parse().map_err(|error| format!("`metrics.latency`: {error}"))?;
-        let settings = MetricsSettings::new(requests, Some(latency), policy.metrics.version_label.clone());
-        let scrape = MetricsScrape::new(address, settings).map_err(|error| error.to_string())?;
-        Ok::<_, String>(MetricsMeter::new(Provider::Scrape(scrape)))
-    };
-    let found = match &policy.metrics.source {
-        MetricsSource::Target => return Arc::new(TargetMeter::new(target, app.clone(), placed.environment.clone())),
-        MetricsSource::Scrape(address) => named(address),
-        MetricsSource::Prometheus(address) => {
-            Err(format!("the query API of {address} is not read by this hms yet; name the endpoint itself: metrics: {{scrape: URL}}"))
-        }
-    };
-    match found {
-        Ok(meter) => Arc::new(meter),
+fn meter<T: Target + 'static>(
+    target: Arc<T>,
+    app: &AppName,
+    placed: &Placed,
+    policy: &Policy,
+    accesses: &[MetricsAccess],
+) -> Arc<dyn Meter> {
+    if policy.metrics.source == MetricsSource::Target {
+        return Arc::new(TargetMeter::new(target, app.clone(), placed.environment.clone()));
+    }
+    match provider(policy, accesses) {
+        Ok(provider) => Arc::new(MetricsMeter::new(provider)),
         Err(why) => Arc::new(NoMeter(why)),
     }
+}
+
+/// The source of metrics that policy names.
+///
+/// # Errors
+/// Why there is none: a selector, an address or a credential that cannot be used, or the target's own metrics.
+pub fn provider(policy: &Policy, accesses: &[MetricsAccess]) -> Result<Provider, String> {
+    let metrics = &policy.metrics;
+    let requests = metrics.requests.parse().map_err(|error| format!("`metrics.requests`: {error}"))?;
+    let latency = metrics.latency.parse().map_err(|error| format!("`metrics.latency`: {error}"))?;
+    let settings = MetricsSettings::new(requests, Some(latency), metrics.version_label.clone());
+    let accesses = accesses.iter().map(access).collect::<Result<Vec<Access>, _>>()?;
+    let all = |first: &'_ str| std::iter::once(first.to_owned()).chain(metrics.fallbacks.iter().cloned()).collect::<Vec<String>>();
+    let made = match &metrics.source {
+        MetricsSource::Target => return Err("the target measures itself".to_owned()),
+        MetricsSource::Scrape(address) if metrics.fallbacks.is_empty() => {
+            MetricsScrape::with_access(address, settings, &accesses).map(Provider::Scrape)
+        }
+        MetricsSource::Scrape(address) => {
+            ManyScrapes::new(all(address).iter().map(String::as_str), &settings, &accesses).map(Provider::Scrapes)
+        }
+        MetricsSource::Prometheus(address) => {
+            PrometheusApi::new(all(address).iter().map(String::as_str), settings, &accesses).map(Provider::Prometheus)
+        }
+    };
+    made.map_err(|error| error.to_string())
+}
+
+/// What the operator's file says of one origin, with the secrets that its files hold.
+fn access(said: &MetricsAccess) -> Result<Access, String> {
+    let origin = &said.origin;
+    let read = |path: &std::path::Path| {
+        std::fs::read(path).map_err(|error| format!("metrics of {origin}: {} cannot be read: {error}", path.display()))
+    };
+    let secret = |path: &std::path::Path| {
+        let text = String::from_utf8(read(path)?).map_err(|_| format!("metrics of {origin}: {} is not UTF-8", path.display()))?;
+        Ok::<_, String>(text.trim_end_matches(['\r', '\n']).to_owned())
+    };
+    let told = |error: crate::canary::provider::BadAccess| format!("metrics of {origin}: {error}");
+    let mut access = Access::to(origin).map_err(told)?;
+    if let Some(file) = &said.bearer_file {
+        access = access.bearer(&secret(file)?).map_err(told)?;
+    }
+    if let Some((user, file)) = &said.basic {
+        access = access.basic(user, &secret(file)?).map_err(told)?;
+    }
+    for (name, value) in &said.headers {
+        access = access.header(name, value).map_err(told)?;
+    }
+    if let Some(file) = &said.ca {
+        access = access.authorities(&read(file)?).map_err(told)?;
+    }
+    Ok(access)
 }
 
 /// The lines that `hms-deploy` prints when it is done: what is so now, then where, with the share asked for and the share measured.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::canary::{self, Buckets, JudgeSettings, Kind, LatencySettings, SourceState, choose_threshold};
+use crate::canary::{self, Buckets, JudgeSettings, Kind, LatencySettings, PassOn, SourceState, choose_threshold};
 use crate::deploy::Health;
 use crate::event::{Sample, Verdict, VerdictClass, Weight};
+use crate::policy::{JudgeRules, PassOn as PolicyPassOn};
 use crate::rollout::ports::{Judge, Span, Threshold, WatchFacts};
 
 /// Requests of stable that its p95 is taken from at the least: of fewer than 20, the slowest one alone would be the p95.
@@ -25,6 +26,8 @@ pub struct CanaryJudge {
     pub warm_up: Duration,
     /// From scrape to scrape.
     pub scrape: Duration,
+    /// What it takes for proof.
+    pub rules: JudgeRules,
 }
 
 impl CanaryJudge {
@@ -35,6 +38,17 @@ impl CanaryJudge {
         settings.warm_up = self.warm_up;
         settings.scrape_interval = self.scrape;
         settings.absolute_only = facts.absolute_only;
+        settings.pass_on = match self.rules.pass_on {
+            PolicyPassOn::Relative => PassOn::Relative,
+            PolicyPassOn::Absolute => PassOn::Absolute,
+            PolicyPassOn::Either => PassOn::Either,
+        };
+        settings.alpha = self.rules.alpha;
+        settings.beta = self.rules.beta;
+        settings.min_requests = self.rules.min_requests;
+        settings.min_bad_events = self.rules.min_bad_events;
+        settings.burst = f64::from(self.rules.burst);
+        settings.share_tolerance = self.rules.share_tolerance;
         settings.latency =
             facts.threshold.map(|threshold| LatencySettings { threshold_seconds: threshold.seconds, slow_share: threshold.slow_share });
         settings
@@ -106,6 +120,7 @@ impl Judge for CanaryJudge {
             "p95_slo_seconds": self.p95_slo,
             "bake_ms": u64::try_from(self.bake.as_millis()).unwrap_or(u64::MAX),
             "warm_up_ms": u64::try_from(self.warm_up.as_millis()).unwrap_or(u64::MAX),
+            "rules": self.rules,
             "scrape_ms": u64::try_from(self.scrape.as_millis()).unwrap_or(u64::MAX),
         })
     }
@@ -121,7 +136,14 @@ mod tests {
     const BOUNDS: [f64; 3] = [0.05, 0.1, 1.0];
 
     fn judge(p95_slo: Option<f64>) -> CanaryJudge {
-        CanaryJudge { error_slo: 0.01, p95_slo, bake: Duration::from_secs(10), warm_up: Duration::ZERO, scrape: Duration::from_secs(5) }
+        CanaryJudge {
+            error_slo: 0.01,
+            p95_slo,
+            bake: Duration::from_secs(10),
+            warm_up: Duration::ZERO,
+            scrape: Duration::from_secs(5),
+            rules: JudgeRules::default(),
+        }
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -144,7 +166,7 @@ mod tests {
     }
 
     fn sample(seconds: i64, old: VersionCounters, new: VersionCounters) -> Sample {
-        Sample { at: at(seconds), versions: BTreeMap::from([("old".to_owned(), old), ("new".to_owned(), new)]) }
+        Sample { at: at(seconds), versions: BTreeMap::from([("old".to_owned(), old), ("new".to_owned(), new)]), source: None }
     }
 
     fn facts(threshold: Option<Threshold>) -> WatchFacts {

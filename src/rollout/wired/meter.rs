@@ -1,14 +1,16 @@
 //! The meter over a metrics provider.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Mutex;
 
 use super::chain;
 use crate::canary::provider::{MetricsScrape, MetricsSettings, Provider};
 use crate::deploy::Target;
 use crate::event::{AppName, EnvironmentName};
-use crate::rollout::ports::{Meter, Scrape};
+use crate::rollout::ports::{Meter, Past, Scrape};
 use crate::store::now;
 
 /// Metrics by a provider.
@@ -28,6 +30,11 @@ impl MetricsMeter {
 impl Meter for MetricsMeter {
     fn scrape(&self) -> Scrape<'_> {
         Box::pin(async { self.provider.scrape(now()).await.map_err(|error| chain(&error)) })
+    }
+
+    fn history(&self, from: DateTime<Utc>, to: DateTime<Utc>, step: Duration) -> Past<'_> {
+        let step = TimeDelta::from_std(step).unwrap_or(TimeDelta::MAX);
+        Box::pin(async move { self.provider.history(from, to, step).await.map_err(|error| error.to_string()) })
     }
 }
 

@@ -113,6 +113,19 @@ fn no_data_is_hold_with_the_reason() {
 }
 
 #[test]
+fn a_slow_source_is_not_late_and_a_stopped_one_is() {
+    let every = |seconds: u32| -> Vec<Sample> {
+        let at = |place: u32| (arm(place * 60, 0, 0), arm(place * 5_940, 0, 0));
+        (0..20).map(|place| sample(i64::from(place * seconds), Some(at(place).0), Some(at(place).1))).collect()
+    };
+    let class = |samples: &[Sample], second| assess(&without_bake(), samples, start(), at(second), &SourceState::default()).class;
+    let minutes = every(60);
+    assert_eq!(class(&minutes, 19 * 60 + 59), VerdictClass::Pass);
+    assert_eq!(class(&minutes, 19 * 60 + 181), VerdictClass::Hold);
+    assert_eq!(class(&every(3600), 19 * 3600 + 600), VerdictClass::Hold, "no source is that slow");
+}
+
+#[test]
 fn a_canary_without_requests_is_hold_and_a_dead_route_is_named() {
     assert_eq!(judged(&without_bake(), Arm::default(), arm(100, 0, 0)).reason, "no canary requests yet");
     let verdict = judged(&without_bake(), Arm::default(), arm(12_000, 0, 0));

@@ -1,10 +1,10 @@
 //! The scraper against a real HTTP server on loopback.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use hms::canary::provider::{MetricsScrape, MetricsSettings, Provider, ScrapeError};
+use hms::canary::provider::{Access, ManyScrapes, MetricsScrape, MetricsSettings, PrometheusApi, Provider, ScrapeError};
 use hms::event::Sample;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,6 +29,8 @@ enum Answer {
 struct Server {
     address: String,
     connections: Arc<AtomicUsize>,
+    /// The first bytes of each request.
+    asked: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -43,20 +45,23 @@ async fn serve(answer: Answer) -> Server {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&connections);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
     let task = tokio::spawn(async move {
         let mut open = tokio::task::JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             counted.fetch_add(1, Ordering::SeqCst);
-            open.spawn(reply(stream, answer.clone()));
+            open.spawn(reply(stream, answer.clone(), Arc::clone(&heard)));
         }
     });
-    Server { address, connections, task }
+    Server { address, connections, asked, task }
 }
 
-async fn reply(mut stream: TcpStream, answer: Answer) {
+async fn reply(mut stream: TcpStream, answer: Answer, asked: Arc<Mutex<Vec<String>>>) {
     let mut request = vec![0; 4096];
     let read = stream.read(&mut request).await.unwrap_or(0);
     let request = String::from_utf8_lossy(&request[..read]).into_owned();
+    asked.lock().unwrap().push(request.clone());
     let bytes = match answer {
         Answer::Moved(_) if request.starts_with("GET / ") => redirect("/metrics"),
         Answer::Bytes(bytes) | Answer::Moved(bytes) => bytes,
@@ -205,4 +210,125 @@ fn addresses_with_credentials_or_other_schemes_are_refused() {
         assert!(!error.to_string().contains("secret"));
     }
     assert!(MetricsScrape::new("https://metrics.example.gov/metrics", proxy_settings()).is_ok());
+}
+
+fn answered(status: &str, kind: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").into_bytes()
+}
+
+/// Raw samples of both arms, as `selector[2m]` is answered.
+const MATRIX: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[
+ {"metric":{"__name__":"hms_requests_total","app":"shop","environment":"prod","version":"a","code":"200","instance":"x"},"values":[[1700000000.25,"90"],[1700000005.25,"99"]]},
+ {"metric":{"__name__":"hms_requests_total","app":"shop","environment":"prod","version":"b","code":"503","instance":"x"},"values":[[1700000005.25,"1"]]},
+ {"metric":{"__name__":"hms_request_duration_seconds_bucket","app":"shop","environment":"prod","version":"b","le":"0.25","instance":"x"},"values":[[1700000005.25,"1"]]},
+ {"metric":{"__name__":"hms_request_duration_seconds_bucket","app":"shop","environment":"prod","version":"b","le":"+Inf","instance":"x"},"values":[[1700000005.25,"1"]]}]}}"#;
+
+fn api<'a>(addresses: impl IntoIterator<Item = &'a str>, accesses: &[Access]) -> Provider {
+    Provider::Prometheus(PrometheusApi::new(addresses, proxy_settings(), accesses).unwrap())
+}
+
+async fn asked(bytes: Vec<u8>) -> Result<Sample, ScrapeError> {
+    let server = serve(Answer::Bytes(bytes)).await;
+    api([server.address.as_str()], &[]).scrape(start()).await
+}
+
+#[tokio::test]
+async fn raw_samples_become_a_sample_at_their_own_time() {
+    let server = serve(Answer::Bytes(ok("application/json", MATRIX))).await;
+    let sample = api([server.address.as_str()], &[]).scrape(start()).await.unwrap();
+    assert_eq!((sample.at.timestamp_millis(), sample.source), (1_700_000_005_250, None));
+    assert_eq!(sample.versions["a"].requests[0].value.to_bits(), 99.0_f64.to_bits());
+    assert!(sample.versions["b"].requests[0].error, "a first failure stands at 1, and counts");
+    assert_eq!(sample.versions["b"].latency[0].counts, [1.0, 1.0]);
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1, "one query brings both arms and their durations");
+    let request = server.asked.lock().unwrap()[0].clone();
+    assert!(request.starts_with("GET /api/v1/query?query=%7B__name__%3D%7E%22hms_request_duration_seconds%7C"), "{request}");
+    assert!(request.contains("partial_response=false") && !request.to_lowercase().contains("authorization"), "{request}");
+}
+
+#[tokio::test]
+async fn answers_of_the_api_that_are_no_answers_are_told_apart() {
+    let json = |body: &str| ok("application/json", body);
+    let empty = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+    assert!(asked(json(empty)).await.unwrap().versions.is_empty());
+    for (bytes, says) in [
+        (
+            json(&MATRIX.replace("\"data\"", "\"warnings\":[\"store x: no answer\"],\"data\"")),
+            "warns, so its answer may lack something: store x: no answer",
+        ),
+        (
+            json(r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#),
+            "does not answer as Prometheus's query API does: parse error",
+        ),
+        (
+            answered("422 Unprocessable Entity", "application/json", r#"{"status":"error","error":"query timed out\u0007"}"#),
+            "answered 422 Unprocessable Entity: query timed out",
+        ),
+        (answered("401 Unauthorized", "text/plain", "no"), "it wants credentials: name them for this origin in the operator's file"),
+        (answered("500 Internal Server Error", "text/html", "<html>"), "answered 500 Internal Server Error"),
+        (ok("text/html", "<html>log in</html>"), "its JSON cannot be read"),
+        (json(&MATRIX.replace("matrix", "vector")), "it answers with a vector instead of a matrix"),
+        (json(r#"{"status":"success"}"#), "it answers without data"),
+        (json(&MATRIX.replace("\"99\"", "\"NaN\"")), "NaN is no count"),
+        (json(&MATRIX.replace("\"99\"", "\"-3\"")), "-3 is no count"),
+        (json(&MATRIX.replace("\"code\":\"503\",", "")), "errors cannot be told"),
+        (json(&MATRIX.replace("version", "revision")), "which should tell the version"),
+        (json(&MATRIX[..MATRIX.len() / 2]), "its JSON cannot be read"),
+    ] {
+        let error = asked(bytes).await.unwrap_err();
+        assert!(told(&error).contains(says), "{says}: {}", told(&error));
+        assert!(!told(&error).contains('\u{7}'), "{}", told(&error));
+    }
+}
+
+#[tokio::test]
+async fn credentials_go_to_their_origin_and_to_no_other() {
+    let (mine, other) =
+        (serve(Answer::Bytes(ok("application/json", MATRIX))).await, serve(Answer::Bytes(ok("application/json", MATRIX))).await);
+    let accesses = [Access::to(&mine.address).unwrap().basic("hms", "s3cret").unwrap().header("X-Scope-OrgID", "shop").unwrap()];
+    api([mine.address.as_str()], &accesses).scrape(start()).await.unwrap();
+    api([other.address.as_str()], &accesses).scrape(start()).await.unwrap();
+    let heard = |server: &Server| server.asked.lock().unwrap().join("\n").to_lowercase();
+    assert!(
+        heard(&mine).contains("authorization: basic ag1zonmzy3jlda==") && heard(&mine).contains("x-scope-orgid: shop"),
+        "{}",
+        heard(&mine)
+    );
+    assert!(!heard(&other).contains("authorization") && !heard(&other).contains("orgid"), "{}", heard(&other));
+    let refused = serve(Answer::Bytes(answered("401 Unauthorized", "text/plain", "no"))).await;
+    let accesses = [Access::to(&refused.address).unwrap().bearer("s3cret").unwrap()];
+    let error = api([refused.address.as_str()], &accesses).scrape(start()).await.unwrap_err();
+    assert!(told(&error).contains("does not take the credentials") && !told(&error).contains("s3cret"), "{}", told(&error));
+    let moved = serve(Answer::Bytes(redirect(&other.address))).await;
+    let accesses = [Access::to(&moved.address).unwrap().bearer("s3cret").unwrap()];
+    let error = api([moved.address.as_str()], &accesses).scrape(start()).await.unwrap_err();
+    assert!(told(&error).contains("redirects to another host") && other.connections.load(Ordering::SeqCst) == 1, "{}", told(&error));
+}
+
+#[tokio::test]
+async fn several_servers_are_asked_in_order_and_never_continued_by_each_other() {
+    let (broken, good) = (
+        serve(Answer::Bytes(answered("503 Service Unavailable", "text/plain", ""))).await,
+        serve(Answer::Bytes(ok("application/json", MATRIX))).await,
+    );
+    let both = api([broken.address.as_str(), good.address.as_str()], &[]);
+    let sample = both.scrape(start()).await.unwrap();
+    assert_eq!(sample.source, Some(format!("{}/api/v1/", good.address)));
+    assert_eq!(broken.connections.load(Ordering::SeqCst), 1);
+    let none = api([broken.address.as_str(), broken.address.as_str()], &[]).scrape(start()).await.unwrap_err();
+    assert!(told(&none).starts_with("none of the 2 servers") && told(&none).contains("503"), "{}", told(&none));
+    assert!(PrometheusApi::new([], proxy_settings(), &[]).is_err());
+}
+
+#[tokio::test]
+async fn several_endpoints_are_one_sample_or_none() {
+    let (one, two) = (serve(Answer::Bytes(ok("text/plain", PROXY))).await, serve(Answer::Bytes(ok("text/plain", PROXY))).await);
+    let scrapes = |addresses: [&str; 2]| Provider::Scrapes(ManyScrapes::new(addresses, &proxy_settings(), &[]).unwrap());
+    let sample = scrapes([&one.address, &two.address]).scrape(start()).await.unwrap();
+    let canary = &sample.versions["8c4f2d3"];
+    assert_eq!((canary.requests.len(), canary.latency.len(), canary.synthetic), (2, 2, Some(6.0)));
+    assert_ne!(canary.requests[0].key, canary.requests[1].key);
+    let half = serve(Answer::Bytes(answered("500 Internal Server Error", "text/plain", ""))).await;
+    assert!(scrapes([&one.address, &half.address]).scrape(start()).await.is_err());
 }

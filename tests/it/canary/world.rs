@@ -63,7 +63,7 @@ pub(crate) fn counters(arm: Arm) -> VersionCounters {
 
 pub(crate) fn sample(second: i64, new: Option<Arm>, old: Option<Arm>) -> Sample {
     let arms = [("new", new), ("old", old)].into_iter().filter_map(|(name, arm)| Some((name.to_owned(), counters(arm?))));
-    Sample { at: at(second), versions: arms.collect::<BTreeMap<_, _>>() }
+    Sample { at: at(second), versions: arms.collect::<BTreeMap<_, _>>(), source: None }
 }
 
 /// Two samples, one interval of five seconds that holds it all, judged at its end.

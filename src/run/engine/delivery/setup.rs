@@ -217,6 +217,7 @@ impl Work {
             host: self.setup.actor.host.clone(),
             socket: Some(self.setup.places.socket(self.folder.path())),
             freeze: self.setup.floors.freeze.clone(),
+            metrics: self.setup.floors.metrics.clone(),
             tell: Arc::new(move |text: &str| {
                 let _ = replies.try_send(Reply::Line { text: text.to_owned() });
             }),
@@ -325,6 +326,7 @@ impl Delivery {
             host: self.setup.actor.host.clone(),
             socket: Some(self.setup.places.socket(self.setup.folder.path())),
             freeze: self.setup.floors.freeze.clone(),
+            metrics: self.setup.floors.metrics.clone(),
             tell: Arc::new(|_| {}),
         };
         let lineage = lineage_in(&created.repository);
