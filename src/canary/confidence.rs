@@ -1,4 +1,4 @@
-//! Intervals around a rate that hold at every look (`docs/decisions.md` 14.8): for people to read, never to decide by.
+//! Intervals around a rate that hold at every look (`docs/decisions.md` 21.8): for people to read, never to decide by.
 //!
 //! A rate is inside as long as a mixture over all rates has not outbet it: Robbins 1970; Howard and others, arXiv:1810.08240. The mixture is Beta(½, ½).
 

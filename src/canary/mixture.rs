@@ -5,7 +5,7 @@
 //!
 //! Sources: Robbins 1970 (mixtures); Lindon, Sanden and Shirikian, KDD 2022, arXiv:2205.14762 (regressions in deployments);
 //! Turner and Grünwald, arXiv:2302.11401 (stratified counts). The proof, which needs neither constant rates nor equal requests, is
-//! `docs/decisions.md` 14.1; that of bursts 14.7.
+//! `docs/decisions.md` 21.1; that of bursts 21.7.
 
 use super::whole;
 
@@ -276,7 +276,7 @@ mod tests {
         outcomes.iter().map(|(canary, stable, chance)| chance * value(*canary, *stable)).sum()
     }
 
-    /// `docs/decisions.md` 14.1 by exact enumeration: no factor's mean is above 1 anywhere in its hypothesis, for few and for many
+    /// `docs/decisions.md` 21.1 by exact enumeration: no factor's mean is above 1 anywhere in its hypothesis, for few and for many
     /// errors; and on the border of it hardly below, so that nothing is given away.
     #[test]
     fn no_bet_grows_on_average_under_its_hypothesis() {

@@ -1,4 +1,4 @@
-//! The canary's bad rate over stable's, with an interval that holds at every look (`docs/decisions.md` 14.8). For people to read; the
+//! The canary's bad rate over stable's, with an interval that holds at every look (`docs/decisions.md` 21.8). For people to read; the
 //! verdict comes from `mixture`.
 
 use super::confidence::MISS;

@@ -1,4 +1,4 @@
-//! Does the canary get the share of requests that was asked for (`docs/decisions.md` 14.6)?
+//! Does the canary get the share of requests that was asked for (`docs/decisions.md` 21.6)?
 //!
 //! Nothing is proven of the canary by it: harm and PASS rest on the requests that came. But a share that is not the one asked for means
 //! that something between the wish and the traffic is broken, and that is said before anything is passed.

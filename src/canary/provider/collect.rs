@@ -436,7 +436,9 @@ mod tests {
         );
         let sample = collect(text, Dialect::Prometheus, &settings, now()).unwrap();
         let of = |version: &str, name: &str| match &sample.versions[version].own[name] {
-            OwnCounters::Ratio { all, bad } => [all, bad].map(|series| series.iter().fold(0.0, |sum, series| sum + series.value).to_string()),
+            OwnCounters::Ratio { all, bad } => {
+                [all, bad].map(|series| series.iter().fold(0.0, |sum, series| sum + series.value).to_string())
+            }
             OwnCounters::Latency(_) => panic!(),
         };
         assert_eq!(of("a", "denied"), ["0", "3"]);

@@ -1,4 +1,4 @@
-//! Recorded samples, judged again: a team tries its settings on its past releases (`docs/decisions.md` 14.11).
+//! Recorded samples, judged again: a team tries its settings on its past releases (`docs/decisions.md` 21.11).
 //!
 //! | file | what it does |
 //! |---|---|

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use hms::canary::{Judge, JudgeSettings, Kind, LatencySettings, SourceState, assess, series_for_graph};
-use hms::event::{Sample, Verdict, VerdictClass, Weight};
+use hms::canary::{Guard, Judge, JudgeSettings, Kind, LatencySettings, SourceState, assess, series_for_graph};
+use hms::event::{PassedBy, Sample, Verdict, VerdictClass, Weight};
 
-use super::world::{Arm, arm, at, judged, sample, settings, start, with_latency, without_bake};
+use super::world::{Arm, arm, at, by_default, judged, sample, settings, start, with_latency, without_bake};
 
 fn said(verdict: &Verdict) -> (VerdictClass, &str) {
     (verdict.class, verdict.reason.as_str())
@@ -133,6 +133,43 @@ fn a_canary_without_requests_is_hold_and_a_dead_route_is_named() {
         said(&verdict),
         (VerdictClass::Hold, "no canary requests: stable had 12,000, at 1 % the canary should have had about 120; check the route")
     );
+}
+
+#[test]
+fn a_share_that_was_not_asked_for_is_hold_with_the_likely_cause() {
+    let settings = JudgeSettings { bake: Duration::ZERO, ..by_default() };
+    let verdict = judged(&settings, arm(5_000, 0, 0), arm(5_000, 0, 0));
+    assert_eq!(
+        said(&verdict),
+        (
+            VerdictClass::Hold,
+            "routing mismatch: the canary got 5,000 of 10,000 requests (50 %), asked for was 1 %; likely the router ignores weights and takes both backends alike"
+        )
+    );
+    assert_eq!(judged(&settings, arm(100, 0, 0), arm(9_900, 0, 0)).class, VerdictClass::Hold, "below the floor");
+    assert_eq!(judged(&settings, arm(1_000, 0, 0), arm(99_000, 0, 0)).class, VerdictClass::Pass);
+    let harm = judged(&settings, arm(4_000, 1_000, 0), arm(5_000, 0, 0));
+    assert_eq!(harm.class, VerdictClass::Rollback, "harm is harm at any share");
+}
+
+#[test]
+fn pass_names_the_test_that_passed() {
+    let settings = JudgeSettings { bake: Duration::ZERO, ..by_default() };
+    let absolute = judged(&settings, arm(1_000, 0, 0), arm(99_000, 0, 0));
+    assert_eq!(said(&absolute), (VerdictClass::Pass, "1,000 requests, errors 0 % (absolute test: under the limit 1 %)"));
+    let relative = judged(&settings, arm(9_800, 200, 0), arm(970_200, 19_800, 0));
+    assert_eq!(said(&relative), (VerdictClass::Pass, "10,000 requests, errors 2 % (relative test: not 2 times stable's 2 %)"));
+    assert_eq!(relative.metrics[0].detail.as_ref().unwrap().passed_by, Some(PassedBy::Relative));
+}
+
+#[test]
+fn a_canary_that_does_not_run_needs_no_numbers() {
+    let mut judge = Judge::new(&by_default(), start());
+    judge.down(Guard::ProgressDeadline);
+    let verdict = judge.verdict(at(0), &SourceState::default());
+    assert_eq!(said(&verdict), (VerdictClass::Rollback, "the canary does not run: it was not ready in the time it had"));
+    judge.begin_release("newer", at(5));
+    assert_eq!(judge.verdict(at(5), &SourceState::default()).class, VerdictClass::Hold);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use hms::canary::{Buckets, Evidence, Interval, JudgeSettings, LatencySettings, MetricState, VersionDelta};
+use hms::canary::{Buckets, Evidence, Interval, JudgeSettings, LatencySettings, MetricState, PassOn, VersionDelta};
 
 use super::world::{settings, start};
 
@@ -154,4 +154,35 @@ fn harm_is_found_within_the_planned_count() {
         assert!(found[150] <= median, "{ratio}: median {}", found[150]);
         assert!(found[285] <= nearly_all, "{ratio}: 95 % {}", found[285]);
     }
+}
+
+/// How many of so many canaries at a ratio are ever passed by the relative test.
+fn passed_relatively(ratio: f64, runs: i32, seed: u64) -> f64 {
+    let settings = JudgeSettings { pass_on: PassOn::Relative, ..settings() };
+    let stable = Health { errors: 0.01, slow: 0.0 };
+    let canary = Health { errors: stable.errors * ratio, ..stable };
+    let (mut dice, mut passes) = (Dice(seed), 0.0);
+    for _ in 0..runs {
+        let mut evidence = Evidence::new(&settings);
+        for place in 0..200 {
+            let requests = dice.poisson(25.0);
+            let (new, old) = (delta(&mut dice, requests, canary), delta(&mut dice, 225.0, stable));
+            evidence.observe(&interval(place, new, old));
+            if evidence.metric("errors").unwrap().passed() {
+                passes += 1.0;
+                break;
+            }
+        }
+    }
+    passes
+}
+
+#[test]
+fn a_canary_twice_as_bad_rarely_passes_the_relative_test_and_a_healthy_one_does() {
+    let runs = 1000;
+    let (bad, good) = (passed_relatively(2.0, runs, 5), passed_relatively(1.0, 200, 6));
+    println!("{bad} of {runs} bad ones and {good} of 200 good ones passed");
+    assert!(bad <= most_by_chance(runs, 0.05), "{bad} of {runs}");
+    assert!(bad > 0.0, "the test has no power at all");
+    assert!(good >= 190.0, "{good} of 200");
 }
