@@ -132,7 +132,8 @@ pub(crate) fn limit_for(runs: u32, seed: u64, hours: f64, world: World, way: Way
         allowed += 1;
         counted += 1.0;
     }
-    let edge = most.get(allowed).copied().unwrap_or(f64::NEG_INFINITY);
+    // Where hardly any run alarms even at the usual limit, that is the limit.
+    let edge = most.get(allowed).copied().filter(|edge| edge.is_finite()).unwrap_or_else(|| way.usual_limit().next_down());
     match way {
         // Just above the value that one run too many has.
         Way::Hms | Way::TwoProportions | Way::Kayenta => edge.next_up(),

@@ -83,8 +83,8 @@ pub struct JudgeSettings {
     /// PASS needs so many canary requests; none: [`JudgeSettings::floor`]'s own formula.
     #[serde(default)]
     pub min_requests: Option<u64>,
-    /// The part of HARM's capital that is kept for fresh stakes, 0 to below 1. Default 0.2: harm at the start is found 4 % later, harm
-    /// after a good day some four times sooner.
+    /// The part of HARM's capital that is kept for fresh stakes, 0 to below 1. Default 0.2: harm at the start is found a tenth
+    /// later, harm after a good day many times sooner (`docs/judge.md`).
     #[serde(default)]
     pub kept_stake: f64,
     /// Time from one fresh stake to the next. Default 15 min.
