@@ -6,6 +6,7 @@
 
 mod console;
 mod lines;
+mod plan;
 mod process;
 mod pseudoterminal;
 mod spread;
@@ -26,8 +27,13 @@ type Answer<T> = Result<T, Box<dyn Error>>;
 /// A part of the benchmark: its name on the command line, and what measures it.
 type Part = (&'static str, fn() -> Answer<Vec<Row>>);
 
-const PARTS: [Part; 4] =
-    [("start", start::measure), ("lines", lines::measure), ("console", console::measure), ("traffic", traffic::measure)];
+const PARTS: [Part; 5] = [
+    ("start", start::measure),
+    ("plan", plan::measure),
+    ("lines", lines::measure),
+    ("console", console::measure),
+    ("traffic", traffic::measure),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -180,15 +180,27 @@ pub enum Verb {
     /// Check `.hms-ci.yml` and say everything that is wrong with it.
     #[command(after_help = "Example:\n  hms validate --ref main\n  hms validate --file .hms-ci.yml")]
     Validate {
-        /// The file in the working tree to read; the default is .hms-ci.yml there.
-        #[arg(long, value_name = "PATH")]
-        file: Option<PathBuf>,
-        /// Read it from this revision instead.
-        #[arg(long = "ref", value_name = "REV", conflicts_with = "file")]
-        reference: Option<String>,
-        /// GitLab's rules to the letter: hms's deviations are off.
+        /// What to look at.
+        #[command(flatten)]
+        look: LookArguments,
+        /// Write SARIF, for editors and code review.
         #[arg(long)]
-        gitlab_strict: bool,
+        sarif: bool,
+    },
+    /// List the jobs that a run of `.hms-ci.yml` would have.
+    #[command(after_help = "Example:\n  hms list --ref main --variable LEVEL=full")]
+    List(LookArguments),
+    /// Show which jobs would run, in what order, and which rule took or left out each.
+    #[command(after_help = "Example:\n  hms plan --job deploy\n  hms plan --graph mermaid")]
+    Plan(PlanArguments),
+    /// Show a job after includes, `extends`, references and defaults, each key with the line it came from.
+    #[command(after_help = "Example:\n  hms explain test")]
+    Explain {
+        /// The job, or one of its instances.
+        job: String,
+        /// What to look at.
+        #[command(flatten)]
+        look: LookArguments,
     },
     /// The canary's judge: recorded samples judged again, and plans of what can be known when.
     #[command(
@@ -245,6 +257,9 @@ pub struct RunArguments {
     /// A variable for this run.
     #[arg(long, value_name = "KEY=VALUE")]
     pub variable: Vec<String>,
+    /// A value for the pipeline file's own `spec: inputs`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub input: Vec<String>,
     /// A file of KEY=VALUE lines, mode 0600; their values are masked in every log.
     #[arg(long, value_name = "FILE")]
     pub variable_file: Option<PathBuf>,
@@ -269,6 +284,60 @@ pub struct RunArguments {
     /// GitLab's rules to the letter: hms's deviations are off.
     #[arg(long)]
     pub gitlab_strict: bool,
+}
+
+/// What `hms validate`, `list`, `plan` and `explain` look at.
+#[derive(Debug, Args, Default)]
+pub struct LookArguments {
+    /// The file in the working tree to read; the default is .hms-ci.yml there.
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// Read it from this revision instead.
+    #[arg(long = "ref", value_name = "REV", conflicts_with = "file")]
+    pub reference: Option<String>,
+    /// GitLab's rules to the letter: hms's deviations are off.
+    #[arg(long)]
+    pub gitlab_strict: bool,
+    /// A variable as a run would be given it.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub variable: Vec<String>,
+    /// A value for the file's own `spec: inputs`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub input: Vec<String>,
+    /// As if a push had moved the ref from this revision: `rules: changes` compare with it.
+    #[arg(long, value_name = "REV")]
+    pub before: Option<String>,
+}
+
+/// `hms plan`.
+#[derive(Debug, Args, Default)]
+pub struct PlanArguments {
+    /// What to look at.
+    #[command(flatten)]
+    pub look: LookArguments,
+    /// Only this job, with its rules and variables.
+    #[arg(long, value_name = "JOB")]
+    pub job: Option<String>,
+    /// With every job's rules.
+    #[arg(long)]
+    pub rules: bool,
+    /// With every job's variables and where each is from.
+    #[arg(long)]
+    pub variables: bool,
+    /// What waits for what, as a picture instead.
+    #[arg(long, value_enum)]
+    pub graph: Option<Picture>,
+}
+
+/// How a picture of a pipeline is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Picture {
+    /// Here.
+    Terminal,
+    /// For Mermaid.
+    Mermaid,
+    /// For Graphviz.
+    Dot,
 }
 
 /// What becomes of an interrupted job.
@@ -343,7 +412,7 @@ pub enum CanaryVerb {
     Judge(JudgeArguments),
     /// Say what a canary can know when, at this traffic.
     #[command(after_help = "Example:\n  hms canary plan --rps 200 --share 1% --errors 0.2%")]
-    Plan(PlanArguments),
+    Plan(CanaryPlanArguments),
 }
 
 /// `hms metrics`.
@@ -379,7 +448,7 @@ pub struct JudgeArguments {
 
 /// `hms canary plan`.
 #[derive(Debug, Args)]
-pub struct PlanArguments {
+pub struct CanaryPlanArguments {
     /// Requests a second, of both arms.
     #[arg(long)]
     pub rps: f64,

@@ -13,7 +13,7 @@ use crate::store::{Places, holder_of, now};
 use crate::text::plain;
 
 use super::arguments::Output;
-use super::environment::{Environment, operator_paths, variable};
+use super::environment::{Environment, operator, operator_paths, variable};
 use super::failure::{Exit, Failure};
 use super::ledger_verb::local_apps;
 use super::pipeline_file::read_file;
@@ -302,7 +302,7 @@ fn repository(at: Option<&Path>) -> Vec<Found> {
         all.push(found(".hms-ci.yml", Standing::Warned, "the commit has none: there is nothing to run").hint("write one, and commit it"));
         return all;
     };
-    match read_file(".hms-ci.yml", &bytes, crate::pipeline::ReadOptions::default(), &mut std::io::sink()) {
+    match whole_file(&clone, &bytes) {
         Err(failure) => {
             let mut one = told(".hms-ci.yml", Standing::Warned, &failure);
             one.hint = Some("hms validate --ref HEAD says what is wrong".to_owned());
@@ -317,6 +317,19 @@ fn repository(at: Option<&Path>) -> Vec<Found> {
         }
     }
     all
+}
+
+/// HEAD's pipeline, with what it includes.
+fn whole_file(clone: &Clone, bytes: &[u8]) -> Result<super::pipeline_file::PipelineFile, Failure> {
+    let repository = &clone.repository;
+    let Some(head) = repository.head()? else { return Err(Failure::new(super::failure::Exit::Usage, "there is no commit")) };
+    let branch = repository.head_branch()?;
+    let predefined = super::look::variables(repository, &head, branch.as_deref(), ".hms-ci.yml");
+    let inputs = crate::pipeline::PlanInputs { predefined, ..Default::default() };
+    let includes = operator()?.includes;
+    let files = super::commit_files::CommitFiles::of(repository, &head, &includes);
+    let around = crate::pipeline::Surroundings { files: &files, inputs: &inputs, path: ".hms-ci.yml" };
+    read_file(bytes, crate::pipeline::ReadOptions::default(), &around, &mut std::io::sink())
 }
 
 fn terminal() -> Found {

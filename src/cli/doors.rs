@@ -111,9 +111,10 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
             super::demo::demo(headless, afterwards)
         }
         Verb::Policy(verb) => policy_verb::policy(&Environment::find()?, at.as_deref(), verb, output),
-        Verb::Validate { file, reference, gitlab_strict } => {
-            validate::validate(&validate::Question { at: at.as_deref(), file, reference, gitlab_strict }, output)
-        }
+        Verb::Validate { look, sarif } => validate::validate(at.as_deref(), &look, sarif.then_some(validate::Sarif), output),
+        Verb::List(look) => super::plan_verb::list(at.as_deref(), &look, output),
+        Verb::Plan(asked) => super::plan_verb::plan(at.as_deref(), &asked, output),
+        Verb::Explain { job, look } => super::explain_verb::explain(at.as_deref(), &job, &look, output),
         Verb::Canary(verb) => super::canary::canary(&verb, output),
         Verb::Metrics(verb) => super::metrics::metrics(&verb, output),
         Verb::Ledger(verb) => ledger_verb::ledger(&Environment::find()?, verb, output),

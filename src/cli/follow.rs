@@ -174,7 +174,7 @@ fn waits_for_gate(state: &RunState) -> bool {
 
 /// A failure beats a gate, and so does a job that a cancel ended and that was not run again.
 fn beats_gate(state: &RunState) -> Option<RunOutcome> {
-    let any = |status| state.jobs.iter().any(|job| job.status == status && !job.plan.allow_failure && job.interrupted().is_none());
+    let any = |status| state.jobs.iter().any(|job| job.status == status && !job.failure_allowed() && job.interrupted().is_none());
     let failed = any(JobStatus::Failed).then_some(RunOutcome::Failed);
     failed.or_else(|| any(JobStatus::Canceled).then_some(RunOutcome::Canceled))
 }

@@ -7,7 +7,7 @@ use crate::deploy::local::{LoadProgress, LoadReport, LocalArm, LocalEnvironment,
 use crate::deploy::{ArmName, Target as _};
 use crate::event::{AppName, EnvironmentName};
 use crate::ledger::{Entry, Phase};
-use crate::pipeline::{Pipeline, ReadOptions, read};
+use crate::pipeline::settings;
 use crate::policy::Settings;
 use crate::text::{count, plain};
 
@@ -62,8 +62,7 @@ fn app_of(clone: &Clone) -> AppName {
     let named = || {
         let head = clone.repository.resolve("HEAD").ok()?;
         let bytes = clone.repository.read_file_at(&head.revision, std::path::Path::new(".hms-ci.yml")).ok()??;
-        let reading = read(&bytes, &ReadOptions::default());
-        Settings::read(reading.pipeline.as_ref().and_then(Pipeline::settings)?).ok()?.app().cloned()
+        Settings::read(&settings(&bytes)?).ok()?.app().cloned()
     };
     named().unwrap_or_else(|| clone.repository.app_name_default())
 }

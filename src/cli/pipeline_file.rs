@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use crate::document::Place;
-use crate::pipeline::{Pipeline, Problem, ReadOptions, Severity, read};
+use crate::document::{Node, Place};
+use crate::pipeline::{Pipeline, Problem, ReadOptions, Severity, Surroundings, read_in, settings};
 use crate::policy::Settings;
 use crate::text::plain;
 
@@ -17,36 +17,34 @@ pub(crate) struct PipelineFile {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Reads a file; on errors all of them are written to `notices`.
-pub(crate) fn read_file(name: &str, bytes: &[u8], options: ReadOptions, notices: &mut dyn Write) -> Result<PipelineFile, Failure> {
-    examine(bytes, options).map_err(|problems| {
-        for problem in &problems {
-            tell(name, problem, notices);
-        }
-        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-        Failure::new(Exit::Usage, format!("{name} cannot be run: {errors} {}", if errors == 1 { "error" } else { "errors" }))
-    })
+/// Reads a file with what it includes; on errors all of them are written to `notices`.
+pub(crate) fn read_file(
+    bytes: &[u8],
+    options: ReadOptions,
+    around: &Surroundings<'_>,
+    notices: &mut dyn Write,
+) -> Result<PipelineFile, Failure> {
+    examine(bytes, options, around).map_err(|problems| not_runnable(around.path, &problems, notices))
 }
 
-/// Reads a file; when it cannot be run, everything there is to say of it.
-pub(crate) fn examine(bytes: &[u8], options: ReadOptions) -> Result<PipelineFile, Vec<Problem>> {
-    let reading = read(bytes, &options);
+fn not_runnable(name: &str, problems: &[Problem], notices: &mut dyn Write) -> Failure {
+    for problem in problems {
+        tell(name, problem, notices);
+    }
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    Failure::new(Exit::Usage, format!("{name} cannot be run: {errors} {}", if errors == 1 { "error" } else { "errors" }))
+}
+
+/// Reads a file with what it includes; when it cannot be run, everything there is to say of it.
+pub(crate) fn examine(bytes: &[u8], options: ReadOptions, around: &Surroundings<'_>) -> Result<PipelineFile, Vec<Problem>> {
+    let reading = read_in(bytes, &options, around);
     let mut problems = reading.problems;
-    let settings = match reading.pipeline.as_ref().and_then(Pipeline::settings) {
-        None => Some(Settings::default()),
-        Some(node) => match Settings::read(node) {
-            Ok(settings) => Some(settings),
-            Err(problem) => {
-                problems.push(Problem {
-                    severity: Severity::Error,
-                    place: Some(problem.place),
-                    message: problem.message,
-                    hint: problem.hint,
-                    code: "settings",
-                });
-                None
-            }
-        },
+    let settings = match settings_of(reading.pipeline.as_ref().and_then(Pipeline::settings)) {
+        Ok(settings) => Some(settings),
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
     };
     match (reading.pipeline, settings) {
         (Some(pipeline), Some(settings)) if problems.iter().all(|problem| problem.severity != Severity::Error) => {
@@ -56,8 +54,25 @@ pub(crate) fn examine(bytes: &[u8], options: ReadOptions) -> Result<PipelineFile
     }
 }
 
+/// What stands under `.hms` in a file, whatever is wrong with its jobs; on errors there they are written to `notices`.
+pub(crate) fn read_settings(name: &str, bytes: &[u8], notices: &mut dyn Write) -> Result<Settings, Failure> {
+    settings_of(settings(bytes).as_ref()).map_err(|problem| not_runnable(name, &[problem], notices))
+}
+
+fn settings_of(node: Option<&Node>) -> Result<Settings, Problem> {
+    node.map_or_else(|| Ok(Settings::default()), Settings::read).map_err(|problem| Problem {
+        severity: Severity::Error,
+        place: Some(problem.place),
+        file: None,
+        message: problem.message,
+        hint: problem.hint,
+        code: "settings",
+    })
+}
+
 /// `FILE:LINE:COLUMN: error: what is wrong`, and what was meant.
 pub(crate) fn tell(name: &str, problem: &Problem, to: &mut dyn Write) {
+    let name = problem.file.as_deref().unwrap_or(name);
     let _ = writeln!(to, "{}{}: {}: {}", plain(name), at(problem.place), word(problem.severity), plain(&problem.message));
     if let Some(hint) = &problem.hint {
         let _ = writeln!(to, "  hint: {}", plain(hint));

@@ -8,15 +8,14 @@ use std::time::Duration;
 use crate::deploy::{AnyTarget, Target, TargetError};
 use crate::event::{AppName, AppRecord, Digest, EnvironmentName, Refusal, RefusalKind, ReleaseRef};
 use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
-use crate::pipeline::ReadOptions;
-use crate::policy::{Environment as Setting, Placed, Policy, Target as Kind, resolve_environment};
+use crate::policy::{Environment as Setting, Placed, Policy, Settings, Target as Kind, resolve_environment};
 use crate::rollout::wired::{ClusterName, Home, Targets};
 use crate::store::{self, now, this_inside_run};
 use crate::text::plain;
 
 use super::environment::{Environment, actor, environment_variable};
 use super::failure::{Exit, Failure};
-use super::pipeline_file::{PipelineFile, read_file};
+use super::pipeline_file::read_settings;
 use super::run_new::Clone;
 
 /// How long a refusal waits for the ledger's lock.
@@ -35,14 +34,14 @@ pub(crate) fn app_of(given: Option<&AppName>, at: Option<&Path>) -> Result<AppNa
 
 /// The app of a clone: what `.hms` of its HEAD says, else the folder's name. A file that cannot be read names no app.
 pub(crate) fn app_of_clone(clone: &Clone) -> AppName {
-    file_at_head(clone).map_or_else(|| clone.repository.app_name_default(), |file| clone.app(&file))
+    settings_at_head(clone).map_or_else(|| clone.repository.app_name_default(), |settings| clone.app(&settings))
 }
 
-/// The pipeline file of a clone's HEAD, when there is one and it is right.
-pub(crate) fn file_at_head(clone: &Clone) -> Option<PipelineFile> {
+/// What `.hms` of a clone's HEAD says, when there is a pipeline file and that is right.
+pub(crate) fn settings_at_head(clone: &Clone) -> Option<Settings> {
     let revision = clone.repository.head().ok()??;
     let bytes = clone.repository.read_file_at(&revision, Path::new(".hms-ci.yml")).ok()??;
-    read_file(".hms-ci.yml", &bytes, ReadOptions::default(), &mut sink()).ok()
+    read_settings(".hms-ci.yml", &bytes, &mut sink()).ok()
 }
 
 /// The targets of an app, under what is in force at its home as far as it can be read.
@@ -169,8 +168,8 @@ pub(crate) fn cluster_of(environment: &Environment, app: &AppName, named: Option
 /// The policy of the clone around this folder, when it is this app's.
 pub(crate) fn policy_around(app: &AppName) -> Option<Policy> {
     let clone = Clone::find(None).ok()?;
-    let file = file_at_head(&clone)?;
-    (clone.app(&file) == *app).then_some(file.settings.policy)
+    let settings = settings_at_head(&clone)?;
+    (clone.app(&settings) == *app).then_some(settings.policy)
 }
 
 /// Whether a clone is the app's own: by its first commit where the target knows it, else by the name that it gives its app.

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::deploy::Target;
 use crate::event::{AppName, AppRecord, Digest, EnvironmentName, Refusal, RefusalKind};
 use crate::ledger::LedgerPlaces;
-use crate::pipeline::ReadOptions;
 use crate::policy::{Difference, Policy, apply_floors, difference, resolve_environment};
 use crate::rollout::wired::{Asker, Home, accept, home_of};
 use crate::text::plain;
@@ -17,7 +16,7 @@ use super::arguments::{Output, PolicyVerb};
 use super::environment::{Environment, actor, is_interactive};
 use super::failure::{Exit, Failure};
 use super::ledger_verb::outside_runs;
-use super::pipeline_file::read_file;
+use super::pipeline_file::read_settings;
 use super::place::targets;
 use super::run_new::Clone;
 
@@ -59,8 +58,8 @@ impl Commits {
         let Some(bytes) = clone.repository.read_file_at(&resolved.revision, Path::new(".hms-ci.yml"))? else {
             return Err(Failure::new(Exit::Usage, format!("the commit {commit} has no .hms-ci.yml")).hint("write one, and commit it"));
         };
-        let file = read_file(".hms-ci.yml", &bytes, ReadOptions::default(), &mut std::io::stderr())?;
-        Ok(Self { commit, app: clone.app(&file), policy: file.settings.policy })
+        let settings = read_settings(".hms-ci.yml", &bytes, &mut std::io::stderr())?;
+        Ok(Self { commit, app: clone.app(&settings), policy: settings.policy })
     }
 }
 

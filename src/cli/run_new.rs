@@ -6,20 +6,21 @@ use std::path::Path;
 
 use crate::deploy::Target;
 use crate::deploy::local::LocalTarget;
-use crate::event::{AppName, AppRecord, RunCreated, RunId};
+use crate::event::{AppName, AppRecord, Revision, RunCreated, RunId};
 use crate::executor::is_variable_name;
-use crate::pipeline::{PlanInputs, ReadOptions, Severity, plan};
-use crate::policy::{Policy, may_be_let_in};
+use crate::pipeline::{PlanInputs, Purpose, ReadOptions, Severity, Surroundings, plan_in};
+use crate::policy::{Policy, Settings, may_be_let_in};
 use crate::repo::{Repository, Resolved};
 use crate::run::engine::{Briefing, Started, pipeline_variables, start_engine};
 use crate::run::{NewRun, Registered, RepositoryFolder, register};
 use crate::store::{Holder, now, this_process};
 
 use super::arguments::{Interrupted, RunArguments};
+use super::commit_files::CommitFiles;
 use super::environment::{Environment, actor, variable};
 use super::failure::{Exit, Failure};
 use super::masked::{Masked, Values};
-use super::pipeline_file::{PipelineFile, read_file, tell};
+use super::pipeline_file::{PipelineFile, read_file, read_settings, tell};
 
 /// A repository with the folder of its runs.
 pub(crate) struct Clone {
@@ -35,16 +36,16 @@ impl Clone {
     }
 
     /// The app of a commit: what policy names, else the folder's name.
-    pub(crate) fn app(&self, file: &PipelineFile) -> AppName {
-        file.settings.app().cloned().unwrap_or_else(|| self.repository.app_name_default())
+    pub(crate) fn app(&self, settings: &Settings) -> AppName {
+        settings.app().cloned().unwrap_or_else(|| self.repository.app_name_default())
     }
 }
 
 /// The app that a commit is released as. Another name is policy like all else (`docs/decisions.md` 6.1): while this repository has
 /// an app at this machine's target, a commit that names another one runs as that, and the difference is shown. A pipeline file that
 /// a person names may be another app's.
-fn app_in_force(environment: &Environment, clone: &Clone, file: &PipelineFile, path: &str) -> AppName {
-    let named = clone.app(file);
+fn app_in_force(environment: &Environment, clone: &Clone, settings: &Settings, path: &str) -> AppName {
+    let named = clone.app(settings);
     let Ok(Some(first)) = clone.repository.first_commit() else { return named };
     if path != ".hms-ci.yml" {
         return named;
@@ -81,7 +82,12 @@ pub(crate) enum Cause<'a> {
     /// A person or a CI server asked.
     Asked,
     /// A watched ref moved to that commit.
-    Watched(&'a str),
+    Watched {
+        /// Its full name.
+        name: &'a str,
+        /// What it named before.
+        before: Option<&'a Revision>,
+    },
 }
 
 /// Makes a run of a commit and registers it. Problems are written to `notices`.
@@ -98,10 +104,7 @@ pub(crate) fn make_run(
         let message = format!("the commit {} has no {}", resolved.revision.short(), arguments.file);
         return Err(Failure::new(Exit::Usage, message).hint("write one, and commit it; `hms validate` checks it before"));
     };
-    let file = read_file(&arguments.file, &bytes, ReadOptions { gitlab_strict: arguments.gitlab_strict }, notices)?;
-    for problem in &file.problems {
-        tell(&arguments.file, problem, notices);
-    }
+    let settings = read_settings(&arguments.file, &bytes, notices)?;
     let given = given_variables(&arguments.variable)?;
     let masked = Masked::find(arguments)?;
     let commit = clone.repository.commit_facts(&resolved.revision)?;
@@ -109,14 +112,14 @@ pub(crate) fn make_run(
     let mut created = RunCreated {
         run: RunId::from_ulid(ulid::Ulid::generate()),
         number: 0,
-        app: app_in_force(environment, clone, &file, &arguments.file),
+        app: app_in_force(environment, clone, &settings, &arguments.file),
         revision: resolved.revision.clone(),
         ref_name: resolved.ref_name.clone(),
         tag: clone.repository.tag_of(&resolved.revision)?.tag,
         title: commit.title,
         source: match cause {
             Cause::Asked => "web".to_owned(),
-            Cause::Watched(_) => "push".to_owned(),
+            Cause::Watched { .. } => "push".to_owned(),
         },
         actor: who.clone(),
         repository: clone.repository.work_dir().unwrap_or_else(|| clone.repository.common_dir()),
@@ -127,11 +130,23 @@ pub(crate) fn make_run(
         variable_file: masked.file,
         pass_env: passed_names(environment, arguments)?,
         dirty: clone.repository.is_dirty()?,
+        before: match cause {
+            Cause::Asked => None,
+            Cause::Watched { before, .. } => before.cloned(),
+        },
         config_path: (arguments.file != ".hms-ci.yml").then(|| arguments.file.clone()),
         no_linger: no_linger(environment, arguments),
     };
     let predefined = pipeline_variables(&clone.repository, &created, &arguments.file, "").map_err(Failure::from)?;
-    let plan = plan(&file.pipeline, &PlanInputs { variables: given, predefined }).map_err(|problems| {
+    let inputs = PlanInputs { variables: given, predefined, masked: masked.values, inputs: given_variables(&arguments.input)? };
+    let files = CommitFiles::of(&clone.repository, &resolved.revision, &environment.operator.includes);
+    let around = Surroundings { files: &files, inputs: &inputs, path: &arguments.file };
+    let options = ReadOptions { gitlab_strict: arguments.gitlab_strict, purpose: Purpose::Run };
+    let file = read_file(&bytes, options, &around, notices)?;
+    for problem in &file.problems {
+        tell(&arguments.file, problem, notices);
+    }
+    let plan = plan_in(&file.pipeline, &inputs, &files).0.map_err(|problems| {
         for problem in &problems {
             tell(&arguments.file, problem, notices);
         }
@@ -142,7 +157,7 @@ pub(crate) fn make_run(
     let plan = serde_json::to_vec(&plan).map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
     let watched_ref = match cause {
         Cause::Asked => None,
-        Cause::Watched(name) => Some((*name).to_owned()),
+        Cause::Watched { name, .. } => Some((*name).to_owned()),
     };
     let holder = Holder { process: this_process(), host: who.host, role: who.via, socket: None };
     Ok(register(&clone.folder, NewRun { created, pipeline: bytes, plan, watched_ref }, &holder, now())?)
@@ -151,6 +166,9 @@ pub(crate) fn make_run(
 /// What a person must know of a run before its first job: what is not in it, and what is not honoured.
 fn notices_of(created: &RunCreated, file: &PipelineFile, plan: &crate::pipeline::Plan) -> Vec<String> {
     let mut notices = Vec::new();
+    if let Some(why) = &plan.nothing {
+        notices.push(format!("nothing of this commit is run: {why}"));
+    }
     if created.dirty {
         notices.push(format!("uncommitted changes are not in this run: it builds {}", created.revision.short()));
     }
@@ -169,8 +187,8 @@ fn notices_of(created: &RunCreated, file: &PipelineFile, plan: &crate::pipeline:
     notices
 }
 
-fn given_variables(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let bad = |text: &str| Failure::new(Exit::Usage, format!("`--variable {text}` is not KEY=VALUE, or no shell can export that KEY"));
+pub(crate) fn given_variables(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let bad = |text: &str| Failure::new(Exit::Usage, format!("`{text}` is not KEY=VALUE, or no shell can export that KEY"));
     given
         .iter()
         .map(|text| {

@@ -1,129 +1,36 @@
 //! `hms validate`: everything that is to be said of a pipeline file at once. The problems are the result, on standard output.
 
-use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::event::{Arm, EnvironmentName, RunId, When};
-use crate::pipeline::{Job, PipelineFacts, Plan, PlanInputs, Problem, ReadOptions, Reference, Severity, plan, predefined};
+use crate::event::{Arm, EnvironmentName, When};
+use crate::pipeline::{Job, Plan, Problem, Purpose, ReadOptions, Severity, plan_in};
 use crate::policy::{Policy, Protection, apply_floors, resolve_environment};
-use crate::repo::{RefKind, Repository};
 use crate::text::plain;
 
-use super::arguments::Output;
+use super::arguments::{LookArguments, Output};
 use super::environment::operator;
 use super::failure::{Exit, Failure};
+use super::look::Source;
 use super::pipeline_file::{PipelineFile, examine, tell, word};
 
-/// The file's name when none is given.
-const USUAL: &str = ".hms-ci.yml";
-/// How much of a file is read: the reader refuses one of this size, so that more need not be.
-const MOST_BYTES: u64 = 16 << 20;
-
-/// What is asked of `hms validate`.
-pub(crate) struct Question<'a> {
-    pub(crate) at: Option<&'a Path>,
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) reference: Option<String>,
-    pub(crate) gitlab_strict: bool,
-}
+/// SARIF was asked for in place of text or JSON.
+#[derive(Clone, Copy)]
+pub(crate) struct Sarif;
 
 /// Tells what is wrong with the file and what it would do: 2 when it has errors, else 0.
-pub(crate) fn validate(question: &Question<'_>, output: Output) -> Result<u8, Failure> {
-    let repository = Repository::discover(question.at.unwrap_or(Path::new(".")));
-    let source = Source::find(question, repository)?;
-    let looked = Looked::at(&source, ReadOptions { gitlab_strict: question.gitlab_strict })?;
+pub(crate) fn validate(at: Option<&Path>, asked: &LookArguments, sarif: Option<Sarif>, output: Output) -> Result<u8, Failure> {
+    let source = Source::find(at, asked)?;
+    let looked = Looked::at(&source, ReadOptions { gitlab_strict: asked.gitlab_strict, purpose: Purpose::Run })?;
     let mut out = std::io::stdout().lock();
-    match output {
-        Output::Json => writeln!(out, "{}", looked.json(&source.name))?,
-        Output::Text => looked.print(&source, &mut out)?,
+    match (sarif, output) {
+        (Some(Sarif), _) => writeln!(out, "{}", super::sarif::sarif(&source.name, &looked.problems))?,
+        (None, Output::Json) => writeln!(out, "{}", looked.json(&source.name))?,
+        (None, Output::Text) => looked.print(&source, &mut out)?,
     }
     Ok(if looked.planned.is_some() { 0 } else { Exit::Usage.code() })
-}
-
-/// The bytes, where they are from, and the variables that rules would see.
-struct Source {
-    name: String,
-    bytes: Vec<u8>,
-    /// The commit that the file was taken from, short; none for a file of the working tree.
-    commit: Option<String>,
-    predefined: BTreeMap<String, String>,
-}
-
-impl Source {
-    fn find(question: &Question<'_>, repository: Result<Repository, crate::repo::Error>) -> Result<Self, Failure> {
-        let Some(reference) = &question.reference else { return Self::in_tree(question.file.as_deref(), repository.ok().as_ref()) };
-        let repository = repository?;
-        let resolved = repository.resolve(reference)?;
-        let short = resolved.revision.short().to_owned();
-        let bytes = repository
-            .read_file_at(&resolved.revision, Path::new(USUAL))?
-            .ok_or_else(|| Failure::new(Exit::Usage, format!("the commit {short} has no {USUAL}")).hint("write one, and commit it"))?;
-        let predefined = variables(&repository, &resolved.revision, resolved.ref_name.as_deref(), USUAL);
-        Ok(Self { name: USUAL.to_owned(), bytes, commit: Some(short), predefined })
-    }
-
-    fn in_tree(file: Option<&Path>, repository: Option<&Repository>) -> Result<Self, Failure> {
-        let usual = || repository.and_then(Repository::work_dir).map_or_else(|| PathBuf::from(USUAL), |top| top.join(USUAL));
-        let path = file.map_or_else(usual, Path::to_owned);
-        let name = file.map_or_else(|| USUAL.to_owned(), |path| path.to_string_lossy().into_owned());
-        let bytes = read_some(&path).map_err(|error| {
-            let failure = Failure::new(Exit::Usage, format!("{} cannot be read: {error}", path.display()));
-            if file.is_some() {
-                failure
-            } else {
-                failure.hint("write one, or name another: hms validate --file PATH, or a commit's: hms validate --ref REV")
-            }
-        })?;
-        let head = repository.and_then(|repository| Some((repository, repository.head().ok()??)));
-        let predefined = head.map_or_else(BTreeMap::new, |(repository, revision)| {
-            variables(repository, &revision, repository.head_branch().ok().flatten().as_deref(), &name)
-        });
-        Ok(Self { name, bytes, commit: None, predefined })
-    }
-}
-
-fn read_some(path: &Path) -> std::io::Result<Vec<u8>> {
-    // A pipe that nobody writes to would be waited for without end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// What `rules` would know at that commit. A run's own number and id are left out: there is no run.
-fn variables(
-    repository: &Repository,
-    revision: &crate::event::Revision,
-    branch_or_tag: Option<&str>,
-    config_path: &str,
-) -> BTreeMap<String, String> {
-    let Ok(commit) = repository.commit_facts(revision) else { return BTreeMap::new() };
-    let is_branch =
-        |name: &str| repository.refs(RefKind::Local, std::slice::from_ref(&name.to_owned())).is_ok_and(|found| !found.is_empty());
-    let reference =
-        branch_or_tag.map(|name| if is_branch(name) { Reference::Branch(name.to_owned()) } else { Reference::Tag(name.to_owned()) });
-    let mut all = predefined(&PipelineFacts {
-        revision: revision.clone(),
-        message: Some(commit.message),
-        author: Some(commit.author),
-        timestamp: Some(commit.timestamp.to_rfc3339()),
-        before: None,
-        reference,
-        default_branch: repository.default_branch().ok().flatten(),
-        project_name: repository.work_dir().and_then(|top| Some(top.file_name()?.to_string_lossy().into_owned())),
-        config_path: Some(config_path.to_owned()),
-        number: 0,
-        run: RunId::from_ulid(ulid::Ulid::nil()),
-        created_at: None,
-        source: Some("web".to_owned()),
-    });
-    all.retain(|name, _| !name.starts_with("CI_PIPELINE_I"));
-    all
 }
 
 /// What was found: all problems, and, where there are no errors, what the file would do.
@@ -139,21 +46,22 @@ struct Planned {
 
 impl Looked {
     fn at(source: &Source, options: ReadOptions) -> Result<Self, Failure> {
-        let PipelineFile { pipeline, settings, mut problems } = match examine(&source.bytes, options) {
-            Ok(file) => file,
-            Err(problems) => return Ok(Self { problems, planned: None }),
-        };
-        let inputs = PlanInputs { variables: BTreeMap::new(), predefined: source.predefined.clone() };
-        match plan(&pipeline, &inputs) {
-            Ok(plan) => {
-                let (policy, _) = apply_floors(&settings.policy, &operator()?.floors);
-                Ok(Self { problems, planned: Some(Planned { plan, policy }) })
+        source.with(|around| {
+            let PipelineFile { pipeline, settings, mut problems } = match examine(&source.bytes, options, around) {
+                Ok(file) => file,
+                Err(problems) => return Ok(Self { problems, planned: None }),
+            };
+            match plan_in(&pipeline, &source.inputs, around.files).0 {
+                Ok(plan) => {
+                    let (policy, _) = apply_floors(&settings.policy, &operator()?.floors);
+                    Ok(Self { problems, planned: Some(Planned { plan, policy }) })
+                }
+                Err(more) => {
+                    problems.extend(more);
+                    Ok(Self { problems, planned: None })
+                }
             }
-            Err(more) => {
-                problems.extend(more);
-                Ok(Self { problems, planned: None })
-            }
-        }
+        })
     }
 
     fn count(&self, severity: Severity) -> usize {
@@ -166,7 +74,7 @@ impl Looked {
             .iter()
             .map(|problem| {
                 json!({
-                    "severity": word(problem.severity), "line": problem.place.map(|place| place.line),
+                    "severity": word(problem.severity), "file": problem.file.as_deref().unwrap_or(name), "line": problem.place.map(|place| place.line),
                     "column": problem.place.map(|place| place.column), "code": problem.code,
                     "message": problem.message, "hint": problem.hint,
                 })
@@ -176,6 +84,7 @@ impl Looked {
         let canary = self.planned.as_ref().and_then(Planned::canary_of).map(|of| json!({"of": of}));
         json!({
             "format": 1, "file": name, "valid": self.planned.is_some(), "problems": problems, "jobs": jobs, "canary": canary,
+            "nothing": self.planned.as_ref().and_then(|planned| planned.plan.nothing.as_ref()),
         })
     }
 
@@ -189,6 +98,9 @@ impl Looked {
                 let places = planned.places(job);
                 let deploys = if places.is_empty() { String::new() } else { format!(", deploys to {}", places.join(" and ")) };
                 writeln!(out, "  {:<width$}  stage {}: {}{deploys}", plain(job.name.as_str()), plain(&job.stage), starts(job))?;
+            }
+            if let Some(why) = &planned.plan.nothing {
+                writeln!(out, "  nothing runs: {}", plain(why))?;
             }
             if let Some(of) = planned.canary_of() {
                 writeln!(out, "  canary is no place of its own: it is the canary arm of {of}")?;
@@ -251,15 +163,15 @@ impl Planned {
 }
 
 /// What a manual job is to those after it; none for other jobs.
-fn gate(job: &Job) -> Option<&'static str> {
+pub(crate) fn gate(job: &Job) -> Option<&'static str> {
     match (job.when, job.blocking) {
         (When::Manual, true) => Some("blocking"),
         (When::Manual, false) => Some("optional"),
-        (When::OnSuccess | When::OnFailure | When::Always | When::Never, _) => None,
+        (When::OnSuccess | When::OnFailure | When::Always | When::Never | When::Delayed, _) => None,
     }
 }
 
-fn starts(job: &Job) -> String {
+pub(crate) fn starts(job: &Job) -> String {
     let needs: Option<Vec<String>> = job.needs.as_ref().map(|needs| needs.iter().map(|need| plain(need.job.as_str())).collect());
     let after = match needs {
         None => "after the stages before it".to_owned(),
@@ -271,10 +183,14 @@ fn starts(job: &Job) -> String {
         (_, Some(_)) => format!("{after}, manual, optional"),
         (When::OnFailure, None) => format!("{after}, when something failed"),
         (When::Always, None) => format!("{after}, whatever became of it"),
+        (When::Delayed, None) => match job.start_in_seconds {
+            Some(seconds) => format!("{after}, and {seconds} s more"),
+            None => after,
+        },
         (When::OnSuccess | When::Manual | When::Never, None) => after,
     }
 }
 
-fn counted(count: usize, word: &str) -> String {
+pub(crate) fn counted(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }

@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::event::Revision;
-use crate::pipeline::ReadOptions;
 use crate::policy::WatchOn;
 use crate::repo::{RefKind, Repository, Resolved};
 use crate::store::Changes;
@@ -13,7 +12,7 @@ use crate::store::Changes;
 use super::arguments::RunArguments;
 use super::environment::Environment;
 use super::failure::Failure;
-use super::pipeline_file::read_file;
+use super::pipeline_file::read_settings;
 use super::run_new::{Cause, Clone, Waking, make_run, wake};
 
 /// A ref is written in steps; its last step is looked at.
@@ -50,8 +49,8 @@ impl Watch {
 /// What `.hms` of HEAD wants watched; the current branch when it wants nothing and a person asked.
 pub(crate) fn plan(clone: &Clone, asked: bool) -> Result<Option<Watch>, Failure> {
     let file = clone.repository.head()?.and_then(|head| clone.repository.read_file_at(&head, Path::new(".hms-ci.yml")).ok().flatten());
-    let settings = file.and_then(|bytes| read_file(".hms-ci.yml", &bytes, ReadOptions::default(), &mut std::io::sink()).ok());
-    if let Some(watch) = settings.and_then(|file| file.settings.watch) {
+    let settings = file.and_then(|bytes| read_settings(".hms-ci.yml", &bytes, &mut std::io::sink()).ok());
+    if let Some(watch) = settings.and_then(|settings| settings.watch) {
         let kind = match watch.on {
             WatchOn::Commit => RefKind::Local,
             WatchOn::Push => RefKind::Tracking,
@@ -79,7 +78,7 @@ pub(crate) fn run(
         let found = clone.repository.refs(watch.kind, &watch.branches)?;
         for (name, revision) in &found {
             let before = known.iter().find(|(known, _)| known == name).map(|(_, revision)| revision);
-            if before != Some(revision) && !tell(start(environment, clone, name, revision)) {
+            if before != Some(revision) && !tell(start(environment, clone, name, revision, before)) {
                 return Ok(());
             }
         }
@@ -108,12 +107,12 @@ fn fetch(repository: &Repository) -> Result<(), String> {
     Err(format!("git fetch failed: {last}"))
 }
 
-fn start(environment: &Environment, clone: &Clone, name: &str, revision: &Revision) -> Result<String, String> {
+fn start(environment: &Environment, clone: &Clone, name: &str, revision: &Revision, before: Option<&Revision>) -> Result<String, String> {
     let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/remotes/origin/")).unwrap_or(name);
     let resolved = Resolved { revision: revision.clone(), ref_name: Some(short.to_owned()), full_ref: Some(name.to_owned()) };
     let arguments = RunArguments { file: ".hms-ci.yml".to_owned(), ..RunArguments::default() };
     let mut said = Vec::new();
-    let made = make_run(environment, clone, &arguments, &resolved, &Cause::Watched(name), &mut said);
+    let made = make_run(environment, clone, &arguments, &resolved, &Cause::Watched { name, before }, &mut said);
     let done = made.and_then(|run| wake(environment, &run.folder, &Waking { linger: Some(true), ..Waking::default() }).map(|_| run));
     match done {
         Ok(run) if run.already => Ok(format!("{short} {}: run {} was started by another watch", revision.short(), run.number)),

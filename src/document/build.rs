@@ -14,7 +14,14 @@ const NODE_LIMIT: usize = 300_000;
 /// How many bytes of text it may have, with everything that aliases copy.
 const TEXT_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
-pub(super) fn build(text: &str) -> Result<Node, DocumentError> {
+/// Whether `!reference` is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum References {
+    Read,
+    Refused,
+}
+
+pub(super) fn build(text: &str, references: References) -> Result<Node, DocumentError> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| source::name_tab(text, explain(&error)))?;
@@ -28,6 +35,9 @@ pub(super) fn build(text: &str) -> Result<Node, DocumentError> {
                 let value = scalar_value(&text, style, tag.as_deref(), place)?;
                 builder.spend(1, text.len(), place)?;
                 builder.finish(Node { place, value }, anchor, Size { nodes: 1, text_bytes: text.len(), height: 0 })?;
+            }
+            Event::SequenceStart(anchor, Some(tag)) if references == References::Read && is_reference(&tag) => {
+                builder.open(Holder::Reference(Vec::new()), anchor, place)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 refuse_tag(tag.as_deref(), "seq", place)?;
@@ -65,6 +75,7 @@ struct Frame {
 
 enum Holder {
     Sequence(Vec<Node>),
+    Reference(Vec<Node>),
     Mapping { growing: Growing, key: Option<(String, Place)> },
 }
 
@@ -126,6 +137,7 @@ impl Builder {
             Size { nodes: self.nodes - frame.nodes_before, text_bytes: self.text_bytes - frame.text_before, height: frame.height + 1 };
         let value = match frame.holder {
             Holder::Sequence(items) => Value::Sequence(items),
+            Holder::Reference(items) => Value::Reference(path_of(items, frame.place)?),
             Holder::Mapping { growing, .. } => Value::Mapping(growing.into_entries()),
         };
         self.finish(Node { place: frame.place, value }, frame.anchor, size)
@@ -146,7 +158,7 @@ impl Builder {
         };
         frame.height = frame.height.max(height);
         match &mut frame.holder {
-            Holder::Sequence(items) => items.push(node),
+            Holder::Sequence(items) | Holder::Reference(items) => items.push(node),
             Holder::Mapping { growing, key } => match key.take() {
                 Some((key, place)) => growing.add(Entry { key, place, value: node })?,
                 None => *key = Some(key_of(node)?),
@@ -175,7 +187,13 @@ fn key_of(node: Node) -> Result<(String, Place), DocumentError> {
     match node.value {
         Value::String(text) if text.is_empty() => Err(DocumentError::new(node.place, "a key is empty")),
         Value::String(text) => Ok((text, node.place)),
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Sequence(_) | Value::Mapping(_) => {
+        Value::Null
+        | Value::Bool(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Sequence(_)
+        | Value::Mapping(_)
+        | Value::Reference(_) => {
             let message = format!("a key must be text, not {}", node.kind());
             Err(DocumentError::new(node.place, message))
         }
@@ -195,6 +213,32 @@ fn scalar_value(text: &str, style: ScalarStyle, tag: Option<&Tag>, place: Place)
     })
 }
 
+fn is_reference(tag: &Tag) -> bool {
+    tag.handle == "!" && tag.suffix == "reference"
+}
+
+/// The path that a reference names: keys, from the top of the file.
+fn path_of(items: Vec<Node>, place: Place) -> Result<Vec<String>, DocumentError> {
+    const EXAMPLE: &str = "for instance `!reference [.setup, script]`";
+    if items.is_empty() {
+        return Err(DocumentError::new(place, "this `!reference` names nothing").hint(EXAMPLE));
+    }
+    let keys = items.into_iter().map(|item| match item.value {
+        Value::String(key) => Ok(key),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Sequence(_)
+        | Value::Mapping(_)
+        | Value::Reference(_) => {
+            let message = format!("a `!reference` is a list of keys, which are text, not {}", item.kind());
+            Err(DocumentError::new(item.place, message).hint(EXAMPLE))
+        }
+    });
+    keys.collect()
+}
+
 /// Only the tag that changes nothing, or makes text of a word, is taken.
 fn refuse_tag(tag: Option<&Tag>, taken: &str, place: Place) -> Result<(), DocumentError> {
     let Some(tag) = tag else { return Ok(()) };
@@ -204,7 +248,7 @@ fn refuse_tag(tag: Option<&Tag>, taken: &str, place: Place) -> Result<(), Docume
     let name = if tag.is_yaml_core_schema() { format!("!!{}", tag.suffix) } else { tag.to_string() };
     let error = DocumentError::new(place, format!("the tag `{}` is not supported", shorten(&name)));
     Err(if tag.suffix == "reference" {
-        error.hint("write the referenced lines out, or share them with an anchor (`&name`) and an alias (`*name`)")
+        error.hint("a `!reference` is a list of keys, for instance `!reference [.setup, script]`, and stands for a value of a pipeline")
     } else {
         error.hint("remove the tag")
     })
@@ -216,7 +260,7 @@ fn too_deep(place: Place) -> DocumentError {
 
 fn place(marker: Marker) -> Place {
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    Place { line: number(marker.line()), column: number(marker.col().saturating_add(1)) }
+    Place::at(number(marker.line()), number(marker.col().saturating_add(1)))
 }
 
 /// The scanner's words, with what to do where people meet them.

@@ -51,11 +51,17 @@ impl Growing {
             }
             Value::Sequence(items) => items.into_iter().rev().try_for_each(|item| match item.value {
                 Value::Mapping(_) => self.merge(item),
-                Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::String(_) | Value::Sequence(_) => {
-                    Err(not_a_mapping(&item))
-                }
+                Value::Null
+                | Value::Bool(_)
+                | Value::Integer(_)
+                | Value::Float(_)
+                | Value::String(_)
+                | Value::Sequence(_)
+                | Value::Reference(_) => Err(not_a_mapping(&item)),
             }),
-            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::String(_) => Err(not_a_mapping(&value)),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::String(_) | Value::Reference(_) => {
+                Err(not_a_mapping(&value))
+            }
         }
     }
 

@@ -26,7 +26,23 @@ pub const SIZE_LIMIT_BYTES: usize = 1024 * 1024;
 /// When the bytes are too many, not UTF-8, no YAML, hold a duplicate key, a recursive alias, a tag, or a second document,
 /// or when nesting or aliases go past their limits. The first such thing is named, with its place.
 pub fn parse(bytes: &[u8]) -> Result<Node, DocumentError> {
-    build::build(source::check(bytes)?)
+    build::build(source::check(bytes)?, build::References::Refused)
+}
+
+/// Reads one YAML document in which `!reference` may stand for a value.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with_references(bytes: &[u8]) -> Result<Node, DocumentError> {
+    build::build(source::check(bytes)?, build::References::Read)
+}
+
+/// Gives the bytes as text, as far as [`parse`] would read them: size, encoding and control characters are right.
+///
+/// # Errors
+/// As [`parse`] for such bytes.
+pub fn text(bytes: &[u8]) -> Result<&str, DocumentError> {
+    source::check(bytes)
 }
 
 #[cfg(test)]

@@ -4,9 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A place in the text.
+/// A place in the text. Places order by file, then as they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
+    /// Which of several texts that were put together; 0 is the only one, or the first.
+    #[serde(default)]
+    pub file: u16,
     /// From 1.
     pub line: u32,
     /// From 1, in characters.
@@ -15,7 +18,13 @@ pub struct Place {
 
 impl Place {
     /// The first character.
-    pub const START: Self = Self { line: 1, column: 1 };
+    pub const START: Self = Self::at(1, 1);
+
+    /// A place in the first text.
+    #[must_use]
+    pub const fn at(line: u32, column: u32) -> Self {
+        Self { file: 0, line, column }
+    }
 }
 
 impl fmt::Display for Place {
@@ -50,6 +59,9 @@ pub enum Value {
     Sequence(Vec<Node>),
     /// Keys and values in the order of the text; no key is there twice.
     Mapping(Vec<Entry>),
+    /// GitLab's `!reference [a, b]`: the value at that path, which only whoever knows the whole can put here.
+    /// [`parse`](super::parse) gives none.
+    Reference(Vec<String>),
 }
 
 /// A key and its value.
@@ -100,6 +112,40 @@ impl Node {
         self.entries()?.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
+    /// Gives every key and value another place.
+    pub fn relocate(&mut self, to: &impl Fn(Place) -> Place) {
+        self.place = to(self.place);
+        match &mut self.value {
+            Value::Sequence(items) => items.iter_mut().for_each(|item| item.relocate(to)),
+            Value::Mapping(entries) => entries.iter_mut().for_each(|entry| {
+                entry.place = to(entry.place);
+                entry.value.relocate(to);
+            }),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::String(_) | Value::Reference(_) => {}
+        }
+    }
+
+    /// The same without places: what two texts say alike is equal.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        let mut plain = self.clone();
+        plain.relocate(&|_| Place::START);
+        plain
+    }
+
+    /// How many values it has with all that are in it, and how many bytes of text.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        let add = |(nodes, bytes): (usize, usize), (more, text): (usize, usize)| (nodes + more, bytes + text);
+        match &self.value {
+            Value::Sequence(items) => items.iter().map(Self::size).fold((1, 0), add),
+            Value::Mapping(entries) => entries.iter().map(|entry| add(entry.value.size(), (0, entry.key.len()))).fold((1, 0), add),
+            Value::String(text) => (1, text.len()),
+            Value::Reference(path) => (1, path.iter().map(String::len).sum()),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => (1, 0),
+        }
+    }
+
     /// Whether there is nothing.
     #[must_use]
     pub fn is_null(&self) -> bool {
@@ -115,7 +161,7 @@ impl Node {
             Value::Integer(number) => Some(number.to_string()),
             Value::Float(number) => Some(ruby_float(*number)),
             Value::String(text) => Some(text.clone()),
-            Value::Sequence(_) | Value::Mapping(_) => None,
+            Value::Sequence(_) | Value::Mapping(_) | Value::Reference(_) => None,
         }
     }
 
@@ -130,6 +176,7 @@ impl Node {
             Value::String(_) => "text".to_owned(),
             Value::Sequence(_) => "a list".to_owned(),
             Value::Mapping(_) => "a mapping".to_owned(),
+            Value::Reference(_) => "a `!reference`".to_owned(),
         }
     }
 }

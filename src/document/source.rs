@@ -36,7 +36,7 @@ pub(super) fn name_tab(text: &str, error: DocumentError) -> DocumentError {
         if line.trim().is_empty() {
             continue;
         }
-        let place = Place { line: number(index + 1), column: number(column + 1) };
+        let place = Place::at(number(index + 1), number(column + 1));
         return DocumentError::new(place, "a tab cannot indent").hint("indent with spaces");
     }
     error
@@ -62,7 +62,7 @@ fn place_of(text: &str, offset: usize) -> Place {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |index| index + 1);
     let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-    Place { line: number(before.matches('\n').count() + 1), column: number(column) }
+    Place::at(number(before.matches('\n').count() + 1), number(column))
 }
 
 /// Counts here are bounded by the size limit, so the edge is never met.

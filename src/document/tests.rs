@@ -29,7 +29,7 @@ fn quickly(text: &[u8]) -> Result<Node, DocumentError> {
 /// Line and column, and a part of the message.
 fn assert_refused(text: &[u8], line: u32, column: u32, part: &str) {
     let error = refused(text);
-    assert_eq!(error.place, Place { line, column }, "{error}");
+    assert_eq!(error.place, Place::at(line, column), "{error}");
     assert!(error.message.contains(part), "{error}");
 }
 
@@ -37,9 +37,9 @@ fn assert_refused(text: &[u8], line: u32, column: u32, part: &str) {
 fn places_are_those_of_the_text() {
     let root = parse(b"\xEF\xBB\xBFa: 1\r\nb:\r\n  - x\r\n  - {c: d}\r\n").unwrap();
     let items = root.get("b").unwrap().items().unwrap();
-    assert_eq!(items[0].place, Place { line: 3, column: 5 });
-    assert_eq!(items[1].get("c").unwrap().place, Place { line: 4, column: 9 });
-    assert_eq!(root.entries().unwrap()[1].place, Place { line: 2, column: 1 });
+    assert_eq!(items[0].place, Place::at(3, 5));
+    assert_eq!(items[1].get("c").unwrap().place, Place::at(4, 9));
+    assert_eq!(root.entries().unwrap()[1].place, Place::at(2, 1));
 }
 
 #[test]

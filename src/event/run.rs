@@ -267,6 +267,9 @@ pub struct RunCreated {
     /// Uncommitted changes lay in the working tree; they are not in the build.
     #[serde(default)]
     pub dirty: bool,
+    /// What the ref named before it moved, when a move of it started the run.
+    #[serde(default)]
+    pub before: Option<Revision>,
     /// The pipeline file's path in the commit; none for `.hms-ci.yml`.
     #[serde(default)]
     pub config_path: Option<String>,
@@ -290,6 +293,9 @@ pub struct PlannedJob {
     pub when: When,
     /// Its failure is a warning, or, for a manual job, it is optional.
     pub allow_failure: bool,
+    /// Its failure is a warning when its script ends with one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_failure_exit_codes: Vec<i32>,
     /// The environments it deploys to, by `environment:` or a literal `--env`.
     #[serde(default)]
     pub environments: Vec<EnvironmentName>,
@@ -312,6 +318,8 @@ pub enum When {
     Never,
     /// When a person says so.
     Manual,
+    /// A while after its turn has come.
+    Delayed,
 }
 
 /// How an attempt ended. Only `Success` is one.

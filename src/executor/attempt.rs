@@ -300,7 +300,7 @@ impl<'a> Attempt<'a> {
             When::Always => true,
             When::OnSuccess => result == AttemptResult::Success,
             When::OnFailure => result != AttemptResult::Success,
-            When::Never | When::Manual => false,
+            When::Never | When::Manual | When::Delayed => false,
         };
         let heeded = self.cancels_heeded;
         if wanted && (!spec.artifacts.paths.is_empty() || tracked.is_some()) {

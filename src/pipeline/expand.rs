@@ -76,6 +76,31 @@ pub(super) fn text<'v>(text: &str, known: &impl Fn(&str) -> Option<&'v str>) -> 
     Some(expanded)
 }
 
+/// Expands a text of `include` (`lib/expand_variables.rb`, `expand`): what is unknown becomes nothing.
+pub(super) fn expand_for_include(text: &str, variables: &BTreeMap<String, String>) -> String {
+    pieces(text)
+        .map(|piece| match piece {
+            Piece::Plain(plain) => plain,
+            Piece::Reference { name, .. } => variables.get(name).map(String::as_str).unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// As [`text`], for values that are made as they are asked for.
+pub(super) fn owned(text: &str, known: &impl Fn(&str) -> Option<String>) -> Option<String> {
+    let mut expanded = String::with_capacity(text.len());
+    for piece in pieces(text) {
+        match piece {
+            Piece::Plain(plain) => expanded.push_str(plain),
+            Piece::Reference { name, whole } => expanded.push_str(&known(name).unwrap_or_else(|| whole.to_owned())),
+        }
+        if expanded.len() > LENGTH_LIMIT.max(text.len()) {
+            return None;
+        }
+    }
+    Some(expanded)
+}
+
 /// Expands a text as GitLab's runner does with artifact paths, `image` and values: one pass of Go's `os.Expand`. What is
 /// unknown becomes nothing, `$$` becomes `$`, and the shell's own (`$1`, `$@`, `$?` …) become nothing.
 #[must_use]

@@ -1,9 +1,9 @@
-//! The language of `rules:if` (GitLab `doc/ci/jobs/job_rules.md`).
+//! The language of `rules:if` (GitLab `lib/gitlab/ci/pipeline/expression/`, `doc/ci/jobs/job_rules.md`).
 //!
-//! `$NAME`, `"text"`, `'text'`, `null`, `/regex/ims`; `==` `!=` `=~` `!~`, then `&&`, then `||`, and parentheses. A variable
-//! alone holds when it is defined and not empty. An undefined one matches no pattern. Patterns are searched, not anchored.
-
-use std::collections::BTreeMap;
+//! `$NAME`, `"text"`, `'text'`, `null`, `/regex/ismU`; `==` `!=` `=~` `!~`, then `&&`, then `||`, and parentheses around any of it.
+//! Everything has a value, as in Ruby: `&&` and `||` give one of their sides, and an empty text counts as something there
+//! (`$EMPTY && "x"` is `"x"`). The whole holds when its value is neither nothing, nor false, nor empty.
+//! Patterns are searched, not anchored.
 
 use regex::{Regex, RegexBuilder};
 
@@ -22,26 +22,31 @@ impl PartialEq for Expression {
 
 #[derive(Debug, Clone)]
 enum Tree {
-    Operand(Operand),
-    Compare(Operand, Comparison, Operand),
-    And(Box<Tree>, Box<Tree>),
-    Or(Box<Tree>, Box<Tree>),
-}
-
-#[derive(Debug, Clone)]
-enum Operand {
     Variable(String),
     Text(String),
     Null,
     Pattern(Regex),
+    Two(Operator, Box<Tree>, Box<Tree>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
+enum Operator {
     Equal,
     Different,
     Matches,
     Misses,
+    And,
+    Or,
+}
+
+/// What a part of a condition comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Value<'v> {
+    Null,
+    Truth(bool),
+    Text(&'v str),
+    /// A pattern that stands alone is something.
+    Pattern(&'v str),
 }
 
 /// A text that is no condition.
@@ -54,7 +59,7 @@ pub(super) struct BadExpression {
 
 impl Expression {
     pub(super) fn parse(text: &str) -> Result<Self, BadExpression> {
-        let mut parser = Parser { letters: text.chars().collect(), at: 0, depth: 0 };
+        let mut parser = Parser { letters: text.chars().collect(), at: 0, depth: 0, tokens: 0 };
         let root = parser.either()?;
         parser.blanks();
         if parser.at < parser.letters.len() {
@@ -63,59 +68,81 @@ impl Expression {
         Ok(Self { text: text.to_owned(), root })
     }
 
+    /// As it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether it holds for these variables.
-    pub(super) fn holds(&self, variables: &BTreeMap<String, String>) -> bool {
-        self.root.holds(variables)
+    pub(super) fn holds<'v>(&'v self, variable: &impl Fn(&str) -> Option<&'v str>) -> bool {
+        match self.root.value(variable) {
+            Value::Null | Value::Truth(false) => false,
+            // `present?`: blanks alone are nothing.
+            Value::Text(text) => !text.trim().is_empty(),
+            Value::Truth(true) | Value::Pattern(_) => true,
+        }
+    }
+
+    /// The variables in it, each once, in its order.
+    pub(super) fn variables(&self) -> Vec<&str> {
+        let mut found = Vec::new();
+        let mut open = vec![&self.root];
+        while let Some(tree) = open.pop() {
+            match tree {
+                Tree::Variable(name) if !found.contains(&name.as_str()) => found.push(name.as_str()),
+                Tree::Two(_, left, right) => open.extend([&**right, &**left]),
+                Tree::Variable(_) | Tree::Text(_) | Tree::Null | Tree::Pattern(_) => {}
+            }
+        }
+        found
     }
 }
 
 impl Tree {
-    fn holds(&self, variables: &BTreeMap<String, String>) -> bool {
+    fn value<'v>(&'v self, variable: &impl Fn(&str) -> Option<&'v str>) -> Value<'v> {
         match self {
-            Self::Operand(Operand::Pattern(_)) => true,
-            Self::Operand(operand) => operand.value(variables).is_some_and(|value| !value.is_empty()),
-            Self::Compare(left, comparison, right) => {
-                let equal = || left.value(variables) == right.value(variables);
-                match comparison {
-                    Comparison::Equal => equal(),
-                    Comparison::Different => !equal(),
-                    Comparison::Matches => matches(left, right, variables),
-                    Comparison::Misses => !matches(left, right, variables),
-                }
-            }
-            Self::And(left, right) => left.holds(variables) && right.holds(variables),
-            Self::Or(left, right) => left.holds(variables) || right.holds(variables),
+            Self::Variable(name) => variable(name).map_or(Value::Null, Value::Text),
+            Self::Text(text) => Value::Text(text),
+            Self::Null => Value::Null,
+            Self::Pattern(pattern) => Value::Pattern(pattern.as_str()),
+            Self::Two(Operator::And, left, right) => match left.value(variable) {
+                nothing @ (Value::Null | Value::Truth(false)) => nothing,
+                Value::Truth(true) | Value::Text(_) | Value::Pattern(_) => right.value(variable),
+            },
+            Self::Two(Operator::Or, left, right) => match left.value(variable) {
+                Value::Null | Value::Truth(false) => right.value(variable),
+                something @ (Value::Truth(true) | Value::Text(_) | Value::Pattern(_)) => something,
+            },
+            Self::Two(Operator::Equal, left, right) => Value::Truth(left.value(variable) == right.value(variable)),
+            Self::Two(Operator::Different, left, right) => Value::Truth(left.value(variable) != right.value(variable)),
+            Self::Two(Operator::Matches, left, right) => Value::Truth(matches(left, right, variable)),
+            Self::Two(Operator::Misses, left, right) => Value::Truth(!matches(left, right, variable)),
         }
     }
 }
 
-impl Operand {
-    fn value<'v>(&'v self, variables: &'v BTreeMap<String, String>) -> Option<&'v str> {
-        match self {
-            Self::Variable(name) => variables.get(name).map(String::as_str),
-            Self::Text(text) => Some(text),
-            Self::Null => None,
-            Self::Pattern(pattern) => Some(pattern.as_str()),
-        }
-    }
-}
-
-/// A variable on the right is a pattern when its value is `/…/`; any other text is looked for in it, as GitLab does.
-fn matches(left: &Operand, right: &Operand, variables: &BTreeMap<String, String>) -> bool {
-    let Some(subject) = left.value(variables) else { return false };
-    if let Operand::Pattern(pattern) = right {
+/// A variable on the right is a pattern when its value is `/…/`; in any other text the left is looked for, as GitLab does. What is
+/// not set is like an empty text on the left, and matches nothing on the right.
+fn matches<'v>(left: &'v Tree, right: &'v Tree, variable: &impl Fn(&str) -> Option<&'v str>) -> bool {
+    let subject = match left.value(variable) {
+        Value::Null => "",
+        Value::Truth(true) => "true",
+        Value::Truth(false) => "false",
+        Value::Text(text) | Value::Pattern(text) => text,
+    };
+    if let Tree::Pattern(pattern) = right {
         return pattern.is_match(subject);
     }
-    let Some(text) = right.value(variables) else { return false };
-    match slashed(text) {
-        Some((pattern, flags)) => compile(pattern, flags).is_ok_and(|pattern| pattern.is_match(subject)),
+    let Value::Text(text) = right.value(variable) else { return false };
+    match slashed(text).and_then(|(pattern, flags)| compile(pattern, flags).ok()) {
+        Some(pattern) => pattern.is_match(subject),
         None => text.contains(subject),
     }
 }
 
 fn slashed(text: &str) -> Option<(&str, &str)> {
     let (pattern, flags) = text.strip_prefix('/')?.rsplit_once('/')?;
-    flags.bytes().all(|flag| matches!(flag, b'i' | b's' | b'm')).then_some((pattern, flags))
+    flags.bytes().all(|flag| matches!(flag, b'i' | b's' | b'm' | b'U')).then_some((pattern, flags))
 }
 
 fn compile(pattern: &str, flags: &str) -> Result<Regex, String> {
@@ -124,6 +151,7 @@ fn compile(pattern: &str, flags: &str) -> Result<Regex, String> {
         .case_insensitive(flags.contains('i'))
         .dot_matches_new_line(flags.contains('s'))
         .multi_line(flags.contains('m'))
+        .swap_greed(flags.contains('U'))
         .size_limit(1 << 20)
         .build()
         .map_err(|error| error.to_string().lines().last().unwrap_or_default().to_owned())
@@ -132,17 +160,24 @@ fn compile(pattern: &str, flags: &str) -> Result<Regex, String> {
 /// How deep parentheses may lie in each other.
 const DEPTH_LIMIT: usize = 32;
 
+/// GitLab's limit (`expression/lexer.rb`).
+const TOKEN_LIMIT: usize = 100;
+
 struct Parser {
     letters: Vec<char>,
     at: usize,
     depth: usize,
+    tokens: usize,
 }
+
+const COMPARISONS: [(&str, Operator); 4] =
+    [("==", Operator::Equal), ("!=", Operator::Different), ("=~", Operator::Matches), ("!~", Operator::Misses)];
 
 impl Parser {
     fn either(&mut self) -> Result<Tree, BadExpression> {
         let mut tree = self.both()?;
         while self.take("||") {
-            tree = Tree::Or(Box::new(tree), Box::new(self.both()?));
+            tree = two(Operator::Or, tree, self.both()?);
         }
         Ok(tree)
     }
@@ -150,46 +185,52 @@ impl Parser {
     fn both(&mut self) -> Result<Tree, BadExpression> {
         let mut tree = self.comparison()?;
         while self.take("&&") {
-            tree = Tree::And(Box::new(tree), Box::new(self.comparison()?));
+            tree = two(Operator::And, tree, self.comparison()?);
         }
         Ok(tree)
     }
 
     fn comparison(&mut self) -> Result<Tree, BadExpression> {
-        if self.take("(") {
-            self.depth += 1;
-            if self.depth > DEPTH_LIMIT {
-                return Err(self.bad("parentheses lie in each other too deep"));
-            }
-            let tree = self.either()?;
-            self.depth -= 1;
-            return if self.take(")") { Ok(tree) } else { Err(self.bad("`)` was expected here")) };
+        let mut tree = self.operand()?;
+        while let Some((_, operator)) = COMPARISONS.into_iter().find(|(text, _)| self.take(text)) {
+            tree = two(operator, tree, self.operand()?);
         }
-        let left = self.operand()?;
-        let table = [("==", Comparison::Equal), ("!=", Comparison::Different), ("=~", Comparison::Matches), ("!~", Comparison::Misses)];
-        match table.into_iter().find(|(operator, _)| self.take(operator)) {
-            Some((_, comparison)) => Ok(Tree::Compare(left, comparison, self.operand()?)),
-            None => Ok(Tree::Operand(left)),
-        }
+        Ok(tree)
     }
 
-    fn operand(&mut self) -> Result<Operand, BadExpression> {
+    fn operand(&mut self) -> Result<Tree, BadExpression> {
         self.blanks();
+        self.tokens += 1;
+        if self.tokens > TOKEN_LIMIT {
+            return Err(self.bad(&format!("a condition has at most {TOKEN_LIMIT} words and operators")));
+        }
         match self.peek() {
+            Some('(') => self.group(),
             Some('$') => self.variable(),
             Some(quote @ ('"' | '\'')) => {
                 let start = self.at;
                 self.at += 1;
-                self.until(quote, start).map(Operand::Text)
+                self.until(quote, start).map(Tree::Text)
             }
             Some('/') => self.pattern(),
-            Some('n') if self.take("null") => Ok(Operand::Null),
+            Some('n') if self.take("null") => Ok(Tree::Null),
             Some('!') => Err(self.bad("there is no `!` in this language; write `== null`, `!=` or `!~`")),
             Some(_) | None => Err(self.bad("a variable (`$NAME`), a text in quotes, `null` or a `/pattern/` was expected here")),
         }
     }
 
-    fn variable(&mut self) -> Result<Operand, BadExpression> {
+    fn group(&mut self) -> Result<Tree, BadExpression> {
+        self.at += 1;
+        self.depth += 1;
+        if self.depth > DEPTH_LIMIT {
+            return Err(self.bad("parentheses lie in each other too deep"));
+        }
+        let tree = self.either()?;
+        self.depth -= 1;
+        if self.take(")") { Ok(tree) } else { Err(self.bad("`)` was expected here")) }
+    }
+
+    fn variable(&mut self) -> Result<Tree, BadExpression> {
         self.at += 1;
         if self.peek() == Some('{') {
             return Err(self.bad("write `$NAME`; `${NAME}` is not read in a condition"));
@@ -199,10 +240,10 @@ impl Parser {
             self.at += 1;
         }
         let name: String = self.letters.get(start..self.at).unwrap_or_default().iter().collect();
-        if name.is_empty() { Err(self.bad("the name of a variable was expected here")) } else { Ok(Operand::Variable(name)) }
+        if name.is_empty() { Err(self.bad("the name of a variable was expected here")) } else { Ok(Tree::Variable(name)) }
     }
 
-    fn pattern(&mut self) -> Result<Operand, BadExpression> {
+    fn pattern(&mut self) -> Result<Tree, BadExpression> {
         let start = self.at;
         self.at += 1;
         let mut pattern = String::new();
@@ -221,12 +262,12 @@ impl Parser {
         }
         self.at += 1;
         let mut flags = String::new();
-        while let Some(flag) = self.peek().filter(|letter| matches!(letter, 'i' | 's' | 'm')) {
+        while let Some(flag) = self.peek().filter(|letter| matches!(letter, 'i' | 's' | 'm' | 'U')) {
             flags.push(flag);
             self.at += 1;
         }
         compile(&pattern, &flags)
-            .map(Operand::Pattern)
+            .map(Tree::Pattern)
             .map_err(|why| BadExpression { offset: start, message: format!("this is no pattern: {why}") })
     }
 
@@ -245,6 +286,7 @@ impl Parser {
         self.blanks();
         let found = word.chars().enumerate().all(|(index, letter)| self.letters.get(self.at + index) == Some(&letter));
         if found {
+            self.tokens += 1;
             self.at += word.chars().count();
         }
         found
@@ -265,9 +307,19 @@ impl Parser {
     }
 }
 
+fn two(operator: Operator, left: Tree, right: Tree) -> Tree {
+    Tree::Two(operator, Box::new(left), Box::new(right))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    fn holds(text: &str, variables: &BTreeMap<String, String>) -> bool {
+        Expression::parse(text).unwrap().holds(&|name| variables.get(name).map(String::as_str))
+    }
 
     #[test]
     fn conditions_hold_as_gitlab_says() {
@@ -289,8 +341,12 @@ mod tests {
             ("$A =~ /^M/", false),
             ("$A =~ /^M/i", true),
             ("$A !~ /^M/", true),
-            ("$GONE =~ /.*/", false),
-            ("$GONE !~ /.*/", true),
+            // Not set is an empty text to a pattern (`lexeme/matches.rb`: `regexp.scan(text.to_s)`).
+            ("$GONE =~ /.*/", true),
+            ("$GONE !~ /.*/", false),
+            ("$GONE =~ /x/", false),
+            ("$A =~ $GONE", false),
+            ("$A !~ $GONE", true),
             ("$A =~ $P", true),
             ("$N =~ \"1234\"", true),
             ("$T =~ /a\\/b/", true),
@@ -298,9 +354,92 @@ mod tests {
             ("$A || $GONE && $GONE", true),
             ("($A || $GONE) && $GONE", false),
             ("$A == 'main' && ($N == '23' || $GONE)", true),
+            ("$A =~ /MA.N/iU", true),
+            ("$A == $A == $A", false),
         ];
         for (text, expected) in table {
-            assert_eq!(Expression::parse(text).unwrap().holds(&variables), expected, "{text}");
+            assert_eq!(holds(text, &variables), expected, "{text}");
+        }
+    }
+
+    /// GitLab's own table, `spec/lib/gitlab/ci/pipeline/expression/statement_spec.rb`; a value that is present holds.
+    #[test]
+    fn gitlabs_own_table() {
+        let variables: BTreeMap<String, String> = [
+            ("PRESENT", "my variable"),
+            ("PATH_VARIABLE", "a/path/variable/value"),
+            ("FULL", "/a/full/path/variable/value"),
+            ("EMPTY", ""),
+            ("teststring", "abcde"),
+            ("pattern1", "/^ab.*/"),
+            ("pattern2", "/^at.*/"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let table = [
+            (r#"$PRESENT == "my variable""#, true),
+            (r#""my variable" == $PRESENT"#, true),
+            ("$PRESENT == null", false),
+            ("$EMPTY == null", false),
+            (r#""" == $EMPTY"#, true),
+            ("$EMPTY", false),
+            ("null == $UNDEFINED", true),
+            ("$PRESENT", true),
+            ("$UNDEFINED", false),
+            (r"$PRESENT =~ /var.*e$/", true),
+            (r"$PRESENT =~ /va\r.*e$/", false),
+            (r"$PRESENT =~ /va\/r.*e$/", false),
+            ("$PRESENT =~ /^var.*/", false),
+            ("$EMPTY =~ /var.*/", false),
+            ("$UNDEFINED =~ /var.*/", false),
+            ("$PRESENT =~ /VAR.*/i", true),
+            (r"$PATH_VARIABLE =~ /path\/variable/", true),
+            (r"$FULL =~ /^\/a\/full\/path\/variable\/value$/", true),
+            (r#"$PRESENT != "my variable""#, false),
+            ("$EMPTY != null", true),
+            (r#""" != $EMPTY"#, false),
+            ("$UNDEFINED != null", false),
+            ("null != $UNDEFINED", false),
+            ("$PRESENT !~ /var.*e$/", false),
+            ("$PRESENT !~ /^var.*/", true),
+            ("$EMPTY !~ /var.*/", true),
+            ("$UNDEFINED !~ /var.*/", true),
+            ("$PRESENT !~ /VAR.*/i", false),
+            (r#"$PRESENT && "string""#, true),
+            ("$PRESENT && $EMPTY", false),
+            ("$PRESENT && null", false),
+            ("$EMPTY && $PRESENT", true),
+            ("null && $PRESENT", false),
+            (r#"$EMPTY && "string""#, true),
+            ("$EMPTY && $EMPTY", false),
+            (r#"null && "string""#, false),
+            ("null && null", false),
+            ("$PRESENT =~ /my var/ && $EMPTY =~ /nope/", false),
+            (r#"$EMPTY == "" && $PRESENT"#, true),
+            (r#"$EMPTY == "" && $PRESENT != "nope""#, true),
+            ("$PRESENT && $UNDEFINED", false),
+            ("$UNDEFINED && $PRESENT", false),
+            ("$PRESENT =~ /my var/ || $EMPTY =~ /nope/", true),
+            (r#"$EMPTY == "" || $PRESENT"#, true),
+            (r#"$PRESENT && null || $EMPTY == """#, true),
+            ("$PRESENT || $UNDEFINED", true),
+            ("$UNDEFINED || $PRESENT", true),
+            ("(($PRESENT))", true),
+            (r#"(($PRESENT && null) || $EMPTY == "")"#, true),
+            (r#"($PRESENT) && (null || $EMPTY == "")"#, true),
+            (r#"("string" || "test") == "string""#, true),
+            (r#"(null || ("test" == "string"))"#, false),
+            (r#"("string" == ("test" && "string"))"#, true),
+            (r#"("string" == ("test" || "string"))"#, false),
+            (r#"("string" == "test" || "string")"#, true),
+            (r#"("string" == ("string" || (("1" == "1") && ("2" == "3"))))"#, true),
+            (r#"$teststring =~ "abcde""#, true),
+            ("$teststring =~ $teststring", true),
+            ("$teststring =~ $pattern1", true),
+            ("$teststring =~ $pattern2", false),
+        ];
+        for (text, expected) in table {
+            assert_eq!(holds(text, &variables), expected, "{text}");
         }
     }
 
@@ -322,5 +461,7 @@ mod tests {
             assert_eq!(Expression::parse(text).unwrap_err().offset, offset, "{text}");
         }
         assert!(Expression::parse(&"(".repeat(100_000)).is_err());
+        assert!(Expression::parse(&format!("$A{}", " || $A".repeat(49))).is_ok());
+        assert!(Expression::parse(&format!("$A{}", " || $A".repeat(60))).is_err());
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! The names are those of GitLab's reference (`doc/ci/yaml/_index.md`, 18.x). A keyword is *refused* when leaving it out
 //! would change which jobs run, what they run, or what they are given; it is *warned* about when the result stays right and
-//! only comfort or speed is lost.
+//! only comfort or speed is lost. *Planned* is what is refused for a run until the engine carries it out, and shown by
+//! whatever only looks.
 
-use Standing::{Done, Refused, Warned};
+use Standing::{Done, Planned, Refused, Warned};
 
 /// What becomes of a keyword.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,11 +14,56 @@ pub enum Standing {
     Done,
     /// It is read over, with a warning that says what is not done.
     Warned(&'static str),
+    /// It is read, checked and planned, and no engine carries it out yet: a run of it is refused, with the reason.
+    Planned(&'static str),
     /// A file with it is refused, with the reason.
     Refused(&'static str),
 }
 
 type Table = &'static [(&'static str, Standing)];
+
+/// Keywords that stand together.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    /// What they are of, for people.
+    pub title: &'static str,
+    /// The same as a name, for the schema.
+    pub name: &'static str,
+    /// The keywords.
+    pub table: Table,
+    /// The file of tests that tries those that are done.
+    pub test: &'static str,
+}
+
+/// All keywords.
+pub const FAMILIES: &[Family] = &[
+    Family { title: "At the top of the file", name: "global", table: GLOBAL, test: "structure" },
+    Family { title: "`spec`, the header of a file", name: "spec", table: SPEC, test: "include" },
+    Family { title: "An input in `spec: inputs`", name: "input", table: INPUT, test: "include" },
+    Family { title: "An entry of `include`", name: "include", table: INCLUDE, test: "include" },
+    Family { title: "A rule of `include`", name: "include_rule", table: INCLUDE_RULE, test: "include" },
+    Family { title: "`workflow`", name: "workflow", table: WORKFLOW, test: "conditions" },
+    Family { title: "A rule of `workflow`", name: "workflow_rule", table: WORKFLOW_RULE, test: "conditions" },
+    Family { title: "`default`", name: "default", table: DEFAULT, test: "structure" },
+    Family { title: "`inherit`", name: "inherit", table: INHERIT, test: "structure" },
+    Family { title: "A job", name: "job", table: JOB, test: "jobs" },
+    Family { title: "A rule", name: "rule", table: RULE, test: "conditions" },
+    Family { title: "`changes`", name: "changes", table: CHANGES, test: "conditions" },
+    Family { title: "`exists`", name: "exists", table: EXISTS, test: "conditions" },
+    Family { title: "`only` and `except`", name: "policy", table: POLICY, test: "conditions" },
+    Family { title: "An entry of `needs`", name: "need", table: NEED, test: "needs" },
+    Family { title: "`parallel`", name: "parallel", table: PARALLEL, test: "needs" },
+    Family { title: "`allow_failure`", name: "allow_failure", table: ALLOW_FAILURE, test: "jobs" },
+    Family { title: "`retry`", name: "retry", table: RETRY, test: "jobs" },
+    Family { title: "`artifacts`", name: "artifacts", table: ARTIFACTS, test: "jobs" },
+    Family { title: "`artifacts: reports`", name: "reports", table: REPORTS, test: "jobs" },
+    Family { title: "`environment`", name: "environment", table: ENVIRONMENT, test: "jobs" },
+    Family { title: "A variable", name: "variable", table: VARIABLE, test: "variables" },
+    Family { title: "`image`", name: "image", table: IMAGE, test: "jobs" },
+    Family { title: "A service", name: "service", table: SERVICE, test: "jobs" },
+    Family { title: "`cache`", name: "cache", table: CACHE, test: "jobs" },
+    Family { title: "A key of `cache`", name: "cache_key", table: CACHE_KEY, test: "jobs" },
+];
 
 /// Keywords at the top of the file.
 pub const GLOBAL: Table = &[
@@ -28,19 +74,110 @@ pub const GLOBAL: Table = &[
     ("before_script", Done),
     ("after_script", Done),
     ("workflow", Done),
+    ("include", Done),
     ("cache", Warned("jobs run without a cache")),
-    ("services", Refused("service containers are not started, and a job that needs one cannot run")),
-    ("include", Refused("other files are not read yet; put the jobs into this file")),
-    ("spec", Refused("inputs are not supported; write the values out")),
+    ("services", Planned(NO_SERVICES)),
+    ("pages", Warned("no pages are published")),
+    ("spec", Refused("it is a header: it stands at the top, in a document of its own that a line `---` ends")),
     ("types", Refused("it was removed from GitLab; use `stages`")),
 ];
 
 /// Keywords of `workflow`.
-pub const WORKFLOW: Table = &[
-    ("name", Warned("runs have a number and a commit, not a name")),
-    ("auto_cancel", Warned("a newer commit cancels nothing")),
-    ("rules", Refused("it decides whether there is a run at all; `.hms: watch` does that here")),
+pub const WORKFLOW: Table = &[("name", Done), ("rules", Done), ("auto_cancel", Warned("a newer commit cancels nothing"))];
+
+/// Keywords of `spec`.
+pub const SPEC: Table = &[
+    ("inputs", Done),
+    ("include", Refused("inputs of other files are not read; write them here")),
+    ("component", Refused("a component does not know its own address here")),
 ];
+
+/// Keywords of an input in `spec: inputs`.
+pub const INPUT: Table = &[
+    ("default", Done),
+    ("description", Done),
+    ("type", Done),
+    ("options", Done),
+    ("regex", Done),
+    ("rules", Refused("options and defaults by rule are not read; write them out")),
+];
+
+/// Keywords of an entry of `include`.
+pub const INCLUDE: Table = &[
+    ("local", Done),
+    ("project", Done),
+    ("file", Done),
+    ("ref", Done),
+    ("template", Done),
+    ("component", Done),
+    ("remote", Done),
+    ("integrity", Done),
+    ("rules", Done),
+    ("inputs", Done),
+    ("cache", Warned("nothing is fetched twice in a run")),
+    ("artifact", Refused("a file that a job makes is not there before the jobs run")),
+    ("job", Refused("a file that a job makes is not there before the jobs run")),
+];
+
+/// Keywords of a rule of `include`.
+pub const INCLUDE_RULE: Table = &[("if", Done), ("changes", Done), ("exists", Done), ("when", Done)];
+
+/// Keywords of a rule of `workflow`.
+pub const WORKFLOW_RULE: Table = &[
+    ("if", Done),
+    ("changes", Done),
+    ("exists", Done),
+    ("when", Done),
+    ("variables", Done),
+    ("auto_cancel", Warned("a newer commit cancels nothing")),
+];
+
+/// Keywords of `inherit`.
+pub const INHERIT: Table = &[("default", Done), ("variables", Done)];
+
+/// Keywords of `only` and `except`.
+pub const POLICY: Table =
+    &[("refs", Done), ("variables", Done), ("changes", Done), ("kubernetes", Refused("there is no GitLab agent that could be active"))];
+
+/// Keywords of `changes`.
+pub const CHANGES: Table = &[("paths", Done), ("compare_to", Done)];
+
+/// Keywords of `exists`.
+pub const EXISTS: Table = &[
+    ("paths", Done),
+    ("project", Refused("files of other projects are not looked for")),
+    ("ref", Refused("files of other projects are not looked for")),
+];
+
+/// Keywords of `parallel`.
+pub const PARALLEL: Table = &[("matrix", Done)];
+
+/// Keywords of `allow_failure`.
+pub const ALLOW_FAILURE: Table = &[("exit_codes", Done)];
+
+/// Keywords of `retry`.
+pub const RETRY: Table = &[("max", Done), ("when", Done), ("exit_codes", Done)];
+
+/// Keywords of a service.
+pub const SERVICE: Table = &[
+    ("name", Done),
+    ("alias", Done),
+    ("entrypoint", Done),
+    ("command", Done),
+    ("variables", Done),
+    ("pull_policy", Done),
+    ("docker", Warned("no option of the container engine is set")),
+    ("kubernetes", Warned("no option of the cluster is set")),
+];
+
+/// Keywords of a cache.
+pub const CACHE: Table =
+    &[("key", Done), ("paths", Done), ("untracked", Done), ("policy", Done), ("when", Done), ("fallback_keys", Done), ("unprotect", Done)];
+
+/// Keywords of a cache's key.
+pub const CACHE_KEY: Table = &[("files", Done), ("files_commits", Done), ("prefix", Done)];
+
+const NO_SERVICES: &str = "service containers are not started, and a job that needs one cannot run";
 
 /// Keywords of `default`.
 pub const DEFAULT: Table = &[
@@ -53,7 +190,7 @@ pub const DEFAULT: Table = &[
     ("interruptible", Warned("a newer commit cancels nothing")),
     ("retry", Warned("a failed job is not run again by itself; `hms retry` does it")),
     ("tags", Warned("all jobs run on this machine")),
-    ("services", Refused("service containers are not started, and a job that needs one cannot run")),
+    ("services", Planned(NO_SERVICES)),
     ("hooks", Refused("its scripts would not run")),
     ("id_tokens", Refused("there is no GitLab to sign tokens")),
     ("identity", Refused("there is no GitLab to federate with")),
@@ -75,6 +212,11 @@ pub const JOB: Table = &[
     ("timeout", Done),
     ("environment", Done),
     ("rules", Done),
+    ("only", Done),
+    ("except", Done),
+    ("extends", Done),
+    ("inherit", Done),
+    ("dependencies", Done),
     ("resource_group", Warned("the job is never run again by itself, but jobs of other runs are not held back")),
     ("cache", Warned("the job runs without a cache")),
     ("coverage", Warned("no coverage is read from the log")),
@@ -85,20 +227,15 @@ pub const JOB: Table = &[
     ("retry", Warned("a failed job is not run again by itself; `hms retry` does it")),
     ("tags", Warned("all jobs run on this machine")),
     ("dast_configuration", Warned("no DAST profile is applied")),
-    ("dependencies", Refused("write `needs: [{job: NAME, artifacts: true}]` for the jobs whose artifacts are wanted")),
-    ("except", Refused("it decides whether the job runs; write it as `rules`")),
-    ("extends", Refused("it is not supported yet; use an anchor and `<<`")),
     ("hooks", Refused("its scripts would not run")),
     ("id_tokens", Refused("there is no GitLab to sign tokens")),
     ("identity", Refused("there is no GitLab to federate with")),
-    ("inherit", Refused("it decides which defaults the job gets; write them in the jobs that need them")),
     ("inputs", Refused("inputs are not supported; write the values out")),
-    ("only", Refused("it decides whether the job runs; write it as `rules`")),
     ("release", Refused("no GitLab release is made; `.hms: version` makes a git tag")),
     ("run", Refused("steps are not supported; write them as `script`")),
     ("secrets", Refused("secrets come from `--variable-file`")),
-    ("services", Refused("service containers are not started, and a job that needs one cannot run")),
-    ("start_in", Refused("delayed jobs are not supported")),
+    ("services", Planned(NO_SERVICES)),
+    ("start_in", Planned(NO_DELAY)),
     ("trigger", Refused("other pipelines are not started")),
     ("type", Refused("it was removed from GitLab; use `stage`")),
 ];
@@ -120,7 +257,7 @@ pub const ARTIFACTS: Table = &[
 /// Keywords of `artifacts:reports`.
 pub const REPORTS: Table = &[
     ("junit", Done),
-    ("dotenv", Refused("later jobs would not get its variables")),
+    ("dotenv", Planned("later jobs would not get its variables")),
     ("accessibility", Warned(NOT_SHOWN)),
     ("annotations", Warned(NOT_SHOWN)),
     ("api_fuzzing", Warned(NOT_SHOWN)),
@@ -142,6 +279,7 @@ pub const REPORTS: Table = &[
     ("terraform", Warned(NOT_SHOWN)),
 ];
 
+const NO_DELAY: &str = "a delayed job is not started by itself yet";
 const NOT_SHOWN: &str = "the report is neither kept nor shown";
 
 /// Keywords of `environment`.
@@ -160,7 +298,7 @@ pub const NEED: Table = &[
     ("job", Done),
     ("artifacts", Done),
     ("optional", Done),
-    ("parallel", Refused("`parallel: matrix` is not supported; name the instance, as in `test 1/4`")),
+    ("parallel", Done),
     ("pipeline", Refused("artifacts of other pipelines are not fetched")),
     ("project", Refused("artifacts of other projects are not fetched")),
     ("ref", Refused("artifacts of other projects are not fetched")),
@@ -172,10 +310,10 @@ pub const RULE: Table = &[
     ("when", Done),
     ("allow_failure", Done),
     ("variables", Done),
-    ("changes", Refused("it is not supported yet")),
-    ("exists", Refused("it is not supported yet")),
-    ("needs", Refused("it is not supported yet")),
-    ("start_in", Refused("delayed jobs are not supported")),
+    ("changes", Done),
+    ("exists", Done),
+    ("needs", Done),
+    ("start_in", Planned(NO_DELAY)),
     ("interruptible", Warned("a newer commit cancels nothing")),
 ];
 
@@ -186,6 +324,7 @@ pub const VARIABLE: Table = &[("value", Done), ("description", Done), ("expand",
 pub const IMAGE: Table = &[
     ("name", Done),
     ("entrypoint", Warned("it is not changed")),
+    ("user", Warned("jobs run as the user who runs hms")),
     ("docker", Warned("no option of the container engine is set")),
     ("kubernetes", Warned("no option of the cluster is set")),
     ("pull_policy", Warned("the container engine's own is used")),

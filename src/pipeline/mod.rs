@@ -1,11 +1,12 @@
 //! `.hms-ci.yml` → [`Pipeline`] → [`Plan`]: a compatible subset of GitLab CI's language, and GitLab's scheduling.
 //!
-//! Pure: no clock, and no I/O beyond the bytes handed in. This room knows what a file says and what follows from it; it runs
-//! nothing, and `.hms` is kept but not read ([`Pipeline::settings`]).
+//! Pure: no clock, and no I/O beyond the bytes that a [`Files`] hands in. This room knows what a file says and what follows from
+//! it; it runs nothing, and `.hms` is kept but not read ([`Pipeline::settings`]). What it fixes for good: `docs/decisions.md` 14.
 //!
 //! ```text
-//! bytes ─ read ─► Pipeline ─ plan(variables, CI_*) ─► Plan ─ next(statuses) ─► Step…
-//!           └► Problem… (line, column, what, what was meant)
+//! bytes ─ gather ─► one tree ─ read ─► Pipeline ─ plan(variables, CI_*, Files) ─► Plan ─ next(statuses) ─► Step…
+//!   inputs, include, extends,   └► Problem… (file, line, column,          └► Trace (which rule, which source)
+//!   !reference                       what, what was meant)
 //! ```
 //!
 //! There are three deviations from GitLab, each told as a note when it is used and turned off by
@@ -21,9 +22,16 @@ mod composite;
 mod deploys;
 mod duration;
 mod expand;
+mod explain;
 mod expression;
+mod files;
+mod gather;
+mod glob;
 mod graph;
+mod kept;
 pub mod keyword;
+mod matrix;
+mod only;
 mod plan;
 mod planner;
 mod predefined;
@@ -31,17 +39,25 @@ mod problem;
 mod read;
 mod rule;
 mod schedule;
+mod schema;
 mod slug;
 mod spec;
 mod suggest;
+mod trace;
 
 pub use composite::{Scheduling, composite};
 pub use expand::expand_for_runner;
+pub use explain::Explained;
+pub use files::{Files, Foreign, NoFiles, Since};
+pub use gather::Surroundings;
+pub use kept::{Artifacts, ArtifactsWhen, Cache, CacheKey, ImageOptions, Retry, RetryWhen, Service};
 pub use plan::{Job, JobEnvironment, Need, Plan};
-pub use planner::{PlanInputs, plan};
+pub use planner::{PlanInputs, plan, plan_in};
 pub use predefined::{JobFacts, PipelineFacts, Reference, predefined, predefined_for_job};
 pub use problem::{Problem, Severity};
-pub use read::{ReadOptions, Reading, read};
-pub use schedule::{Step, next};
+pub use read::{Purpose, ReadOptions, Reading, read, read_in, settings};
+pub use schedule::{Seen, Step, next};
+pub use schema::schema;
 pub use slug::{environment_slug, slug};
-pub use spec::{Artifacts, ArtifactsWhen, Pipeline};
+pub use spec::Pipeline;
+pub use trace::{Considered, Origin, RuleLook, Trace, Valued, Why};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{EnvironmentName, JobName, PlannedJob, When};
 
 use super::expand::expand_for_runner;
-use super::spec::Artifacts;
+use super::kept::{Artifacts, Cache, ImageOptions, Retry, Service};
 
 /// The jobs of a run. Acyclic: every need names an earlier stage or the same one, and no job waits for itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,12 @@ pub struct Plan {
     pub stages: Vec<String>,
     /// By stage, and in a stage in the order of the file.
     pub jobs: Vec<Job>,
+    /// What `workflow: name` calls the run, with variables expanded.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Why nothing of the pipeline runs: there are no jobs then.
+    #[serde(default)]
+    pub nothing: Option<String>,
 }
 
 /// A job of a run.
@@ -33,12 +39,24 @@ pub struct Job {
     pub stage_index: usize,
     /// What it needs; none when it waits for all earlier stages instead.
     pub needs: Option<Vec<Need>>,
+    /// The jobs whose artifacts it wants, among those it would get; none when it wants all of them.
+    #[serde(default)]
+    pub dependencies: Option<Vec<JobName>>,
     /// When it runs. Never `Never`: such a job is not in the plan.
     pub when: When,
+    /// How long a delayed job waits once its turn has come.
+    #[serde(default)]
+    pub start_in_seconds: Option<u64>,
     /// Its failure is a warning, or, for a manual job, it is optional.
     pub allow_failure: bool,
+    /// Its failure is a warning when its script ends with one of these.
+    #[serde(default)]
+    pub allow_failure_exit_codes: Vec<i32>,
     /// A manual job that holds back what comes after it.
     pub blocking: bool,
+    /// What a person is asked before a manual job starts.
+    #[serde(default)]
+    pub manual_confirmation: Option<String>,
     /// The environments it deploys to.
     pub environments: Vec<EnvironmentName>,
     /// What `environment` says, for its variables; also of one that hms does not deploy to.
@@ -52,6 +70,18 @@ pub struct Job {
     /// The image, as written: variables in it are for [`expand_for_runner`].
     #[serde(default)]
     pub image: Option<String>,
+    /// More of the image.
+    #[serde(default)]
+    pub image_options: ImageOptions,
+    /// Containers beside it.
+    #[serde(default)]
+    pub services: Vec<Service>,
+    /// Files kept for later runs.
+    #[serde(default)]
+    pub cache: Vec<Cache>,
+    /// What a runner must have to take it.
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// The file's variables, global and the job's, and those given for the run, after GitLab's expansion.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
@@ -61,13 +91,25 @@ pub struct Job {
     /// Its share of a `parallel` job: index from 1, and total.
     #[serde(default)]
     pub node: Option<(u32, u32)>,
+    /// Its values of a `matrix`; they are among its variables too.
+    #[serde(default)]
+    pub matrix: BTreeMap<String, String>,
     /// What it hands on.
     #[serde(default)]
     pub artifacts: Artifacts,
     /// How long it may take, in seconds.
     #[serde(default)]
     pub timeout_seconds: Option<u64>,
-    /// Its `resource_group`: with one it is never run again by itself.
+    /// How often, and after what, it runs again by itself.
+    #[serde(default)]
+    pub retry: Retry,
+    /// A newer run may end it.
+    #[serde(default)]
+    pub interruptible: bool,
+    /// The pattern that finds the coverage in its log, without the slashes.
+    #[serde(default)]
+    pub coverage: Option<String>,
+    /// Its `resource_group`, with variables expanded: with one it is never run again by itself.
     #[serde(default)]
     pub resource_group: Option<String>,
 }
@@ -96,6 +138,12 @@ pub struct JobEnvironment {
     pub tier: Option<String>,
     /// `start`, `prepare`, `stop`, `verify` or `access`.
     pub action: String,
+    /// The job that stops it.
+    #[serde(default)]
+    pub on_stop: Option<String>,
+    /// After how long it is stopped.
+    #[serde(default)]
+    pub auto_stop_in_seconds: Option<u64>,
 }
 
 impl Plan {
@@ -106,16 +154,21 @@ impl Plan {
     }
 
     /// The jobs whose artifacts a job receives, in the order of the pipeline: those of all earlier stages, or with `needs`
-    /// those that it needs with artifacts.
+    /// those that it needs with artifacts. Of these `dependencies` takes some.
     #[must_use]
     pub fn producers_of(&self, job: &Job) -> Vec<&Job> {
-        match &job.needs {
+        let mut producers: Vec<&Job> = match &job.needs {
             None => self.jobs.iter().take_while(|other| other.stage_index < job.stage_index).collect(),
             Some(needs) => {
                 let wanted: HashSet<&JobName> = needs.iter().filter(|need| need.artifacts).map(|need| &need.job).collect();
                 self.jobs.iter().filter(|other| wanted.contains(&other.name)).collect()
             }
+        };
+        if let Some(dependencies) = &job.dependencies {
+            let wanted: HashSet<&JobName> = dependencies.iter().collect();
+            producers.retain(|producer| wanted.contains(&producer.name));
         }
+        producers
     }
 }
 
@@ -124,6 +177,12 @@ impl Job {
     #[must_use]
     pub fn deploys(&self) -> bool {
         !self.environments.is_empty()
+    }
+
+    /// Whether a failure with this exit code is a warning.
+    #[must_use]
+    pub fn failure_allowed(&self, exit_code: Option<i32>) -> bool {
+        self.allow_failure || exit_code.is_some_and(|code| self.allow_failure_exit_codes.contains(&code))
     }
 
     /// Whether an interrupted attempt of it is never run again by itself: it deploys, is manual, or has a resource group.
@@ -142,6 +201,7 @@ impl Job {
             needs: self.needs.as_ref().map(|needs| needs.iter().map(|need| need.job.clone()).collect()),
             when: self.when,
             allow_failure: self.allow_failure,
+            allow_failure_exit_codes: self.allow_failure_exit_codes.clone(),
             environments: self.environments.clone(),
             blocking: self.blocking,
         }

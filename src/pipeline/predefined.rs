@@ -29,6 +29,10 @@ pub struct PipelineFacts {
     pub default_branch: Option<String>,
     /// The project's name.
     pub project_name: Option<String>,
+    /// Its path on its server, for instance `group/project`.
+    pub project_path: Option<String>,
+    /// The server's host.
+    pub server_host: Option<String>,
     /// The pipeline file, from the top of the repository.
     pub config_path: Option<String>,
     /// The run's number in the repository.
@@ -39,6 +43,8 @@ pub struct PipelineFacts {
     pub created_at: Option<String>,
     /// What started it, in GitLab's words: `push`, `web`, `api`.
     pub source: Option<String>,
+    /// What `workflow: name` calls it.
+    pub name: Option<String>,
 }
 
 /// A short ref name.
@@ -100,11 +106,27 @@ pub fn predefined(facts: &PipelineFacts) -> BTreeMap<String, String> {
     }
     set.known("CI_DEFAULT_BRANCH", facts.default_branch.as_deref());
     set.known("CI_PROJECT_NAME", facts.project_name.as_deref());
+    set.known("CI_PROJECT_TITLE", facts.project_name.as_deref());
+    if let Some(path) = &facts.project_path {
+        set.put("CI_PROJECT_PATH", path);
+        set.put("CI_PROJECT_PATH_SLUG", slug(path));
+        if let Some((namespace, name)) = path.rsplit_once('/') {
+            set.put("CI_PROJECT_NAME", name);
+            set.put("CI_PROJECT_NAMESPACE", namespace);
+            set.put("CI_PROJECT_NAMESPACE_SLUG", slug(namespace));
+            set.put("CI_PROJECT_ROOT_NAMESPACE", namespace.split('/').next().unwrap_or(namespace));
+        }
+    }
+    if let Some(host) = &facts.server_host {
+        set.put("CI_SERVER_HOST", host);
+        set.put("CI_SERVER_FQDN", host);
+    }
     set.known("CI_CONFIG_PATH", facts.config_path.as_deref());
     set.put("CI_PIPELINE_ID", facts.run.as_str());
     set.put("CI_PIPELINE_IID", facts.number.to_string());
     set.known("CI_PIPELINE_CREATED_AT", facts.created_at.as_deref());
     set.known("CI_PIPELINE_SOURCE", facts.source.as_deref());
+    set.known("CI_PIPELINE_NAME", facts.name.as_deref());
     set.0
 }
 

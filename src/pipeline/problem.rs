@@ -11,6 +11,8 @@ pub struct Problem {
     pub severity: Severity,
     /// Where; none when it is about no place in the file.
     pub place: Option<Place>,
+    /// The included file that the place is of; none for the pipeline file itself.
+    pub file: Option<String>,
     /// What, on which job; a lowercase fragment.
     pub message: String,
     /// What to do, with the line to write where there is one.
@@ -42,6 +44,9 @@ impl fmt::Display for Severity {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}:")?;
+        }
         if let Some(place) = self.place {
             write!(f, "{place}: ")?;
         }
@@ -60,9 +65,22 @@ pub(super) struct Problems {
     found: Vec<Problem>,
     dropped: usize,
     dropped_error: bool,
+    /// The names of included files: of `Place::file` 1, 2, ….
+    pub(super) files: Vec<String>,
 }
 
 impl Problems {
+    /// Problems of a pipeline whose included files are known.
+    pub(super) fn of_files(files: &[String]) -> Self {
+        Self { files: files.to_vec(), ..Self::default() }
+    }
+
+    /// Gives a file that is included its number.
+    pub(super) fn name_file(&mut self, name: &str) -> u16 {
+        self.files.push(visible(name.to_owned()));
+        u16::try_from(self.files.len()).unwrap_or(u16::MAX)
+    }
+
     pub(super) fn error(&mut self, place: impl Into<Option<Place>>, code: &'static str, message: impl Into<String>) -> Told<'_> {
         self.tell(Severity::Error, place.into(), code, message.into())
     }
@@ -82,10 +100,14 @@ impl Problems {
     /// In the order of the file; what has no place comes last.
     pub(super) fn into_sorted(mut self) -> Vec<Problem> {
         self.found.sort_by_key(|problem| (problem.place.is_none(), problem.place));
+        for problem in &mut self.found {
+            let number = problem.place.map_or(0, |place| usize::from(place.file));
+            problem.file = number.checked_sub(1).and_then(|at| self.files.get(at)).cloned();
+        }
         if self.dropped > 0 {
             let severity = if self.dropped_error { Severity::Error } else { Severity::Warning };
             let message = format!("{} more problems are not shown", self.dropped);
-            self.found.push(Problem { severity, place: None, message, hint: None, code: "too-many-problems" });
+            self.found.push(Problem { severity, place: None, file: None, message, hint: None, code: "too-many-problems" });
         }
         self.found
     }
@@ -97,7 +119,7 @@ impl Problems {
             return Told { problem: None, suggest: false };
         }
         let suggest = self.found.len() < SUGGESTIONS;
-        self.found.push(Problem { severity, place, message: visible(message), hint: None, code });
+        self.found.push(Problem { severity, place, file: None, message: visible(message), hint: None, code });
         Told { problem: self.found.last_mut(), suggest }
     }
 }

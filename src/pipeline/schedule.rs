@@ -15,19 +15,41 @@ pub enum Step {
     Queue(JobName),
     /// It is manual and its turn has come: it waits for a person.
     Gate(JobName),
+    /// It is delayed and its turn has come: it can run after so many seconds.
+    Delay(JobName, u64),
     /// It will not run, and why.
     Skip(JobName, String),
 }
 
-/// The steps that follow from the statuses of the jobs, each with whether its gate has all its yeses.
+/// A job as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Its status.
+    pub status: JobStatus,
+    /// Its gate has all its yeses.
+    pub gate_open: bool,
+    /// With what its last attempt's script ended.
+    pub exit_code: Option<i32>,
+}
+
+impl From<(JobStatus, bool)> for Seen {
+    fn from((status, gate_open): (JobStatus, bool)) -> Self {
+        Self { status, gate_open, exit_code: None }
+    }
+}
+
+/// The steps that follow from how the jobs stand.
 ///
 /// All at once: a job that is skipped here already counts as skipped for those after it. No step is left when the answer is
 /// empty. A job that waits for a decision after an interruption must be given as `Running`, or what comes after it is skipped.
-pub fn next(plan: &Plan, statuses: &impl Fn(&JobName) -> (JobStatus, bool)) -> Vec<Step> {
+pub fn next<S: Into<Seen>>(plan: &Plan, seen: &impl Fn(&JobName) -> S) -> Vec<Step> {
     let mut now: Vec<JobStatus> = Vec::with_capacity(plan.jobs.len());
+    // Whether a failure of each is a warning.
+    let mut allowed: Vec<bool> = Vec::with_capacity(plan.jobs.len());
     let mut steps = Vec::new();
     for job in &plan.jobs {
-        let (status, gate_open) = statuses(&job.name);
+        let Seen { status, gate_open, exit_code } = seen(&job.name).into();
+        allowed.push(job.failure_allowed(exit_code));
         if status == JobStatus::Manual && gate_open {
             steps.push(Step::Queue(job.name.clone()));
             now.push(JobStatus::Pending);
@@ -48,10 +70,11 @@ pub fn next(plan: &Plan, statuses: &impl Fn(&JobName) -> (JobStatus, bool)) -> V
         let status = now.get(at).copied().unwrap_or(JobStatus::Created);
         let status = if status == JobStatus::Created {
             let needed = edges.get(at).map(Vec::as_slice).unwrap_or_default();
-            let step = decide(plan, job, before, needed, &now);
+            let step = decide(plan, job, before, needed, &now, &allowed);
             let after = match &step {
                 Some(Step::Queue(_)) => JobStatus::Pending,
                 Some(Step::Gate(_)) => JobStatus::Manual,
+                Some(Step::Delay(..)) => JobStatus::Scheduled,
                 Some(Step::Skip(..)) => JobStatus::Skipped,
                 None => JobStatus::Created,
             };
@@ -63,19 +86,19 @@ pub fn next(plan: &Plan, statuses: &impl Fn(&JobName) -> (JobStatus, bool)) -> V
         } else {
             status
         };
-        of_stage.add(status, job.allow_failure);
+        of_stage.add(status, allowed.get(at).copied().unwrap_or_default());
     }
     steps
 }
 
-fn decide(plan: &Plan, job: &Job, before: Statuses, needed: &[usize], now: &[JobStatus]) -> Option<Step> {
+fn decide(plan: &Plan, job: &Job, before: Statuses, needed: &[usize], now: &[JobStatus], allowed: &[bool]) -> Option<Step> {
     let scheduling = if job.needs.is_some() { Scheduling::Needs } else { Scheduling::Stages };
     let statuses = match scheduling {
         Scheduling::Stages => before,
         Scheduling::Needs => {
             let mut statuses = Statuses::default();
-            for (at, other) in needed.iter().filter_map(|at| Some((*at, plan.jobs.get(*at)?))) {
-                statuses.add(now.get(at).copied().unwrap_or(JobStatus::Created), other.allow_failure);
+            for at in needed {
+                statuses.add(now.get(*at).copied().unwrap_or(JobStatus::Created), allowed.get(*at).copied().unwrap_or_default());
             }
             statuses
         }
@@ -85,33 +108,31 @@ fn decide(plan: &Plan, job: &Job, before: Statuses, needed: &[usize], now: &[Job
         return None;
     }
     let runs = match (job.when, previous) {
-        (When::OnSuccess | When::Manual, JobStatus::Success) | (When::OnFailure, JobStatus::Failed) => true,
-        (When::OnSuccess | When::Manual, JobStatus::Skipped) => scheduling == Scheduling::Stages,
+        (When::OnSuccess | When::Manual | When::Delayed, JobStatus::Success) | (When::OnFailure, JobStatus::Failed) => true,
+        (When::OnSuccess | When::Manual | When::Delayed, JobStatus::Skipped) => scheduling == Scheduling::Stages,
         (When::Always, status) => status != JobStatus::Canceled,
-        (When::OnSuccess | When::OnFailure | When::Manual | When::Never, _) => false,
+        (When::OnSuccess | When::OnFailure | When::Manual | When::Never | When::Delayed, _) => false,
     };
     Some(match (runs, job.when) {
         (true, When::Manual) => Step::Gate(job.name.clone()),
+        (true, When::Delayed) => Step::Delay(job.name.clone(), job.start_in_seconds.unwrap_or_default()),
         (true, When::OnSuccess | When::OnFailure | When::Always | When::Never) => Step::Queue(job.name.clone()),
-        (false, _) => Step::Skip(job.name.clone(), why_not(plan, job, needed, now, previous)),
+        (false, _) => Step::Skip(job.name.clone(), why_not(plan, job, needed, (now, allowed), previous)),
     })
 }
 
 /// Names the job that decided it.
-fn why_not(plan: &Plan, job: &Job, needed: &[usize], now: &[JobStatus], previous: JobStatus) -> String {
+fn why_not(plan: &Plan, job: &Job, needed: &[usize], (now, allowed): (&[JobStatus], &[bool]), previous: JobStatus) -> String {
     let before: Vec<usize> = match &job.needs {
         Some(_) => needed.to_vec(),
         None => (0..plan.jobs.len()).filter(|at| plan.jobs.get(*at).is_some_and(|other| other.stage_index < job.stage_index)).collect(),
     };
-    let first = |wanted: fn(JobStatus, &Job) -> bool| {
-        before.iter().find_map(|at| {
-            let other = plan.jobs.get(*at)?;
-            wanted(*now.get(*at)?, other).then(|| other.name.to_string())
-        })
+    let first = |wanted: fn(JobStatus, bool) -> bool| {
+        before.iter().find_map(|at| wanted(*now.get(*at)?, *allowed.get(*at)?).then(|| plan.jobs.get(*at).map(|job| job.name.to_string())))
     };
-    let failed = first(|status, other| status == JobStatus::Failed && !other.allow_failure).map(|name| format!("`{name}` failed"));
-    let canceled =
-        || first(|status, other| status == JobStatus::Canceled && !other.allow_failure).map(|name| format!("`{name}` was cancelled"));
+    let first = |wanted| first(wanted).flatten();
+    let failed = first(|status, allowed| status == JobStatus::Failed && !allowed).map(|name| format!("`{name}` failed"));
+    let canceled = || first(|status, allowed| status == JobStatus::Canceled && !allowed).map(|name| format!("`{name}` was cancelled"));
     let waiting = || first(|status, _| status == JobStatus::Manual).map(|name| format!("`{name}` is optional and nobody has started it"));
     let skipped = || first(|status, _| status == JobStatus::Skipped).map(|name| format!("`{name}` was skipped"));
     if job.when == When::OnFailure && previous != JobStatus::Canceled {

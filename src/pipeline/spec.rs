@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::document::{Node, Place};
+use crate::document::{Entry, Node, Place};
 use crate::event::{EnvironmentName, When};
 
+use super::kept::{Artifacts, Cache, ImageOptions, Retry, Service};
+use super::matrix::{self, Instance, Matrix, Parallel};
+use super::only::RefPolicy;
 use super::rule::Rule;
 
 /// A pipeline file, read and without errors.
@@ -15,11 +16,23 @@ pub struct Pipeline {
     /// All stages, `.pre` and `.post` among them.
     pub(super) stages: Vec<String>,
     pub(super) variables: Vec<Variable>,
+    pub(super) workflow: Workflow,
     /// In the order of the file.
     pub(super) jobs: Vec<JobSpec>,
     pub(super) settings: Option<Node>,
     /// Whether the deviations from GitLab are off.
     pub(super) strict: bool,
+    /// The names of included files, for the places of problems.
+    pub(super) files: Vec<String>,
+    /// Everything at the top, with includes, `extends` and references written out.
+    pub(super) tree: Arc<[Entry]>,
+}
+
+/// What `workflow` says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Workflow {
+    pub(super) name: Option<String>,
+    pub(super) rules: Option<Vec<Rule>>,
 }
 
 impl Pipeline {
@@ -33,6 +46,18 @@ impl Pipeline {
     #[must_use]
     pub fn stages(&self) -> &[String] {
         &self.stages
+    }
+
+    /// The job of the file that something is an instance of: `test` of `test 1/4`.
+    #[must_use]
+    pub fn base_of(&self, instance: &str) -> Option<&str> {
+        self.jobs.iter().find(|job| job.has_instance(instance)).map(|job| job.name.as_str())
+    }
+
+    /// The name of the file that a place is in, when that is an included one.
+    #[must_use]
+    pub fn file_of(&self, place: Place) -> Option<&str> {
+        usize::from(place.file).checked_sub(1).and_then(|at| self.files.get(at)).map(String::as_str)
     }
 
     /// The names of the jobs, in the order of the file.
@@ -53,20 +78,35 @@ pub(super) struct JobSpec {
     pub(super) script: Vec<Line>,
     pub(super) after_script: Arc<[Line]>,
     pub(super) image: Option<String>,
+    pub(super) image_options: ImageOptions,
+    pub(super) services: Arc<[Service]>,
+    pub(super) cache: Arc<[Cache]>,
+    pub(super) tags: Arc<[String]>,
     pub(super) when: When,
     pub(super) when_place: Place,
+    pub(super) start_in_seconds: Option<u64>,
     /// What the job itself says.
-    pub(super) allow_failure: Option<bool>,
+    pub(super) allow_failure: Option<AllowFailure>,
+    pub(super) retry: Option<Retry>,
+    pub(super) interruptible: Option<bool>,
+    pub(super) manual_confirmation: Option<String>,
+    pub(super) coverage: Option<String>,
+    /// The jobs whose artifacts it takes, if it says.
+    pub(super) dependencies: Option<Vec<(String, Place)>>,
     pub(super) needs: Option<Vec<NeedSpec>>,
     pub(super) needs_place: Place,
     pub(super) variables: Vec<Variable>,
-    pub(super) parallel: Option<u32>,
+    /// Which of the file's variables it takes.
+    pub(super) inherit_variables: Inherit,
+    pub(super) parallel: Option<Parallel>,
     pub(super) artifacts: Arc<Artifacts>,
     pub(super) timeout_seconds: Option<u64>,
     pub(super) environment: Option<EnvironmentSpec>,
     /// Environments named literally by an `hms-deploy --env` in the script.
     pub(super) script_environments: Vec<EnvironmentName>,
     pub(super) rules: Option<Vec<Rule>>,
+    pub(super) only: Option<RefPolicy>,
+    pub(super) except: Option<RefPolicy>,
     pub(super) resource_group: Option<String>,
     /// Deviation (c): its `when: manual` blocks unless it says otherwise.
     pub(super) gate: bool,
@@ -80,17 +120,54 @@ impl JobSpec {
 
     /// Whether an instance of it has that name.
     pub(super) fn has_instance(&self, name: &str) -> bool {
-        let share = name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix(' '));
-        let (Some((index, of)), Some(total)) = (share.and_then(|share| share.split_once('/')), self.parallel) else { return false };
-        let index_fits = index.parse::<u32>().is_ok_and(|number| (1..=total).contains(&number) && number.to_string() == index);
-        index_fits && of == total.to_string()
+        match &self.parallel {
+            None => false,
+            Some(Parallel::Count(total)) => {
+                let share = name.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix(' '));
+                let Some((index, of)) = share.and_then(|share| share.split_once('/')) else { return false };
+                let index_fits = index.parse::<u32>().is_ok_and(|number| (1..=*total).contains(&number) && number.to_string() == index);
+                index_fits && of == total.to_string()
+            }
+            Some(Parallel::Matrix(matrix)) => matrix::names(&self.name, matrix).iter().any(|instance| instance == name),
+        }
     }
 
-    /// The names of its instances: its own, or `name 1/N` to `name N/N`.
-    pub(super) fn instances(&self) -> Vec<(String, Option<(u32, u32)>)> {
-        match self.parallel {
-            None => vec![(self.name.clone(), None)],
-            Some(total) => (1..=total).map(|index| (format!("{} {index}/{total}", self.name), Some((index, total)))).collect(),
+    /// Its instances: itself, or those that `parallel` makes.
+    pub(super) fn instances(&self) -> Vec<Instance> {
+        matrix::instances(&self.name, self.parallel.as_ref())
+    }
+}
+
+/// GitLab's `allow_failure`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum AllowFailure {
+    Always(bool),
+    /// Only when the script ends with one of these.
+    ExitCodes(Vec<i32>),
+}
+
+impl AllowFailure {
+    /// What it says before any exit code is known.
+    pub(super) fn at_once(&self) -> bool {
+        *self == Self::Always(true)
+    }
+}
+
+/// GitLab's `inherit: variables`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Inherit {
+    #[default]
+    All,
+    None,
+    Named(Vec<String>),
+}
+
+impl Inherit {
+    pub(super) fn takes(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::Named(names) => names.iter().any(|named| named == name),
         }
     }
 }
@@ -119,6 +196,8 @@ pub(super) struct NeedSpec {
     pub(super) place: Place,
     pub(super) artifacts: bool,
     pub(super) optional: bool,
+    /// Only the instances that this part of its matrix makes.
+    pub(super) matrix: Option<Matrix>,
 }
 
 /// What `environment` says.
@@ -129,6 +208,8 @@ pub(super) struct EnvironmentSpec {
     pub(super) url: Option<String>,
     pub(super) tier: Option<String>,
     pub(super) action: Action,
+    pub(super) on_stop: Option<(String, Place)>,
+    pub(super) auto_stop_in_seconds: Option<u64>,
 }
 
 impl EnvironmentSpec {
@@ -157,37 +238,4 @@ impl Action {
             Self::Access => "access",
         }
     }
-}
-
-/// What a job hands on. Paths are as written: variables in them are for the runner to expand.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Artifacts {
-    /// Globs below the job's checkout.
-    #[serde(default)]
-    pub paths: Vec<String>,
-    /// Globs of what is left out; a folder is not left out with what is in it unless the glob says so.
-    #[serde(default)]
-    pub exclude: Vec<String>,
-    /// After which result they are kept.
-    #[serde(default)]
-    pub when: ArtifactsWhen,
-    /// Files that git does not know are handed on too.
-    #[serde(default)]
-    pub untracked: bool,
-    /// Globs of `JUnit` reports; kept whatever the result is.
-    #[serde(default)]
-    pub reports_junit: Vec<String>,
-}
-
-/// GitLab's `artifacts:when`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ArtifactsWhen {
-    /// Only when the job succeeded.
-    #[default]
-    OnSuccess,
-    /// Only when it failed.
-    OnFailure,
-    /// In any case.
-    Always,
 }

@@ -11,13 +11,14 @@
 //! metrics:                       # who may be shown what; each is bound to one origin
 //!   - { origin: "https://prometheus.example.gov", bearer_file: /etc/hms/prometheus.token, ca: /etc/hms/ca.pem }
 //! jobs: { environment: [CARGO_HOME, RUSTUP_HOME] }
+//! includes: { projects: { group/ci: /srv/checkouts/ci }, templates: /srv/gitlab-templates }
 //! state: /var/lib/hms
 //! shell: /bin/bash
 //! ```
 //!
 //! `/etc/hms/config.yml`, `$XDG_CONFIG_HOME/hms/config.yml` and `$HMS_CONFIG` are read in this order and joined (`docs/decisions.md` 8.3).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::freeze::FreezeWindow;
@@ -34,10 +35,21 @@ pub struct Operator {
     pub floors: Floors,
     /// Variables of the environment that jobs get, by name.
     pub job_environment: BTreeSet<String>,
+    /// Where included files of elsewhere are read.
+    pub includes: Includes,
     /// Where STATE is.
     pub state: Option<PathBuf>,
     /// The shell that runs scripts.
     pub shell: Option<PathBuf>,
+}
+
+/// Checkouts that pipelines may include files of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Includes {
+    /// By the project's path, for a component with its host in front.
+    pub projects: BTreeMap<String, PathBuf>,
+    /// The folder of `include: template`.
+    pub templates: Option<PathBuf>,
 }
 
 /// The least that holds, whatever a policy says.
@@ -109,7 +121,7 @@ impl Operator {
     /// # Errors
     /// At the first key that is not known and the first value that cannot be meant, with its place.
     pub fn read(node: &Node) -> Result<Self, Problem> {
-        let table = Table::of(node, "config", &["floors", "jobs", "state", "shell", "metrics"])?;
+        let table = Table::of(node, "config", &["floors", "jobs", "includes", "state", "shell", "metrics"])?;
         let jobs = table.table("jobs", &["environment"])?;
         let names: Vec<String> = jobs.parsed_list("environment")?;
         jobs.must(
@@ -120,6 +132,7 @@ impl Operator {
         Ok(Self {
             floors: Floors { metrics: metrics(&table)?, ..floors(&table)? },
             job_environment: names.into_iter().collect(),
+            includes: includes(&table)?,
             state: absolute(&table, "state")?,
             shell: absolute(&table, "shell")?,
         })
@@ -130,9 +143,13 @@ impl Operator {
     pub fn and(self, later: Self) -> Self {
         let mut job_environment = self.job_environment;
         job_environment.extend(later.job_environment);
+        let mut includes = later.includes;
+        includes.projects.extend(self.includes.projects);
+        includes.templates = self.includes.templates.or(includes.templates);
         Self {
             floors: self.floors.and(later.floors),
             job_environment,
+            includes,
             state: self.state.or(later.state),
             shell: self.shell.or(later.shell),
         }
@@ -259,6 +276,20 @@ fn metrics(table: &Table<'_>) -> Result<Vec<MetricsAccess>, Problem> {
         all.push(MetricsAccess { origin, bearer_file, basic: user.zip(password_file), ca: absolute(&access, "ca")?, headers });
     }
     Ok(all)
+}
+
+fn includes(table: &Table<'_>) -> Result<Includes, Problem> {
+    let table = table.table("includes", &["projects", "templates"])?;
+    let mut projects = BTreeMap::new();
+    if let Some(node) = table.node("projects") {
+        let named = Table::open(node, &table.path_of("projects"))?;
+        for (project, ..) in named.rows() {
+            if let Some(path) = absolute(&named, project)? {
+                projects.insert(project.to_owned(), path);
+            }
+        }
+    }
+    Ok(Includes { projects, templates: absolute(&table, "templates")? })
 }
 
 fn absolute(table: &Table<'_>, key: &str) -> Result<Option<PathBuf>, Problem> {

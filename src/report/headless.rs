@@ -282,7 +282,7 @@ fn failure(job: &JobState) -> String {
     let why = why.map(|text| text.strip_prefix(&format!("{how}: ")).unwrap_or(text));
     let why = why.map(|text| format!(": {}", plain(text))).unwrap_or_default();
     let tests = last.and_then(|attempt| attempt.tests).map(|tests| format!(" · {} tests failed", count(tests.failed))).unwrap_or_default();
-    let mark = if job.plan.allow_failure { "⚠" } else { "✘" };
+    let mark = if job.failure_allowed() { "⚠" } else { "✘" };
     format!("{mark} {how}{tests}  {took}{why}")
 }
 

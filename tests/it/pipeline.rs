@@ -1,12 +1,19 @@
 //! The pipeline room: what a file says, what is wrong with it, and what a run of it does next.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what tests share is a test too")]
 
+mod conditions;
 mod errors;
+mod include;
+mod jobs;
 mod keywords;
 mod laws;
 mod limits;
+mod needs;
 mod planning;
+mod structure;
+mod variables;
 mod verbatim;
+mod world;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +25,7 @@ fn reading(text: &str) -> Reading {
 }
 
 fn strict(text: &str) -> Reading {
-    read(text.as_bytes(), &ReadOptions { gitlab_strict: true })
+    read(text.as_bytes(), &ReadOptions { gitlab_strict: true, ..ReadOptions::default() })
 }
 
 fn planned(text: &str) -> Plan {
@@ -69,6 +76,7 @@ impl World {
             match step {
                 Step::Queue(job) => self.set(job.as_str(), JobStatus::Running),
                 Step::Gate(job) => self.set(job.as_str(), JobStatus::Manual),
+                Step::Delay(job, _) => self.set(job.as_str(), JobStatus::Scheduled),
                 Step::Skip(job, why) => {
                     self.why.insert(job.clone(), why.clone());
                     self.set(job.as_str(), JobStatus::Skipped);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::canary::JudgeSettings;
 use crate::canary::plan::{Known, Traffic, known};
-use crate::cli::arguments::{Output, PlanArguments};
+use crate::cli::arguments::{CanaryPlanArguments, Output};
 use crate::cli::failure::{Exit, Failure};
 use crate::event::Weight;
 use crate::text::share;
@@ -18,7 +18,7 @@ const RATIOS: [f64; 4] = [2.0, 5.0, 10.0, 50.0];
 /// Shares shown beside the one asked for.
 const SHARES: [f64; 4] = [0.01, 0.05, 0.10, 0.25];
 
-pub(super) fn plan(arguments: &PlanArguments, output: Output) -> Result<u8, Failure> {
+pub(super) fn plan(arguments: &CanaryPlanArguments, output: Output) -> Result<u8, Failure> {
     let mut settings = JudgeSettings::new("canary", Some("stable".to_owned()), Weight::ZERO);
     settings.error_slo = fraction("--slo", &arguments.slo)?;
     settings.alpha = fraction("--alpha", &arguments.alpha)?;

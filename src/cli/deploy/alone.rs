@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::arguments::Output;
 use crate::cli::environment::{Environment, actor};
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::place::{Place, Refused, app_of, file_at_head, is_own_clone, no_such_environment, notice, outside_run, refuse};
+use crate::cli::place::{Place, Refused, app_of, is_own_clone, no_such_environment, notice, outside_run, refuse, settings_at_head};
 use crate::cli::run_new::Clone;
 use crate::deploy::{AnyTarget, Target as _};
 use crate::event::{
@@ -153,7 +153,7 @@ impl Alone<'_> {
 
     async fn force(&self, place: &Place) -> Result<InForce, Failure> {
         let stored = || Some(Policy::from_text(&place.record.policy.as_ref()?.text).ok()?.policy);
-        let commits = self.clone.as_ref().and_then(file_at_head).map(|file| file.settings.policy).or_else(stored).unwrap_or_default();
+        let commits = self.clone.as_ref().and_then(settings_at_head).map(|settings| settings.policy).or_else(stored).unwrap_or_default();
         let asker = Asker {
             actor: self.actor.clone(),
             floors: self.environment.operator.floors.clone(),

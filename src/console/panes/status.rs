@@ -290,7 +290,7 @@ fn of_run(view: &View) -> Line {
 }
 
 fn failed_job(run: &RunState) -> String {
-    let failed = run.jobs.iter().find(|job| job.status == JobStatus::Failed && !job.plan.allow_failure);
+    let failed = run.jobs.iter().find(|job| job.status == JobStatus::Failed && !job.failure_allowed());
     failed.map_or(String::new(), |job| {
         let message = job.attempts.last().and_then(|attempt| attempt.message.as_deref());
         let hint = if run.ended.is_some() { "" } else { "; r retries it when it is selected" };

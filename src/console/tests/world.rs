@@ -65,6 +65,7 @@ fn planned(name: &str, needs: Option<&[&str]>, when: When, environments: &[&str]
         needs: needs.map(|needs| needs.iter().map(|need| need.parse().unwrap()).collect()),
         when,
         allow_failure: false,
+        allow_failure_exit_codes: Vec::new(),
         environments: environments.iter().map(|name| name.parse().unwrap()).collect(),
         blocking: when == When::Manual,
     }
@@ -99,6 +100,7 @@ impl Story {
         run.add(
             0,
             RunEvent::RunCreated(Box::new(RunCreated {
+                before: None,
                 config_path: None,
                 run: RUN.parse().unwrap(),
                 number: 42,

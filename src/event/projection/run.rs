@@ -352,10 +352,17 @@ impl JobState {
         self.attempts.last().filter(|attempt| attempt.result == Some(AttemptResult::Interrupted) && self.status == JobStatus::Failed)
     }
 
+    /// Whether its failure, if it is one, is a warning: always, or for the code its script ended with.
+    #[must_use]
+    pub fn failure_allowed(&self) -> bool {
+        let code = self.attempts.last().and_then(|attempt| attempt.exit_code);
+        self.plan.allow_failure || code.is_some_and(|code| self.plan.allow_failure_exit_codes.contains(&code))
+    }
+
     /// A success that carries a warning: a failure that is allowed, or a HOLD that was overridden.
     #[must_use]
     pub fn warned(&self) -> bool {
-        let allowed = self.status == JobStatus::Failed && self.plan.allow_failure;
+        let allowed = self.status == JobStatus::Failed && self.failure_allowed();
         let overridden = self.deploy.as_ref().is_some_and(|end| end.outcome == DeployOutcome::Overridden);
         allowed || overridden
     }

@@ -3,10 +3,10 @@
 use super::fields::{Context, shorten};
 use crate::document::{Entry, Node, Place};
 use crate::pipeline::duration;
+use crate::pipeline::kept::{Artifacts, ArtifactsWhen};
 use crate::pipeline::keyword;
-use crate::pipeline::spec::{Artifacts, ArtifactsWhen};
 
-const WHEN: &[(&str, ArtifactsWhen)] =
+pub(super) const WHEN: &[(&str, ArtifactsWhen)] =
     &[("on_success", ArtifactsWhen::OnSuccess), ("on_failure", ArtifactsWhen::OnFailure), ("always", ArtifactsWhen::Always)];
 
 pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Place) -> Artifacts {
@@ -22,8 +22,14 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
             "exclude" => artifacts.exclude = paths(context, &of, entry),
             "when" => artifacts.when = context.word(&of, WHEN, &entry.value, entry.place).unwrap_or_default(),
             "untracked" => artifacts.untracked = context.truth(&of, &entry.value, entry.place).unwrap_or_default(),
-            "reports" => artifacts.reports_junit = reports(context, &of, entry),
-            "expire_in" => expiry(context, &of, entry),
+            "reports" => reports(context, &of, entry, &mut artifacts),
+            "expire_in" => artifacts.expire_in_seconds = expiry(context, &of, entry),
+            "name" => artifacts.name = context.text(&of, &entry.value, entry.place),
+            "expose_as" => expose_as(context, &of, entry, node),
+            "access" => access(context, &of, entry, node),
+            "public" => {
+                context.truth(&of, &entry.value, entry.place);
+            }
             _ => {}
         }
     }
@@ -67,21 +73,85 @@ fn warn_outside(context: &mut Context, of: &str, path: &str, place: Place) {
     }
 }
 
-fn reports(context: &mut Context, of: &str, entry: &Entry) -> Vec<String> {
-    let mut junit = Vec::new();
-    let Some(entries) = context.entries(of, &entry.value, entry.place) else { return junit };
+/// Kinds whose value is a mapping that says where, and not globs.
+const WITH_PATH: &str = "coverage_report";
+
+fn reports(context: &mut Context, of: &str, entry: &Entry, artifacts: &mut Artifacts) {
+    let Some(entries) = context.entries(of, &entry.value, entry.place) else { return };
     for report in context.keywords(of, keyword::REPORTS, entries) {
+        let of = format!("{of}: `{}`", report.key);
+        let globs = if report.key == WITH_PATH {
+            coverage_report(context, &of, report)
+        } else {
+            context.text_or_texts(&of, &report.value, report.place)
+        };
         if report.key == "junit" {
-            junit = context.text_or_texts(&format!("{of}: `junit`"), &report.value, report.place);
+            artifacts.reports_junit = globs;
+        } else {
+            artifacts.reports.insert(report.key.clone(), globs);
         }
     }
-    junit
 }
 
-fn expiry(context: &mut Context, of: &str, entry: &Entry) {
-    let Some(text) = context.text(of, &entry.value, entry.place) else { return };
-    if text != "never" && duration::parse(&text).is_none() {
+const FORMATS: &[(&str, ())] = &[("cobertura", ()), ("jacoco", ())];
+
+/// `{coverage_format: cobertura, path: …}`.
+fn coverage_report(context: &mut Context, of: &str, report: &Entry) -> Vec<String> {
+    let Some(entries) = context.entries(of, &report.value, report.place) else { return Vec::new() };
+    let mut path = None;
+    for entry in entries {
+        let field = format!("{of}: `{}`", entry.key);
+        match entry.key.as_str() {
+            "coverage_format" => {
+                context.word(&field, FORMATS, &entry.value, entry.place);
+            }
+            "path" => path = context.text(&field, &entry.value, entry.place),
+            key => {
+                let message = format!("{of}: unknown key `{}`", shorten(key));
+                context.problems.error(entry.place, "unknown-key", message).suggest(key, ["coverage_format", "path"], None);
+            }
+        }
+    }
+    for missing in ["coverage_format", "path"].into_iter().filter(|key| report.value.get(key).is_none()) {
+        context.problems.error(report.value.place, "artifacts", format!("{of} has no `{missing}`"));
+    }
+    path.into_iter().collect()
+}
+
+fn expiry(context: &mut Context, of: &str, entry: &Entry) -> Option<u64> {
+    let text = context.text(of, &entry.value, entry.place)?;
+    let seconds = duration::parse(&text);
+    if text != "never" && seconds.is_none() {
         let message = format!("{of} is `{}`, which is no duration", shorten(&text));
         context.problems.error(entry.value.place, "duration", message).hint("for instance `1 week`, `30 mins` or `never`");
+    }
+    seconds
+}
+
+/// Letters, digits, `-`, `_` and blanks (`entry/artifacts.rb`).
+fn expose_as(context: &mut Context, of: &str, entry: &Entry, artifacts: &Node) {
+    let Some(text) = context.text(of, &entry.value, entry.place) else { return };
+    if !text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_ ".contains(letter)) || text.len() > 100 {
+        context.problems.error(entry.value.place, "artifacts", format!("{of} can have letters, digits, `-`, `_` and blanks, at most 100"));
+    }
+    let globs = artifacts.get("paths").and_then(Node::items);
+    match globs {
+        None => {
+            context.problems.error(entry.place, "artifacts", format!("{of} goes with `paths`"));
+        }
+        Some(globs) => {
+            if let Some(glob) = globs.iter().find(|glob| glob.as_str().is_some_and(|text| text.contains('*'))) {
+                context.problems.error(glob.place, "artifacts", format!("{of} cannot go with a glob in `paths`"));
+            }
+        }
+    }
+}
+
+const ACCESS: &[(&str, ())] = &[("none", ()), ("developer", ()), ("all", ()), ("maintainer", ())];
+
+fn access(context: &mut Context, of: &str, entry: &Entry, artifacts: &Node) {
+    context.word(of, ACCESS, &entry.value, entry.place);
+    if artifacts.get("public").is_some() {
+        context.problems.error(entry.place, "artifacts", format!("{of} and `public` say the same; one of them must go"));
     }
 }

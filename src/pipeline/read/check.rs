@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use super::fields::{Context, shorten};
+use super::gates::{Gate, gates, passed_over};
 use super::globals::Globals;
 use crate::event::{EnvironmentName, When};
 use crate::pipeline::graph;
+use crate::pipeline::matrix;
 use crate::pipeline::spec::{Action, JobSpec, NeedSpec};
 
 pub(super) fn check(context: &mut Context, globals: &Globals, jobs: &mut [JobSpec]) {
@@ -13,11 +15,13 @@ pub(super) fn check(context: &mut Context, globals: &Globals, jobs: &mut [JobSpe
     let stage: HashMap<&str, usize> = globals.stages.iter().enumerate().map(|(at, stage)| (stage.as_str(), at)).collect();
     let places: Vec<usize> = jobs.iter().map(|job| stage.get(job.stage.as_str()).copied().unwrap_or_default()).collect();
     instance_collisions(context, jobs, &index);
-    let edges: Vec<Vec<usize>> = (0..jobs.len()).map(|at| edges_of(context, jobs, &index, &places, at)).collect();
-    cycles(context, jobs, &edges);
+    let edges = Edges::of(context, jobs, &index, &places);
+    cycles(context, jobs, &edges.own);
+    dependencies(context, jobs, &index, &places);
     environment_names(context, jobs);
-    let gates = gates(context, jobs, &edges);
-    passed_over(context, jobs, &edges, &places, &gates);
+    stops(context, jobs, &index);
+    let gates = gates(context, jobs, &edges.all);
+    passed_over(context, jobs, &edges.own, &places, &gates);
     for (job, gate) in jobs.iter_mut().zip(gates) {
         job.gate = gate == Gate::Deviation;
     }
@@ -26,55 +30,152 @@ pub(super) fn check(context: &mut Context, globals: &Globals, jobs: &mut [JobSpe
 /// A job that is named like an instance of another.
 fn instance_collisions(context: &mut Context, jobs: &[JobSpec], index: &HashMap<&str, usize>) {
     for job in jobs {
-        if let Some(base) = base_of(&job.name).and_then(|base| jobs.get(*index.get(base)?))
-            && base.has_instance(&job.name)
-        {
+        if let Some(base) = bases_of(&job.name).find_map(|base| jobs.get(*index.get(base)?).filter(|base| base.has_instance(&job.name))) {
             let message = format!("`{}` is also the name of an instance of `{}`", job.name, base.name);
             context.problems.error(job.place, "job-name", message).hint("give one of the two another name");
         }
     }
 }
 
-/// `test` of `test 1/4`.
-fn base_of(name: &str) -> Option<&str> {
-    let (base, share) = name.rsplit_once(' ')?;
-    share.split_once('/').map(|_| base)
+/// The names that something may be an instance of: `test` of `test 1/4`, `job` of `job: [a, b]`.
+fn bases_of(name: &str) -> impl Iterator<Item = &str> {
+    let count = name.rsplit_once(' ').filter(|(_, share)| share.contains('/')).map(|(base, _)| base);
+    let matrix = name.ends_with(']').then(|| name.match_indices(": [").map(|(at, _)| name.get(..at).unwrap_or_default()));
+    count.into_iter().chain(matrix.into_iter().flatten())
 }
 
-fn edges_of(context: &mut Context, jobs: &[JobSpec], index: &HashMap<&str, usize>, places: &[usize], at: usize) -> Vec<usize> {
-    let Some(job) = jobs.get(at) else { return Vec::new() };
-    let mut edges = Vec::new();
-    for need in job.needs.iter().flatten() {
-        let Some(target) = find(jobs, index, &need.job) else {
-            unknown_need(context, jobs, job, need);
-            continue;
-        };
-        let Some(needed) = jobs.get(target) else { continue };
-        if target == at {
-            context.problems.error(need.place, "self-need", format!("`{}` needs itself", job.name)).hint("remove it from `needs`");
-        } else if places.get(target) > places.get(at) {
-            let message = format!("`{}` needs `{}`, which is in the later stage `{}`", job.name, need.job, needed.stage);
-            context
-                .problems
-                .error(need.place, "later-need", message)
-                .hint(format!("move `{}` to the stage `{}` or later", job.name, needed.stage));
-        } else {
-            if needed.when == When::Never && needed.rules.is_none() && !need.optional {
-                let message = format!("`{}` needs `{}`, which is left out by `when: never`", job.name, need.job);
-                context.problems.error(need.place, "unknown-need", message).hint("add `optional: true` to the need");
-            }
-            edges.push(target);
+/// The jobs that a job needs, and those that its rules may make it need. Circles among the first are errors of the file; among
+/// the second they are known when the rules are.
+struct Edges {
+    own: Vec<Vec<usize>>,
+    all: Vec<Vec<usize>>,
+}
+
+impl Edges {
+    fn of(context: &mut Context, jobs: &[JobSpec], index: &HashMap<&str, usize>, places: &[usize]) -> Self {
+        let mut edges = Self { own: Vec::with_capacity(jobs.len()), all: Vec::with_capacity(jobs.len()) };
+        for (at, job) in jobs.iter().enumerate() {
+            let own: Vec<usize> = job.needs.iter().flatten().filter_map(|need| target_of(context, jobs, index, places, at, need)).collect();
+            let of_rules = job.rules.iter().flatten().flat_map(|rule| rule.needs.iter().flatten());
+            let ruled: Vec<usize> = of_rules.filter_map(|need| target_of(context, jobs, index, places, at, need)).collect();
+            edges.all.push(own.iter().copied().chain(ruled).collect());
+            edges.own.push(own);
         }
+        edges
     }
-    edges
+}
+
+/// The job that an entry of `needs` names, if it may be needed.
+fn target_of(
+    context: &mut Context,
+    jobs: &[JobSpec],
+    index: &HashMap<&str, usize>,
+    places: &[usize],
+    at: usize,
+    need: &NeedSpec,
+) -> Option<usize> {
+    let job = jobs.get(at)?;
+    // A name that is made of a matrix is known when its instances are.
+    if need.job.contains("$[[") {
+        return None;
+    }
+    let Some(target) = find(jobs, index, &need.job) else {
+        unknown_need(context, jobs, job, need);
+        return None;
+    };
+    let needed = jobs.get(target)?;
+    if target == at {
+        context.problems.error(need.place, "self-need", format!("`{}` needs itself", job.name)).hint("remove it from `needs`");
+        return None;
+    }
+    if places.get(target) > places.get(at) {
+        let message = format!("`{}` needs `{}`, which is in the later stage `{}`", job.name, need.job, needed.stage);
+        context
+            .problems
+            .error(need.place, "later-need", message)
+            .hint(format!("move `{}` to the stage `{}` or later", job.name, needed.stage));
+        return None;
+    }
+    if let Some(wanted) = need.matrix.as_ref().filter(|_| !need.optional) {
+        part_of_matrix(context, needed, need, wanted);
+    }
+    if needed.when == When::Never && needed.rules.is_none() && !need.optional {
+        let message = format!("`{}` needs `{}`, which is left out by `when: never`", job.name, need.job);
+        context.problems.error(need.place, "unknown-need", message).hint("add `optional: true` to the need");
+    }
+    Some(target)
 }
 
 /// A job by its name, or by that of one of its instances.
 fn find(jobs: &[JobSpec], index: &HashMap<&str, usize>, name: &str) -> Option<usize> {
     index.get(name).copied().or_else(|| {
-        let at = *index.get(base_of(name)?)?;
-        jobs.get(at)?.has_instance(name).then_some(at)
+        bases_of(name).find_map(|base| {
+            let at = *index.get(base)?;
+            jobs.get(at)?.has_instance(name).then_some(at)
+        })
     })
+}
+
+/// `dependencies` name jobs of this stage or earlier ones, and with `needs` only jobs among these (`yaml_processor.rb`, `entry/job.rb`).
+fn dependencies(context: &mut Context, jobs: &[JobSpec], index: &HashMap<&str, usize>, places: &[usize]) {
+    for (at, job) in jobs.iter().enumerate() {
+        for (name, place) in job.dependencies.iter().flatten() {
+            let Some(target) = find(jobs, index, name) else {
+                let message = format!("`{}` depends on `{}`, and there is no such job", job.name, shorten(name));
+                let names = jobs.iter().map(|other| other.name.as_str()).filter(|other| *other != job.name);
+                context.problems.error(*place, "unknown-dependency", message).suggest(name, names, None);
+                continue;
+            };
+            let Some(other) = jobs.get(target) else { continue };
+            if target == at {
+                context.problems.error(*place, "unknown-dependency", format!("`{}` depends on itself", job.name));
+            } else if places.get(target) > places.get(at) {
+                let message = format!("`{}` depends on `{name}`, which is in the later stage `{}`", job.name, other.stage);
+                context.problems.error(*place, "later-dependency", message).hint("a job gets artifacts of its own stage or earlier ones");
+            } else if let Some(needs) = job.needs.as_ref().filter(|needs| !needs.is_empty())
+                && !needs.iter().any(|need| need.job == *name || find(jobs, index, &need.job) == Some(target))
+            {
+                let message = format!("`{}` depends on `{name}`, which is not among its `needs`", job.name);
+                context.problems.error(*place, "dependency-not-needed", message).hint(format!("add `{name}` to `needs`"));
+            }
+        }
+    }
+}
+
+/// `environment: on_stop` names a job that stops the same environment (`yaml_processor.rb`).
+fn stops(context: &mut Context, jobs: &[JobSpec], index: &HashMap<&str, usize>) {
+    for job in jobs {
+        let Some(environment) = &job.environment else { continue };
+        let Some((name, place)) = &environment.on_stop else { continue };
+        let why = match index.get(name.as_str()).and_then(|at| jobs.get(*at)) {
+            None => Some("and there is no such job".to_owned()),
+            Some(stop) => match &stop.environment {
+                None => Some("which has no `environment`".to_owned()),
+                Some(other) if other.name != environment.name => Some(format!("whose environment is `{}`", shorten(&other.name))),
+                Some(other) if other.action != Action::Stop => Some("whose environment does not say `action: stop`".to_owned()),
+                Some(_) => None,
+            },
+        };
+        if let Some(why) = why {
+            let message = format!("`{}`: `on_stop` names `{}`, {why}", job.name, shorten(name));
+            let names = jobs.iter().map(|other| other.name.as_str()).filter(|other| *other != job.name);
+            context.problems.error(*place, "on-stop", message).suggest(name, names, None);
+        }
+    }
+}
+
+/// What a need names of a matrix must be in it. What is made of the own matrix is looked at when it is planned.
+fn part_of_matrix(context: &mut Context, needed: &JobSpec, need: &NeedSpec, wanted: &matrix::Matrix) {
+    let made = wanted.iter().flatten().any(|(_, values)| values.iter().any(|value| value.contains("$[[")));
+    if made {
+        return;
+    }
+    let all: std::collections::HashSet<String> = needed.instances().into_iter().map(|instance| instance.name).collect();
+    if let Some(missing) = matrix::names(&needed.name, wanted).into_iter().find(|name| !all.contains(name)) {
+        let message = format!("`{}` has no instance `{}`", needed.name, shorten(&missing));
+        let told = context.problems.error(need.place, "unknown-need", message);
+        told.suggest(&missing, all.iter().map(String::as_str), None);
+    }
 }
 
 fn unknown_need(context: &mut Context, jobs: &[JobSpec], job: &JobSpec, need: &NeedSpec) {
@@ -112,128 +213,4 @@ fn environment_names(context: &mut Context, jobs: &[JobSpec]) {
             told.hint("the job gets the name in CI_ENVIRONMENT_NAME and is not taken for one that deploys");
         }
     }
-}
-
-/// What a manual job is to the jobs after it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Gate {
-    None,
-    /// Manual, and later stages do not wait for it.
-    Optional,
-    /// It blocks because GitLab says so.
-    Blocking,
-    /// It blocks by deviation (c).
-    Deviation,
-}
-
-/// Deviation (c): a manual job that deploys, or that a job that deploys needs, blocks unless it sets `allow_failure`.
-fn gates(context: &mut Context, jobs: &[JobSpec], edges: &[Vec<usize>]) -> Vec<Gate> {
-    let mut needed_by: Vec<Option<usize>> = vec![None; jobs.len()];
-    for (at, _) in jobs.iter().enumerate().filter(|(_, job)| job.deploys()) {
-        for target in edges.get(at).into_iter().flatten() {
-            if let Some(slot) = needed_by.get_mut(*target).filter(|slot| slot.is_none()) {
-                *slot = Some(at);
-            }
-        }
-    }
-    let mut gates = Vec::with_capacity(jobs.len());
-    for (job, needed_by) in jobs.iter().zip(needed_by) {
-        let deployer = needed_by.and_then(|at| jobs.get(at));
-        let by_rule = job.rules.iter().flatten().any(|rule| rule.when == Some(When::Manual));
-        gates.push(match (job.when, job.allow_failure) {
-            (When::OnSuccess | When::OnFailure | When::Always | When::Never, allowed) if by_rule => {
-                if allowed == Some(true) {
-                    Gate::Optional
-                } else {
-                    Gate::Blocking
-                }
-            }
-            (When::OnSuccess | When::OnFailure | When::Always | When::Never, _) => Gate::None,
-            (When::Manual, Some(true)) => Gate::Optional,
-            (When::Manual, Some(false)) => Gate::Blocking,
-            (When::Manual, None) if context.strict || (!job.deploys() && deployer.is_none()) => Gate::Optional,
-            (When::Manual, None) => {
-                let why = match deployer {
-                    Some(deployer) if !job.deploys() => format!("because `{}`, which deploys, needs it", deployer.name),
-                    Some(_) | None => "because it deploys".to_owned(),
-                };
-                let message = format!("the manual job `{}` holds back what comes after it, {why}; in GitLab it is optional", job.name);
-                let told = context.problems.note(job.when_place, "deviation-gate", message);
-                told.hint("for GitLab add `allow_failure: false`; for an optional job `allow_failure: true`");
-                Gate::Deviation
-            }
-        });
-    }
-    gates
-}
-
-/// How many jobs and needs are looked at for one warning each; far more than any honest file has.
-const STEP_LIMIT: usize = 5_000_000;
-
-/// A job that deploys and whose `needs` let it start before a manual job of an earlier stage was answered.
-fn passed_over(context: &mut Context, jobs: &[JobSpec], edges: &[Vec<usize>], places: &[usize], gates: &[Gate]) {
-    let manual: Vec<usize> = (0..jobs.len()).filter(|at| gates.get(*at).is_some_and(|gate| *gate != Gate::None)).collect();
-    let Some(first) = manual.iter().filter_map(|at| places.get(*at)).min() else { return };
-    let mut steps: usize = 0;
-    for (at, job) in jobs.iter().enumerate() {
-        let (Some(needs), Some(place)) = (&job.needs, places.get(at)) else { continue };
-        if !job.deploys() || place <= first {
-            continue;
-        }
-        if steps > STEP_LIMIT {
-            let message = "there are too many jobs to see of all that deploy whether they pass over a manual job";
-            context.problems.warning(job.needs_place, "gate-passed-over", message);
-            return;
-        }
-        let waits = waits_for(jobs, edges, places, at);
-        steps += waits.steps + manual.len();
-        let passed: Vec<&str> = manual
-            .iter()
-            .filter(|gate| places.get(**gate) < Some(place) && !waits.for_job(**gate, places, gates))
-            .filter_map(|gate| jobs.get(*gate).map(|job| job.name.as_str()))
-            .collect();
-        if passed.is_empty() {
-            continue;
-        }
-        let shown = passed.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let more = if passed.len() > 3 { format!(" and {} more", passed.len() - 3) } else { String::new() };
-        let line: Vec<&str> = needs.iter().map(|need| need.job.as_str()).chain(passed.iter().take(3).copied()).collect();
-        let message = format!("`{}` deploys, and its `needs` pass over the manual {shown}{more} of an earlier stage", job.name);
-        let told = context.problems.warning(job.needs_place, "gate-passed-over", message);
-        told.hint(format!("to wait for it write `needs: [{}]`", line.join(", ")));
-    }
-}
-
-/// Everything a job waits for: what it needs, and for what is scheduled by stages, the stages before it.
-struct Waits {
-    needed: Vec<bool>,
-    /// All of the stages before this one, their optional manual jobs apart.
-    before_stage: usize,
-    /// How many jobs and needs were looked at.
-    steps: usize,
-}
-
-impl Waits {
-    fn for_job(&self, at: usize, places: &[usize], gates: &[Gate]) -> bool {
-        let by_stage = places.get(at).is_some_and(|place| *place < self.before_stage) && gates.get(at) != Some(&Gate::Optional);
-        by_stage || self.needed.get(at).copied().unwrap_or_default()
-    }
-}
-
-fn waits_for(jobs: &[JobSpec], edges: &[Vec<usize>], places: &[usize], at: usize) -> Waits {
-    let mut waits = Waits { needed: vec![false; jobs.len()], before_stage: 0, steps: jobs.len() };
-    let mut open = vec![at];
-    while let Some(at) = open.pop() {
-        if jobs.get(at).is_some_and(|job| job.needs.is_none()) {
-            waits.before_stage = waits.before_stage.max(places.get(at).copied().unwrap_or_default());
-        }
-        for target in edges.get(at).into_iter().flatten() {
-            waits.steps += 1;
-            if let Some(seen) = waits.needed.get_mut(*target).filter(|seen| !**seen) {
-                *seen = true;
-                open.push(*target);
-            }
-        }
-    }
-    waits
 }

@@ -1,7 +1,8 @@
 //! `environment`.
 
-use super::fields::Context;
-use crate::document::{Node, Place};
+use super::fields::{Context, shorten};
+use crate::document::{Entry, Node, Place};
+use crate::pipeline::duration;
 use crate::pipeline::keyword;
 use crate::pipeline::spec::{Action, EnvironmentSpec};
 
@@ -19,9 +20,11 @@ const TIERS: &[(&str, &str)] =
 pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<EnvironmentSpec> {
     let Some(entries) = node.entries() else {
         let name = context.text(subject, node, place)?;
-        return Some(EnvironmentSpec { name, place: node.place, url: None, tier: None, action: Action::Start });
+        let (url, tier, action) = (None, None, Action::Start);
+        return Some(EnvironmentSpec { name, place: node.place, url, tier, action, on_stop: None, auto_stop_in_seconds: None });
     };
     let (mut name, mut url, mut tier, mut action) = (None, None, None, Action::Start);
+    let (mut on_stop, mut auto_stop_in_seconds) = (None, None);
     for entry in context.keywords(subject, keyword::ENVIRONMENT, entries) {
         let of = format!("{subject}: `{}`", entry.key);
         match entry.key.as_str() {
@@ -29,11 +32,24 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
             "url" => url = context.text(&of, &entry.value, entry.place),
             "action" => action = context.word(&of, ACTIONS, &entry.value, entry.place).unwrap_or(Action::Start),
             "deployment_tier" => tier = context.word(&of, TIERS, &entry.value, entry.place).map(str::to_owned),
+            "on_stop" => on_stop = context.text(&of, &entry.value, entry.place).map(|job| (job, entry.value.place)),
+            "auto_stop_in" => auto_stop_in_seconds = auto_stop(context, &of, entry),
             _ => {}
         }
     }
     if node.get("name").is_none() {
         context.problems.error(node.place, "environment-name", format!("{subject} has no `name`"));
     }
-    name.map(|(name, place)| EnvironmentSpec { name, place, url, tier, action })
+    name.map(|(name, place)| EnvironmentSpec { name, place, url, tier, action, on_stop, auto_stop_in_seconds })
+}
+
+/// A duration, `never`, or a variable that says it when the job runs.
+fn auto_stop(context: &mut Context, of: &str, entry: &Entry) -> Option<u64> {
+    let text = context.text(of, &entry.value, entry.place)?;
+    let seconds = duration::parse(&text);
+    if seconds.is_none() && text != "never" && !text.contains('$') {
+        let message = format!("{of} is `{}`, which is no duration", shorten(&text));
+        context.problems.error(entry.value.place, "duration", message).hint("for instance `1 day` or `never`");
+    }
+    seconds
 }

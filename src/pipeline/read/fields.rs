@@ -1,25 +1,49 @@
 //! Values of the types that keywords take, with one wording for what is not of its type.
 
 use crate::document::{Entry, Node, Place, Value};
+use crate::pipeline::duration;
 use crate::pipeline::keyword::{Standing, standing};
 use crate::pipeline::problem::Problems;
 
 /// What every part of the reading needs.
-pub(super) struct Context {
-    pub(super) problems: Problems,
+pub(in crate::pipeline) struct Context {
+    pub(in crate::pipeline) problems: Problems,
     /// The deviations from GitLab are off.
     pub(super) strict: bool,
+    pub(super) purpose: Purpose,
 }
+
+/// What a file is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// To be run: what no engine carries out yet is an error.
+    #[default]
+    Run,
+    /// To be looked at: it is a warning.
+    Look,
+}
+
+/// How long something may be.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    seconds: u64,
+    word: &'static str,
+}
+
+/// GitLab's limit for `timeout`.
+pub(super) const MONTH: Limit = Limit { seconds: 31 * 86_400, word: "month" };
+/// GitLab's limit for `start_in`.
+pub(super) const WEEK: Limit = Limit { seconds: 7 * 86_400, word: "week" };
 
 type Table = [(&'static str, Standing)];
 
 impl Context {
-    pub(super) fn wrong_type(&mut self, subject: &str, wanted: &str, node: &Node, place: Place) {
+    pub(in crate::pipeline) fn wrong_type(&mut self, subject: &str, wanted: &str, node: &Node, place: Place) {
         self.problems.error(at(node, place), "type", format!("{subject} must be {wanted}, not {}", node.kind())).hint(quote_hint(node));
     }
 
     /// The entries of a mapping whose keywords are done; of the others a problem is told here.
-    pub(super) fn keywords<'e>(&mut self, subject: &str, table: &Table, entries: &'e [Entry]) -> Vec<&'e Entry> {
+    pub(in crate::pipeline) fn keywords<'e>(&mut self, subject: &str, table: &Table, entries: &'e [Entry]) -> Vec<&'e Entry> {
         entries.iter().filter(|entry| self.keyword(subject, table, entry)).collect()
     }
 
@@ -31,6 +55,10 @@ impl Context {
             Some(Standing::Warned(why)) => {
                 self.problems.warning(entry.place, "not-honoured", format!("{of}`{key}` is not honoured: {why}"));
                 // Still handed on: what is not honoured may be recorded.
+                true
+            }
+            Some(Standing::Planned(why)) => {
+                self.not_yet(entry.place, format!("{of}`{key}` is not carried out yet"), why);
                 true
             }
             Some(Standing::Refused(why)) => {
@@ -45,8 +73,16 @@ impl Context {
         }
     }
 
+    /// Something that is planned and that no engine does yet.
+    pub(super) fn not_yet(&mut self, place: Place, message: String, why: &str) {
+        match self.purpose {
+            Purpose::Run => self.problems.error(place, "refused-keyword", message).hint(why),
+            Purpose::Look => self.problems.warning(place, "not-honoured", message).hint(why),
+        }
+    }
+
     /// The entries, or a problem. `place` is the key's, for when there is no value.
-    pub(super) fn entries<'n>(&mut self, subject: &str, node: &'n Node, place: Place) -> Option<&'n [Entry]> {
+    pub(in crate::pipeline) fn entries<'n>(&mut self, subject: &str, node: &'n Node, place: Place) -> Option<&'n [Entry]> {
         let entries = node.entries();
         if entries.is_none() {
             self.wrong_type(subject, "a mapping", node, place);
@@ -54,7 +90,7 @@ impl Context {
         entries
     }
 
-    pub(super) fn text(&mut self, subject: &str, node: &Node, place: Place) -> Option<String> {
+    pub(in crate::pipeline) fn text(&mut self, subject: &str, node: &Node, place: Place) -> Option<String> {
         match node.as_str() {
             Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
             Some(_) => {
@@ -68,7 +104,7 @@ impl Context {
         }
     }
 
-    pub(super) fn truth(&mut self, subject: &str, node: &Node, place: Place) -> Option<bool> {
+    pub(in crate::pipeline) fn truth(&mut self, subject: &str, node: &Node, place: Place) -> Option<bool> {
         let truth = node.as_bool();
         if truth.is_none() {
             self.wrong_type(subject, "true or false", node, place);
@@ -77,7 +113,7 @@ impl Context {
     }
 
     /// A list of texts.
-    pub(super) fn texts(&mut self, subject: &str, node: &Node, place: Place) -> Vec<String> {
+    pub(in crate::pipeline) fn texts(&mut self, subject: &str, node: &Node, place: Place) -> Vec<String> {
         let Some(items) = node.items() else {
             self.wrong_type(subject, "a list", node, place);
             return Vec::new();
@@ -86,12 +122,49 @@ impl Context {
     }
 
     /// A text or a list of texts.
-    pub(super) fn text_or_texts(&mut self, subject: &str, node: &Node, place: Place) -> Vec<String> {
+    pub(in crate::pipeline) fn text_or_texts(&mut self, subject: &str, node: &Node, place: Place) -> Vec<String> {
         if node.as_str().is_some() { self.text(subject, node, place).into_iter().collect() } else { self.texts(subject, node, place) }
     }
 
+    /// A whole number, or a list of them.
+    pub(super) fn integers(&mut self, subject: &str, node: &Node, place: Place) -> Vec<i32> {
+        let single = std::slice::from_ref(node);
+        let mut numbers = Vec::new();
+        for item in node.items().unwrap_or(single) {
+            match item.as_integer().and_then(|number| i32::try_from(number).ok()) {
+                Some(number) => numbers.push(number),
+                None => self.wrong_type(subject, "a whole number or a list of them", item, place),
+            }
+        }
+        numbers
+    }
+
+    /// A duration in seconds, at most as long as the limit.
+    pub(super) fn duration(&mut self, subject: &str, node: &Node, place: Place, limit: Limit) -> Option<u64> {
+        const EXAMPLE: &str = "for instance `90 seconds` or `1h 30m`";
+        let text = self.text(subject, node, place)?;
+        let seconds = duration::parse(&text);
+        match seconds {
+            None => {
+                let message = format!("{subject} is `{}`, which is no duration", shorten(&text));
+                self.problems.error(node.place, "duration", message).hint(EXAMPLE);
+            }
+            Some(seconds) if seconds > limit.seconds => {
+                self.problems.error(node.place, "duration", format!("{subject} is longer than a {}", limit.word)).hint(EXAMPLE);
+            }
+            Some(_) => {}
+        }
+        seconds
+    }
+
     /// One of a few words.
-    pub(super) fn word<T: Copy>(&mut self, subject: &str, words: &[(&'static str, T)], node: &Node, place: Place) -> Option<T> {
+    pub(in crate::pipeline) fn word<T: Copy>(
+        &mut self,
+        subject: &str,
+        words: &[(&'static str, T)],
+        node: &Node,
+        place: Place,
+    ) -> Option<T> {
         let given = self.text(subject, node, place)?;
         let found = words.iter().find(|(word, _)| *word == given).map(|(_, value)| *value);
         if found.is_none() {
@@ -119,6 +192,8 @@ fn quote_hint(node: &Node) -> String {
         Value::Bool(_) | Value::Integer(_) | Value::Float(_) => "if text is meant, put it in quotes".to_owned(),
         Value::Mapping(entries) if entries.len() == 1 => "text that contains `: ` must be in quotes".to_owned(),
         Value::Null => "write a value, or remove the key".to_owned(),
-        Value::Mapping(_) | Value::Sequence(_) | Value::String(_) => "see the keyword in GitLab's reference of `.gitlab-ci.yml`".to_owned(),
+        Value::Mapping(_) | Value::Sequence(_) | Value::String(_) | Value::Reference(_) => {
+            "see the keyword in GitLab's reference of `.gitlab-ci.yml`".to_owned()
+        }
     }
 }

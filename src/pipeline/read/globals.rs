@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::fields::{Context, shorten};
-use super::{artifacts, image, job, script, variables};
+use super::fields::{Context, MONTH, shorten};
+use super::{artifacts, cache, deploys, image, retry, script, services, variables, workflow};
 use crate::document::{Entry, Node, Place};
 use crate::pipeline::deploys::Named;
-use crate::pipeline::keyword::{self, Standing, standing};
-use crate::pipeline::spec::{Artifacts, Line, Variable};
+use crate::pipeline::kept::{Artifacts, Cache, ImageOptions, Retry, Service};
+use crate::pipeline::keyword::{self, standing};
+use crate::pipeline::spec::{Inherit, Line, Variable, Workflow};
 use crate::pipeline::suggest;
 
 /// GitLab's stages for a file that names none.
@@ -20,34 +21,81 @@ pub(super) struct Globals<'e> {
     /// Those that the file itself names.
     pub(super) own_stages: Vec<String>,
     pub(super) variables: Vec<Variable>,
+    pub(super) workflow: Workflow,
     pub(super) defaults: Defaults,
     pub(super) jobs: Vec<&'e Entry>,
 }
 
 /// What jobs get that do not say otherwise.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Defaults {
     pub(super) before_script: Arc<[Line]>,
     /// What `hms-deploy` in it names; looked for once, and not for every job.
     pub(super) named: Vec<(Place, Named)>,
     pub(super) after_script: Arc<[Line]>,
     pub(super) image: Option<String>,
+    pub(super) image_options: ImageOptions,
+    pub(super) services: Arc<[Service]>,
+    pub(super) cache: Arc<[Cache]>,
+    pub(super) tags: Arc<[String]>,
     pub(super) artifacts: Arc<Artifacts>,
     pub(super) timeout_seconds: Option<u64>,
+    pub(super) retry: Option<Retry>,
+    pub(super) interruptible: Option<bool>,
+}
+
+impl Defaults {
+    /// Those that a job takes. Long ones are shared and not copied.
+    pub(super) fn taken_by(&self, inherit: &Inherit) -> Self {
+        let mut taken = Self { named: Vec::new(), ..self.clone() };
+        let leaves = |name: &str| !inherit.takes(name);
+        if leaves("before_script") {
+            taken.before_script = Arc::default();
+        }
+        if leaves("after_script") {
+            taken.after_script = Arc::default();
+        }
+        if leaves("image") {
+            (taken.image, taken.image_options) = (None, ImageOptions::default());
+        }
+        if leaves("services") {
+            taken.services = Arc::default();
+        }
+        if leaves("cache") {
+            taken.cache = Arc::default();
+        }
+        if leaves("tags") {
+            taken.tags = Arc::default();
+        }
+        if leaves("artifacts") {
+            taken.artifacts = Arc::default();
+        }
+        taken.timeout_seconds = taken.timeout_seconds.filter(|_| inherit.takes("timeout"));
+        taken.retry = taken.retry.filter(|_| inherit.takes("retry"));
+        taken.interruptible = taken.interruptible.filter(|_| inherit.takes("interruptible"));
+        taken
+    }
 }
 
 pub(super) fn read<'e>(context: &mut Context, entries: &'e [Entry]) -> Globals<'e> {
-    let mut globals =
-        Globals { stages: Vec::new(), own_stages: Vec::new(), variables: Vec::new(), defaults: Defaults::default(), jobs: Vec::new() };
+    let mut globals = Globals {
+        stages: Vec::new(),
+        own_stages: Vec::new(),
+        variables: Vec::new(),
+        workflow: Workflow::default(),
+        defaults: Defaults::default(),
+        jobs: Vec::new(),
+    };
     let default = entries.iter().find(|entry| entry.key == "default");
     for entry in entries {
         if entry.key.starts_with('.') {
             continue;
         }
         match standing(keyword::GLOBAL, &entry.key) {
-            Some(Standing::Done) => global(context, &mut globals, entry, default),
-            Some(Standing::Warned(_) | Standing::Refused(_)) => {
-                context.keywords("", keyword::GLOBAL, std::slice::from_ref(entry));
+            Some(_) => {
+                if !context.keywords("", keyword::GLOBAL, std::slice::from_ref(entry)).is_empty() {
+                    global(context, &mut globals, entry, default);
+                }
             }
             None if is_job(entry) => globals.jobs.push(entry),
             None => {
@@ -78,15 +126,16 @@ fn is_job(entry: &Entry) -> bool {
 fn global(context: &mut Context, globals: &mut Globals, entry: &Entry, default: Option<&Entry>) {
     let subject = format!("`{}`", entry.key);
     let (node, place) = (&entry.value, entry.place);
+    if node.is_null() {
+        return;
+    }
     match entry.key.as_str() {
         "stages" => globals.own_stages = stages(context, &subject, node, place),
         "variables" => globals.variables = variables::read(context, &subject, node, place),
         "default" => defaults(context, &mut globals.defaults, &subject, node, place),
-        "workflow" => {
-            if let Some(fields) = context.entries(&subject, node, place) {
-                context.keywords(&subject, keyword::WORKFLOW, fields);
-            }
-        }
+        "workflow" => globals.workflow = workflow::read(context, &subject, node, place),
+        // What it names is there by now.
+        "include" => {}
         key => {
             if let Some(other) = default.and_then(|default| default.value.entries()?.iter().find(|field| field.key == key)) {
                 let message = format!("{subject} is here and in `default`, line {}", other.place.line);
@@ -107,16 +156,24 @@ fn defaults(context: &mut Context, defaults: &mut Defaults, subject: &str, node:
 
 fn default_field(context: &mut Context, defaults: &mut Defaults, subject: &str, field: &Entry) {
     let (node, place) = (&field.value, field.place);
+    if node.is_null() {
+        return;
+    }
     match field.key.as_str() {
         "before_script" => {
             let lines = script::read(context, subject, node, place);
-            defaults.named = job::named_in(&lines);
+            defaults.named = deploys::named_in(&lines);
             defaults.before_script = lines.into();
         }
         "after_script" => defaults.after_script = script::read(context, subject, node, place).into(),
-        "image" => defaults.image = image::read(context, subject, node, place),
+        "image" => (defaults.image, defaults.image_options) = image::read(context, subject, node, place),
+        "services" => defaults.services = services::read(context, subject, node, place).into(),
+        "cache" => defaults.cache = cache::read(context, subject, node, place).into(),
+        "tags" => defaults.tags = context.texts(subject, node, place).into(),
         "artifacts" => defaults.artifacts = Arc::new(artifacts::read(context, subject, node, place)),
-        "timeout" => defaults.timeout_seconds = job::timeout(context, subject, node, place),
+        "timeout" => defaults.timeout_seconds = context.duration(subject, node, place, MONTH),
+        "retry" => defaults.retry = Some(retry::read(context, subject, node, place)),
+        "interruptible" => defaults.interruptible = context.truth(subject, node, place),
         _ => {}
     }
 }

@@ -2,120 +2,147 @@
 
 use std::sync::Arc;
 
-use super::fields::{Context, shorten};
+use super::fields::{Context, MONTH, WEEK, shorten};
 use super::globals::Globals;
-use super::{artifacts, environment, image, needs, rules, script, variables};
-use crate::document::{Entry, Node, Place, Value};
+use super::inherit::{self, Inherits};
+use super::{artifacts, cache, deploys, environment, image, needs, parallel, policy, retry, rules, script, services, stage, variables};
+use crate::document::{Entry, Node, Place};
 use crate::event::{JobName, When};
-use crate::pipeline::deploys::{self, Named};
-use crate::pipeline::duration;
+use crate::pipeline::kept::ImageOptions;
 use crate::pipeline::keyword;
-use crate::pipeline::spec::{JobSpec, Line};
+use crate::pipeline::matrix::Parallel;
+use crate::pipeline::spec::{AllowFailure, JobSpec};
 
 /// Names GitLab keeps for itself (`doc/ci/jobs/_index.md#job-names`); the keywords among them never come here.
 const RESERVED: &[&str] = &["true", "false", "nil", "pages:deploy"];
 
-/// GitLab's limit for `parallel`.
-const PARALLEL_LIMIT: i64 = 200;
-
-pub(super) const WHEN: &[(&str, Option<When>)] = &[
-    ("on_success", Some(When::OnSuccess)),
-    ("on_failure", Some(When::OnFailure)),
-    ("always", Some(When::Always)),
-    ("manual", Some(When::Manual)),
-    ("never", Some(When::Never)),
-    ("delayed", None),
+pub(super) const WHEN: &[(&str, When)] = &[
+    ("on_success", When::OnSuccess),
+    ("on_failure", When::OnFailure),
+    ("always", When::Always),
+    ("manual", When::Manual),
+    ("never", When::Never),
+    ("delayed", When::Delayed),
 ];
 
 pub(super) fn read(context: &mut Context, globals: &Globals, entry: &Entry) -> Option<JobSpec> {
     let job = format!("`{}`", shorten(&entry.key));
     let fields = entry.value.entries()?;
     name(context, &job, entry);
-    let mut spec = blank(globals, entry);
+    let inherits = inherit::read(context, &job, fields);
+    let mut named = if inherits.defaults.takes("before_script") { globals.defaults.named.clone() } else { Vec::new() };
+    let mut spec = blank(globals, entry, inherits);
     let mut stage = None;
-    let mut named = globals.defaults.named.clone();
-    let done = context.keywords(&job, keyword::JOB, fields);
-    for field in done {
-        let subject = format!("{job}: `{}`", field.key);
-        let (node, place) = (&field.value, field.place);
-        match field.key.as_str() {
-            "stage" => stage = context.text(&subject, node, place).map(|stage| (stage, node.place)),
-            "script" => spec.script = script::read_main(context, &subject, node, place),
-            "before_script" => {
-                let lines = script::read(context, &subject, node, place);
-                named = named_in(&lines);
-                spec.before_script = lines.into();
-            }
-            "after_script" => spec.after_script = script::read(context, &subject, node, place).into(),
-            "image" => spec.image = image::read(context, &subject, node, place),
-            "artifacts" => spec.artifacts = Arc::new(artifacts::read(context, &subject, node, place)),
-            "needs" => {
-                spec.needs = Some(needs::read(context, &subject, node, place));
-                spec.needs_place = place;
-            }
-            "when" => {
-                spec.when = when(context, &subject, node, place);
-                spec.when_place = node.place;
-            }
-            "allow_failure" => spec.allow_failure = allow_failure(context, &subject, node, place),
-            "variables" => spec.variables = variables::read(context, &subject, node, place),
-            "parallel" => spec.parallel = parallel(context, &subject, node, place),
-            "timeout" => spec.timeout_seconds = timeout(context, &subject, node, place),
-            "environment" => spec.environment = environment::read(context, &subject, node, place),
-            "rules" => spec.rules = Some(rules::read(context, &subject, node, place)),
-            "resource_group" => spec.resource_group = context.text(&subject, node, place),
-            _ => {}
+    for field in context.keywords(&job, keyword::JOB, fields) {
+        // A key of nothing says nothing, and what it says of a base is taken away (`entry/factory.rb`, `Unspecified`).
+        if field.value.is_null() && field.key != "script" {
+            continue;
         }
+        let subject = format!("{job}: `{}`", field.key);
+        if field.key == "stage" {
+            stage = context.text(&subject, &field.value, field.place).map(|stage| (stage, field.value.place));
+            continue;
+        }
+        if field.key == "before_script" {
+            let lines = script::read(context, &subject, &field.value, field.place);
+            named = deploys::named_in(&lines);
+            spec.before_script = lines.into();
+            continue;
+        }
+        what_runs(context, &mut spec, &subject, field);
+        how_it_runs(context, &mut spec, &subject, field);
     }
     require_script(context, &job, entry, fields);
-    self::stage(context, globals, &job, &mut spec, stage);
-    named.extend(named_in(&spec.script));
-    find_deploys(context, &job, &mut spec, &named);
+    not_together(context, &job, fields);
+    stage::read(context, globals, &job, &mut spec, stage);
+    named.extend(deploys::named_in(&spec.script));
+    deploys::find_deploys(context, &job, &mut spec, &named);
     instance_names(context, &job, &spec);
     Some(spec)
 }
 
-/// A duration of at most a month, as GitLab has it.
-pub(super) fn timeout(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<u64> {
-    const EXAMPLE: &str = "for instance `90 seconds` or `1h 30m`";
-    let text = context.text(subject, node, place)?;
-    let seconds = duration::parse(&text);
-    match seconds {
-        None => {
-            let message = format!("{subject} is `{}`, which is no duration", shorten(&text));
-            context.problems.error(node.place, "duration", message).hint(EXAMPLE);
-        }
-        Some(seconds) if seconds > 31 * 86_400 => {
-            context.problems.error(node.place, "duration", format!("{subject} is longer than a month")).hint(EXAMPLE);
-        }
-        Some(_) => {}
+/// Keywords of what a job does.
+fn what_runs(context: &mut Context, spec: &mut JobSpec, subject: &str, field: &Entry) {
+    let (node, place) = (&field.value, field.place);
+    match field.key.as_str() {
+        "script" => spec.script = script::read_main(context, subject, node, place),
+        "after_script" => spec.after_script = script::read(context, subject, node, place).into(),
+        "image" => (spec.image, spec.image_options) = image::read(context, subject, node, place),
+        "services" => spec.services = services::read(context, subject, node, place).into(),
+        "cache" => spec.cache = cache::read(context, subject, node, place).into(),
+        "artifacts" => spec.artifacts = Arc::new(artifacts::read(context, subject, node, place)),
+        "variables" => spec.variables = variables::read(context, subject, node, place),
+        "environment" => spec.environment = environment::read(context, subject, node, place),
+        "tags" => spec.tags = context.texts(subject, node, place).into(),
+        "coverage" => spec.coverage = coverage(context, subject, node, place),
+        _ => {}
     }
-    seconds
 }
 
-fn blank(globals: &Globals, entry: &Entry) -> JobSpec {
-    let defaults = &globals.defaults;
+/// Keywords of whether, when and how often it does it.
+fn how_it_runs(context: &mut Context, spec: &mut JobSpec, subject: &str, field: &Entry) {
+    let (node, place) = (&field.value, field.place);
+    match field.key.as_str() {
+        "needs" => {
+            spec.needs = Some(needs::read(context, subject, node, place));
+            spec.needs_place = place;
+        }
+        "dependencies" => spec.dependencies = Some(dependencies(context, subject, node, place)),
+        "when" => {
+            spec.when = when(context, subject, node, place);
+            spec.when_place = node.place;
+        }
+        "start_in" => spec.start_in_seconds = context.duration(subject, node, place, WEEK),
+        "allow_failure" => spec.allow_failure = allow_failure(context, subject, node, place),
+        "parallel" => spec.parallel = parallel::read(context, subject, node, place),
+        "timeout" => spec.timeout_seconds = context.duration(subject, node, place, MONTH),
+        "retry" => spec.retry = Some(retry::read(context, subject, node, place)),
+        "interruptible" => spec.interruptible = context.truth(subject, node, place),
+        "rules" => spec.rules = Some(rules::read(context, subject, keyword::RULE, node, place)),
+        "only" => spec.only = Some(policy::read(context, subject, node, place)),
+        "except" => spec.except = Some(policy::read(context, subject, node, place)),
+        "resource_group" => spec.resource_group = context.text(subject, node, place),
+        "manual_confirmation" => spec.manual_confirmation = context.text(subject, node, place),
+        _ => {}
+    }
+}
+
+fn blank(globals: &Globals, entry: &Entry, inherits: Inherits) -> JobSpec {
+    let defaults = globals.defaults.taken_by(&inherits.defaults);
     JobSpec {
         name: entry.key.clone(),
         place: entry.place,
         stage: String::new(),
         stage_place: entry.place,
-        before_script: defaults.before_script.clone(),
+        before_script: defaults.before_script,
         script: Vec::new(),
-        after_script: defaults.after_script.clone(),
-        image: defaults.image.clone(),
+        after_script: defaults.after_script,
+        image: defaults.image,
+        image_options: if inherits.defaults.takes("image") { defaults.image_options } else { ImageOptions::default() },
+        services: defaults.services,
+        cache: defaults.cache,
+        tags: defaults.tags,
         when: When::OnSuccess,
         when_place: entry.place,
+        start_in_seconds: None,
         allow_failure: None,
+        retry: defaults.retry,
+        interruptible: defaults.interruptible,
+        manual_confirmation: None,
+        coverage: None,
+        dependencies: None,
         needs: None,
         needs_place: entry.place,
         variables: Vec::new(),
+        inherit_variables: inherits.variables,
         parallel: None,
-        artifacts: defaults.artifacts.clone(),
+        artifacts: defaults.artifacts,
         timeout_seconds: defaults.timeout_seconds,
         environment: None,
         script_environments: Vec::new(),
         rules: None,
+        only: None,
+        except: None,
         resource_group: None,
         gate: false,
     }
@@ -127,142 +154,127 @@ fn name(context: &mut Context, job: &str, entry: &Entry) {
     }
 }
 
-/// The longest name that an instance has must still be one; so must the plain one.
+/// Every name that an instance has must be one; so must the plain one.
 fn instance_names(context: &mut Context, job: &str, spec: &JobSpec) {
-    let suffix = spec.parallel.map(|total| format!(" {total}/{total}")).unwrap_or_default();
-    if let Err(error) = format!("{}{suffix}", spec.name).parse::<JobName>() {
+    let plain = spec.name.parse::<JobName>().err();
+    let of_instances = match &spec.parallel {
+        None => None,
+        Some(Parallel::Count(total)) => format!("{} {total}/{total}", spec.name).parse::<JobName>().err(),
+        Some(Parallel::Matrix(_)) => {
+            let instances = spec.instances();
+            let mut seen = std::collections::HashSet::new();
+            if let Some(twice) = instances.iter().find(|instance| !seen.insert(instance.name.as_str())) {
+                let message = format!("{job}: its matrix makes `{}` twice", shorten(&twice.name));
+                context.problems.error(spec.place, "job-name", message).hint("remove one of the two combinations");
+            }
+            instances.iter().find_map(|instance| instance.name.parse::<JobName>().err())
+        }
+    };
+    if let Some(error) = plain.or(of_instances) {
         context.problems.error(spec.place, "job-name", format!("the job name {job} {}", error.why));
     }
 }
 
 fn require_script(context: &mut Context, job: &str, entry: &Entry, fields: &[Entry]) {
-    let other = ["script", "trigger", "run", "extends"].iter().any(|key| fields.iter().any(|field| field.key == *key));
+    let other = ["script", "trigger", "run"].iter().any(|key| fields.iter().any(|field| field.key == *key));
     if !other {
         context
             .problems
             .error(entry.place, "no-script", format!("{job} has no `script`"))
-            .hint("add `script:`; a mapping that is no job, for anchors to share, has a name that starts with a dot");
+            .hint("add `script:`; a mapping that is no job, for anchors and `extends` to share, has a name that starts with a dot");
     }
 }
 
-fn stage(context: &mut Context, globals: &Globals, job: &str, spec: &mut JobSpec, given: Option<(String, Place)>) {
-    let named_as_stage = globals.own_stages.contains(&spec.name);
-    let (stage, place) = match given {
-        Some(given) => given,
-        None if named_as_stage && !context.strict => {
-            // A job called `test` runs where GitLab would run it.
-            if spec.name != "test" {
-                let message = format!("{job} has no `stage` and runs in the stage of its name; GitLab would run it in `test`");
-                context.problems.note(spec.place, "deviation-stage", message).hint(format!("for GitLab add `stage: {}`", spec.name));
+/// Keywords that GitLab takes one of (`entry/processable.rb`, `entry/job.rb`).
+fn not_together(context: &mut Context, job: &str, fields: &[Entry]) {
+    let field = |key: &str| fields.iter().find(|field| field.key == key);
+    let delayed = field("when").is_some_and(|field| field.value.as_str() == Some("delayed"));
+    if field("rules").is_some_and(|rules| !rules.value.is_null()) {
+        for key in ["only", "except"] {
+            if let Some(field) = field(key) {
+                let message = format!("{job}: `{key}` cannot go with `rules`");
+                context.problems.error(field.place, "with-rules", message).hint("write its conditions as rules");
             }
-            (spec.name.clone(), spec.place)
         }
-        None => ("test".to_owned(), spec.place),
-    };
-    if !globals.stages.contains(&stage) {
-        let all = globals.stages.join(", ");
-        let message = format!("{job} runs in the stage `{}`, which is none of {}", shorten(&stage), shorten(&all));
-        let hint = if place == spec.place {
-            format!("add `stage:`; without it a job runs in `{stage}`")
-        } else {
-            format!("add `{stage}` to `stages`")
-        };
-        let told = context.problems.error(place, "unknown-stage", message);
-        told.suggest(&stage, globals.stages.iter().map(String::as_str), hint);
     }
-    spec.stage = stage;
-    spec.stage_place = place;
+    match (field("start_in"), delayed) {
+        (Some(start_in), _) if field("rules").is_some() => {
+            let message = format!("{job}: `start_in` cannot go with `rules`");
+            context.problems.error(start_in.place, "start-in", message).hint("write `start_in` in the rule that says `when: delayed`");
+        }
+        (Some(start_in), false) => {
+            let message = format!("{job}: `start_in` goes with `when: delayed`");
+            context.problems.error(start_in.place, "start-in", message).hint("add `when: delayed`");
+        }
+        (None, true) => {
+            let place = field("when").map_or(Place::START, |when| when.value.place);
+            let message = format!("{job}: `when: delayed` has no `start_in`");
+            context.problems.error(place, "start-in", message).hint("for instance `start_in: 30 minutes`");
+        }
+        (Some(_), true) | (None, false) => {}
+    }
+    if let Some(confirmation) = field("manual_confirmation")
+        && field("when").is_none_or(|field| field.value.as_str() != Some("manual"))
+        && field("rules").is_none()
+    {
+        let message = format!("{job}: `manual_confirmation` goes with `when: manual`");
+        context.problems.error(confirmation.place, "manual-confirmation", message).hint("add `when: manual`");
+    }
 }
 
 fn when(context: &mut Context, subject: &str, node: &Node, place: Place) -> When {
-    match context.word(subject, WHEN, node, place) {
-        Some(Some(When::Never)) => {
-            const NEVER: &str = "GitLab takes `never` only in `rules`; to keep a job out, start its name with a dot";
-            let message = format!("{subject} is `never`: the job is left out");
-            if context.strict {
-                context.problems.error(node.place, "unknown-value", message).hint(NEVER);
-            } else {
-                context.problems.warning(node.place, "never", message).hint(NEVER);
-            }
-            When::Never
+    let when = context.word(subject, WHEN, node, place).unwrap_or(When::OnSuccess);
+    if when == When::Never {
+        const NEVER: &str = "GitLab takes `never` only in `rules`; to keep a job out, start its name with a dot";
+        let message = format!("{subject} is `never`: the job is left out");
+        if context.strict {
+            context.problems.error(node.place, "unknown-value", message).hint(NEVER);
+        } else {
+            context.problems.warning(node.place, "never", message).hint(NEVER);
         }
-        Some(Some(when)) => when,
-        Some(None) => {
-            context
-                .problems
-                .error(node.place, "refused-keyword", format!("{subject}: delayed jobs are not supported"))
-                .hint("use `manual`, or run at once");
-            When::OnSuccess
-        }
-        None => When::OnSuccess,
     }
+    when
 }
 
-pub(super) fn allow_failure(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<bool> {
-    if node.entries().is_some() {
-        let message = format!("{subject} by exit code is not supported");
-        context.problems.error(node.place, "refused-keyword", message).hint("write `allow_failure: true` or `false`");
-        return None;
+fn allow_failure(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<AllowFailure> {
+    let Some(entries) = node.entries() else { return context.truth(subject, node, place).map(AllowFailure::Always) };
+    let mut codes = Vec::new();
+    for entry in context.keywords(subject, keyword::ALLOW_FAILURE, entries) {
+        codes = context.integers(&format!("{subject}: `{}`", entry.key), &entry.value, entry.place);
     }
-    context.truth(subject, node, place)
+    if node.get("exit_codes").is_none() {
+        context
+            .problems
+            .error(node.place, "type", format!("{subject} has no `exit_codes`"))
+            .hint("write `true`, `false` or `exit_codes: 137`");
+    }
+    Some(AllowFailure::ExitCodes(codes))
 }
 
-fn parallel(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<u32> {
-    match &node.value {
-        Value::Integer(count) if (1..=PARALLEL_LIMIT).contains(count) => u32::try_from(*count).ok(),
-        Value::Integer(count) => {
-            context.problems.error(node.place, "parallel", format!("{subject} is {count}; it can be 1 to {PARALLEL_LIMIT}"));
-            None
-        }
-        Value::Mapping(_) => {
-            let message = format!("{subject}: `matrix` is not supported");
-            context.problems.error(node.place, "refused-keyword", message).hint("write `parallel: N`, or a job for each combination");
-            None
-        }
-        Value::Null | Value::Bool(_) | Value::Float(_) | Value::String(_) | Value::Sequence(_) => {
-            context.wrong_type(subject, "a whole number", node, place);
-            None
-        }
-    }
+fn dependencies(context: &mut Context, subject: &str, node: &Node, place: Place) -> Vec<(String, Place)> {
+    let Some(items) = node.items() else {
+        context.wrong_type(subject, "a list of jobs", node, place);
+        return Vec::new();
+    };
+    let of = format!("an entry of {subject}");
+    items.iter().filter_map(|item| Some((context.text(&of, item, place)?, item.place))).collect()
 }
 
-/// More environments than one job deploys to.
-const ENVIRONMENT_LIMIT: usize = 20;
-
-/// What `hms-deploy` in a script names, each once.
-pub(super) fn named_in(lines: &[Line]) -> Vec<(Place, Named)> {
-    let mut found: Vec<(Place, Named)> = Vec::new();
-    for line in lines.iter().filter(|line| line.text.contains("hms-deploy")) {
-        for named in deploys::environments(&line.text) {
-            // One past the limit is enough to know that it is passed.
-            if found.len() <= ENVIRONMENT_LIMIT && !found.iter().any(|(_, earlier)| *earlier == named) {
-                found.push((line.place, named));
-            }
+/// `/pattern/` (`entry/coverage.rb`).
+fn coverage(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<String> {
+    let text = context.text(subject, node, place)?;
+    let pattern = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).filter(|pattern| !pattern.is_empty());
+    let built = pattern.map(|pattern| regex::RegexBuilder::new(pattern).size_limit(1 << 20).build());
+    match built {
+        Some(Ok(_)) => {}
+        Some(Err(error)) => {
+            let why = error.to_string().lines().last().unwrap_or_default().to_owned();
+            context.problems.error(node.place, "condition", format!("{subject} is no pattern: {why}"));
+        }
+        None => {
+            let message = format!("{subject} is `{}`, which does not stand between slashes", shorten(&text));
+            context.problems.error(node.place, "condition", message).hint("for instance `/total: (\\d+)%/`");
         }
     }
-    found
-}
-
-/// What a script names in no readable way is refused when the job asks for it, so it is said now.
-fn find_deploys(context: &mut Context, job: &str, spec: &mut JobSpec, named: &[(Place, Named)]) {
-    if named.len() > ENVIRONMENT_LIMIT {
-        context.problems.error(spec.place, "environment-name", format!("{job} deploys to more than {ENVIRONMENT_LIMIT} environments"));
-    }
-    for (place, named) in named {
-        match named {
-            Named::Literal(text) => match text.parse() {
-                Ok(environment) if spec.script_environments.contains(&environment) => {}
-                Ok(environment) => spec.script_environments.push(environment),
-                Err(error) => {
-                    let message = format!("{job}: the environment `{}` {}", shorten(text), error.why);
-                    context.problems.error(*place, "environment-name", message);
-                }
-            },
-            Named::Unreadable => {
-                let message = format!("{job}: the `--env` of this `hms-deploy` is not literal, and the job will be refused");
-                let told = context.problems.warning(*place, "environment-not-literal", message);
-                told.hint("write its name out, or add `environment:` to the job");
-            }
-        }
-    }
+    pattern.map(str::to_owned)
 }

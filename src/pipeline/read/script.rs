@@ -47,7 +47,7 @@ fn gather(context: &mut Context, subject: &str, node: &Node, place: Place, depth
             context.problems.error(node.place, "too-deep", message);
             false
         }
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Mapping(_) => {
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Mapping(_) | Value::Reference(_) => {
             let subject = if depth == 0 { subject.to_owned() } else { format!("an entry of {subject}") };
             let wanted = if depth == 0 { "text or a list of texts" } else { "text" };
             context.wrong_type(&subject, wanted, node, place);

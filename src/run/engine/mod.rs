@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::event::{Actor, AttemptId, Command, EngineState, JobName, JobState, JobStatus, RunEvent, RunOutcome, RunState};
-use crate::pipeline::{Plan, Step, next};
+use crate::pipeline::{Plan, Seen, Step, next};
 use crate::policy::Floors;
 use crate::rollout::wired::Variable;
 use crate::run::RunFolder;
@@ -303,7 +303,8 @@ impl Engine {
         }
         loop {
             let state = &self.state;
-            let steps = next(&self.plan, &|name| state.job(name).map_or((JobStatus::Created, false), as_scheduled));
+            let new = Seen { status: JobStatus::Created, gate_open: false, exit_code: None };
+            let steps = next(&self.plan, &|name| state.job(name).map_or(new, as_scheduled));
             if steps.is_empty() || state.cancel.is_some() {
                 break;
             }
@@ -311,6 +312,12 @@ impl Engine {
                 self.record(match step {
                     Step::Queue(job) => RunEvent::JobQueued { job },
                     Step::Gate(job) => RunEvent::GateReached { job },
+                    // No file with a delayed job becomes a run (`pipeline::keyword`, `start_in`).
+                    Step::Delay(job, _) => {
+                        return Err(EngineError::Unusable(format!(
+                            "{job} is delayed, and this hms starts no delayed jobs; use a newer one"
+                        )));
+                    }
                     Step::Skip(job, why) => RunEvent::JobSkipped { job, why },
                 })?;
             }
@@ -430,8 +437,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// A job as the scheduler sees it. One that was interrupted and waits for a decision still goes on: nothing follows from it yet.
-fn as_scheduled(job: &JobState) -> (JobStatus, bool) {
-    if job.interrupted().is_some() { (JobStatus::Running, false) } else { (job.status, job.gate_open) }
+fn as_scheduled(job: &JobState) -> Seen {
+    let exit_code = job.attempts.last().and_then(|attempt| attempt.exit_code);
+    let status = if job.interrupted().is_some() { JobStatus::Running } else { job.status };
+    Seen { status, gate_open: job.gate_open && job.interrupted().is_none(), exit_code }
 }
 
 fn read_plan(folder: &RunFolder) -> Result<Plan, EngineError> {

@@ -8,7 +8,7 @@ pub(super) fn settled_outcome(state: &RunState) -> RunOutcome {
     if state.cancel.is_some() {
         return RunOutcome::Canceled;
     }
-    let failed = || state.jobs.iter().filter(|job| job.status == JobStatus::Failed && !job.plan.allow_failure);
+    let failed = || state.jobs.iter().filter(|job| job.status == JobStatus::Failed && !job.failure_allowed());
     // Also where a failure is allowed: until somebody decides nobody knows that it is one, and what comes after it has not run.
     if state.jobs.iter().any(|job| job.interrupted().is_some()) {
         return RunOutcome::Interrupted;
@@ -93,6 +93,7 @@ mod tests {
             needs: None,
             when: When::OnSuccess,
             allow_failure: false,
+            allow_failure_exit_codes: Vec::new(),
             environments: Vec::new(),
             blocking: false,
         };

@@ -30,6 +30,8 @@ pub(super) struct Order {
     inputs: Vec<PathBuf>,
     artifacts_folder: PathBuf,
     config_path: String,
+    /// What `workflow: name` calls the run.
+    pipeline_name: Option<String>,
     created_at: String,
     token: String,
     socket: PathBuf,
@@ -87,6 +89,7 @@ impl Engine {
             inputs,
             artifacts_folder: folder.artifacts(name, number),
             config_path: created.config_path.clone().unwrap_or_else(|| ".hms-ci.yml".to_owned()),
+            pipeline_name: self.plan.name.clone(),
             created_at: self.state.created_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).unwrap_or_default(),
             token: token.to_owned(),
             socket: socket.to_owned(),
@@ -117,7 +120,9 @@ pub(super) fn prepare(order: &Order) -> Result<Prepared, String> {
         make_private_folder(parent).map_err(|error| told(&error))?;
     }
     let notices = repository.checkout(&order.revision, &order.work).map_err(|error| told(&error))?.notices();
-    let pipeline = pipeline_variables(&repository, &order.created, &order.config_path, &order.created_at).map_err(|error| told(&error))?;
+    let mut pipeline =
+        pipeline_variables(&repository, &order.created, &order.config_path, &order.created_at).map_err(|error| told(&error))?;
+    pipeline.extend(order.pipeline_name.clone().map(|name| ("CI_PIPELINE_NAME".to_owned(), name)));
     let spec = specification(order, &pipeline);
     let log = order.attempt_folder.join("keeper.log");
     let started = start_keeper(&order.program, &spec, &order.state, &log).map_err(|error| told(&error))?;

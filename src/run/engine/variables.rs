@@ -36,21 +36,25 @@ pub fn pipeline_variables(
         Some(branch) => Some(Reference::Branch(branch)),
         None => created.ref_name.clone().filter(is_tag).map(Reference::Tag),
     };
+    let origin = repository.origin();
     let project = created.repository.file_name().map(|name| name.to_string_lossy().into_owned());
     Ok(predefined(&PipelineFacts {
         revision: created.revision.clone(),
         message: Some(commit.message),
         author: Some(commit.author),
         timestamp: Some(commit.timestamp.to_rfc3339()),
-        before: None,
+        before: created.before.clone(),
         reference,
         default_branch: repository.default_branch()?,
         project_name: project,
+        project_path: origin.as_ref().map(|origin| origin.path.clone()),
+        server_host: origin.map(|origin| origin.host),
         config_path: Some(config_path.to_owned()),
         number: created.number,
         run: created.run.clone(),
         created_at: Some(created_at.to_owned()),
         source: Some(created.source.clone()),
+        name: None,
     }))
 }
 

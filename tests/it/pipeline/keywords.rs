@@ -28,7 +28,7 @@ fn every_keyword_of_a_job_is_done_warned_about_or_refused() {
                 continue;
             }
             Standing::Warned(_) => "3:3 not-honoured",
-            Standing::Refused(_) => "3:3 refused-keyword",
+            Standing::Planned(_) | Standing::Refused(_) => "3:3 refused-keyword",
         };
         assert_eq!(shown(&found)[0], expected, "{key}");
     }
@@ -41,8 +41,8 @@ fn every_keyword_at_the_top_is_done_warned_about_or_refused() {
         let codes: Vec<_> = reading.problems.iter().map(|problem| problem.code).collect();
         match standing {
             Standing::Done => assert!(!codes.contains(&"refused-keyword") && !codes.contains(&"not-honoured"), "{key}"),
-            Standing::Warned(_) => assert_eq!(codes, ["not-honoured"], "{key}"),
-            Standing::Refused(_) => assert_eq!(codes, ["refused-keyword"], "{key}"),
+            Standing::Warned(_) => assert_eq!(codes[0], "not-honoured", "{key}"),
+            Standing::Planned(_) | Standing::Refused(_) => assert_eq!(codes[0], "refused-keyword", "{key}"),
         }
     }
 }

@@ -43,6 +43,10 @@ fn any_pipeline() -> impl Strategy<Value = String> {
     })
 }
 
+fn any_variables() -> impl Strategy<Value = BTreeMap<String, String>> {
+    proptest::collection::btree_map("[A-D]", "[a-z]{1,3}", 0..4)
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
@@ -63,6 +67,62 @@ proptest! {
         let reading = reading(&words.join("\n"));
         match reading.pipeline {
             Some(pipeline) => { let _ = plan(&pipeline, &PlanInputs::default()); }
+            None => prop_assert!(reading.problems.iter().any(|problem| problem.severity == Severity::Error)),
+        }
+    }
+
+    /// What GitLab's deep merge is: a base of nothing changes nothing, the later of two bases wins, and to extend in two steps is to
+    /// extend at once.
+    #[test]
+    fn merges_of_extends_have_their_laws(one in any_variables(), two in any_variables(), three in any_variables()) {
+        let plain = |variables: &BTreeMap<String, String>| -> String {
+            variables.iter().map(|(name, value)| format!("{name}: '{value}'")).collect::<Vec<_>>().join(", ")
+        };
+        let text = format!(
+            ".none: {{}}\n.one: {{variables: {{{}}}}}\n.two: {{variables: {{{}}}}}\n.twice: {{extends: [.one, .two]}}\nempty: {{extends: [.none, .one], script: x}}\nboth: {{extends: [.one, .two], script: x, variables: {{{}}}}}\nsteps: {{extends: .twice, script: x, variables: {{{}}}}}\nsame: {{extends: [.one, .one], script: x}}\n",
+            plain(&one), plain(&two), plain(&three), plain(&three)
+        );
+        let plan = planned(&text);
+        let of = |job: &str| plan.job(&name(job)).unwrap().variables.clone();
+        prop_assert_eq!(of("empty"), one.clone());
+        prop_assert_eq!(of("same"), one.clone());
+        let mut all = one;
+        all.extend(two);
+        all.extend(three);
+        prop_assert_eq!(of("both"), all.clone());
+        prop_assert_eq!(of("steps"), all);
+    }
+
+    /// Where nothing is escaped, expanding what was expanded changes nothing; a variable that names itself stays as it is.
+    #[test]
+    fn expansion_is_idempotent(values in proptest::collection::vec("[a-c ]{0,4}(\\$\\{V[0-4]\\}){0,2}[a-c]{0,3}", 5)) {
+        let lines: Vec<String> = values.iter().enumerate().map(|(at, value)| format!("  V{at}: \"{value}\"\n")).collect();
+        let reading = reading(&format!("variables:\n{}a: {{script: x}}\n", lines.concat()));
+        let Ok(plan) = plan(&reading.pipeline.unwrap(), &PlanInputs::default()) else { return Ok(()) };
+        let once = plan.jobs[0].variables.clone();
+        let again: Vec<String> = once.iter().map(|(name, value)| format!("  {name}: \"{value}\"\n")).collect();
+        let twice = planned(&format!("variables:\n{}a: {{script: x}}\n", again.concat()));
+        prop_assert_eq!(&once, &twice.jobs[0].variables);
+    }
+
+    #[test]
+    fn any_mixture_of_the_whole_language_is_read_or_refused(
+        words in proptest::collection::vec(
+            prop::sample::select(vec![
+                "spec: {inputs: {a: }}", "---", "include: [a.yml]", "include: {local: '*.yml', rules: [{if: $A}]}", ".b:", "a:", "a b:", " script: [!reference [.b, script]]",
+                " script: \"$[[ inputs.a ]]\"", " extends: [.b, a]", " extends: .b", " parallel: {matrix: [{A: [x, y], B: z}]}", " needs: [{job: a, parallel: {matrix: [{A: x, B: z}]}}]",
+                " needs: ['a: [x, z]']", " rules: [{changes: [x], exists: [y], when: never}, {needs: [a]}]", " only: [main, /x/]", " except: {variables: [$A]}", " dependencies: [a]",
+                " retry: {max: 2, when: [always], exit_codes: [1]}", " when: delayed", " start_in: 1h", " allow_failure: {exit_codes: 3}", " inherit: {default: [image], variables: false}",
+                "default: {image: x, cache: {key: {files: [a]}}}", "workflow: {rules: [{if: $A}], name: $B}", "variables: {A: $B, B: {value: x, expand: false}}", " environment: {name: x, on_stop: a}", "",
+            ]),
+            0..25,
+        )
+    ) {
+        let text = words.join("\n");
+        let commit = world::Commit::of(&[(".hms-ci.yml", &text), ("a.yml", "spec: {inputs: {b: {default: c}}}\n---\n.b: {script: \"$[[ inputs.b ]]\"}\n")]);
+        let reading = commit.read(&PlanInputs::default());
+        match reading.pipeline {
+            Some(pipeline) => { let _ = hms::pipeline::plan_in(&pipeline, &PlanInputs::default(), &commit); }
             None => prop_assert!(reading.problems.iter().any(|problem| problem.severity == Severity::Error)),
         }
     }

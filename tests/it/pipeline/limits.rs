@@ -109,6 +109,48 @@ fn ten_thousand_jobs() {
 }
 
 #[test]
+fn hundreds_of_instances_and_included_files() {
+    let mut text = String::from("include: ['ci/*.yml']\n");
+    let values: Vec<String> = (0..200).map(|value| format!("v{value}")).collect();
+    for index in 0..20 {
+        let _ = writeln!(text, "m{index}: {{script: x, parallel: {{matrix: [{{A: [{}]}}]}}, rules: [{{if: $A}}]}}", values.join(", "));
+    }
+    let mut commit = world::Commit::of(&[(".hms-ci.yml", &text)]);
+    for index in 0..100 {
+        let mut file = format!(".base{index}: {{script: [a, b, c], variables: {{A: a, B: b}}}}\n");
+        for job in 0..20 {
+            let _ = writeln!(file, "j{index}-{job}: {{extends: .base{index}, script: [!reference [.base{index}, script], own]}}");
+        }
+        commit.files.insert(format!("ci/f{index}.yml"), file);
+    }
+    let start = Instant::now();
+    let plan = commit.planned(&PlanInputs::default());
+    println!("20 matrices of 200 and 100 files of 20 jobs were planned in {:?}", start.elapsed());
+    assert_eq!(plan.jobs.len(), 20 * 200 + 100 * 20);
+}
+
+#[test]
+fn bombs_of_references_and_extends_are_refused() {
+    let mut references = String::from(".r0: {script: [x, x, x, x, x, x, x, x, x, x]}\n");
+    for level in 1..20 {
+        let one = format!("!reference [.r{}, script]", level - 1);
+        let _ = writeln!(references, ".r{level}: {{script: [{}]}}", vec![one; 10].join(", "));
+    }
+    references += "a: {script: [!reference [.r19, script]]}\n";
+    let reading = reading(&references);
+    assert!(reading.problems.iter().any(|problem| problem.code == "pipeline-too-large"), "{:?}", reading.problems);
+    let mut text = String::from(".big:\n  script: x\n  variables:\n");
+    for index in 0..5_000 {
+        let _ = writeln!(text, "    V{index}: x");
+    }
+    for index in 0..2_000 {
+        let _ = writeln!(text, "j{index}: {{extends: .big}}");
+    }
+    let reading = self::reading(&text);
+    assert_eq!(reading.problems[0].code, "pipeline-too-large");
+}
+
+#[test]
 fn a_chain_of_ten_thousand_is_skipped_in_one_answer() {
     let mut text = String::new();
     for index in 0..10_000 {

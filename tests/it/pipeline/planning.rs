@@ -15,11 +15,14 @@ fn facts() -> PipelineFacts {
         reference: Some(Reference::Branch("Feature/One".to_owned())),
         default_branch: Some("main".to_owned()),
         project_name: Some("irs-api".to_owned()),
+        project_path: Some("Irs/Tax Group/irs-api".to_owned()),
+        server_host: Some("gitlab.example.org".to_owned()),
         config_path: Some(".hms-ci.yml".to_owned()),
         number: 42,
         run: RunId::from_ulid("01JDEADBEEF000000000000000".parse().unwrap()),
         created_at: None,
         source: Some("push".to_owned()),
+        name: None,
     }
 }
 
@@ -37,6 +40,11 @@ fn ci_variables_are_true_or_not_there() {
         ("CI_COMMIT_BEFORE_SHA", None),
         ("CI_PIPELINE_IID", Some("42")),
         ("CI_PIPELINE_CREATED_AT", None),
+        ("CI_PROJECT_PATH", Some("Irs/Tax Group/irs-api")),
+        ("CI_PROJECT_PATH_SLUG", Some("irs-tax-group-irs-api")),
+        ("CI_PROJECT_NAMESPACE", Some("Irs/Tax Group")),
+        ("CI_PROJECT_ROOT_NAMESPACE", Some("Irs")),
+        ("CI_SERVER_HOST", Some("gitlab.example.org")),
         ("GITLAB_CI", None),
     ];
     for (name, value) in table {
@@ -77,7 +85,9 @@ fn a_jobs_own_variables() {
 }
 
 fn job_with(text: &str, given: &[(&str, &str)]) -> Job {
-    planned_with(text, &PlanInputs { variables: variables(given), predefined: predefined(&facts()) }).jobs.remove(0)
+    planned_with(text, &PlanInputs { variables: variables(given), predefined: predefined(&facts()), ..PlanInputs::default() })
+        .jobs
+        .remove(0)
 }
 
 #[test]

@@ -74,6 +74,7 @@ pub(crate) fn job(name: &str) -> PlannedJob {
         needs: manual.then(|| vec!["canary".parse().unwrap()]),
         when: if manual { When::Manual } else { When::OnSuccess },
         allow_failure: false,
+        allow_failure_exit_codes: Vec::new(),
         environments: if manual || name == "canary" { vec![name.parse().unwrap()] } else { Vec::new() },
         blocking: manual,
     }
@@ -81,6 +82,7 @@ pub(crate) fn job(name: &str) -> PlannedJob {
 
 pub(crate) fn created(jobs: Vec<PlannedJob>) -> RunEvent {
     RunEvent::RunCreated(Box::new(RunCreated {
+        before: None,
         config_path: None,
         run: RUN.parse().unwrap(),
         number: 42,

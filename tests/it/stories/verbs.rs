@@ -6,6 +6,7 @@ mod honest;
 mod json;
 mod keywords;
 mod ledger;
+mod look;
 mod masked;
 mod names;
 mod policy;

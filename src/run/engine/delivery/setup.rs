@@ -376,10 +376,9 @@ pub(super) fn asker(setup: &EngineSetup, state: &RunState) -> Asker {
 pub(super) fn commit_settings(folder: &RunFolder) -> Result<Settings, No> {
     let path = folder.pipeline();
     let bytes = std::fs::read(&path).map_err(|error| No::Failed(format!("cannot read {}: {error}", path.display())))?;
-    let reading = crate::pipeline::read(&bytes, &crate::pipeline::ReadOptions::default());
-    match reading.pipeline.as_ref().and_then(|pipeline| pipeline.settings()) {
+    match crate::pipeline::settings(&bytes) {
         None => Ok(Settings::default()),
-        Some(node) => Settings::read(node).map_err(|problem| No::Failed(format!("{}: {}", path.display(), problem.message))),
+        Some(node) => Settings::read(&node).map_err(|problem| No::Failed(format!("{}: {}", path.display(), problem.message))),
     }
 }
 

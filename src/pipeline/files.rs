@@ -1,0 +1,89 @@
+//! What a pipeline may look at beside its own file. This room opens nothing itself: whoever reads a pipeline hands it a
+//! [`Files`], made of one commit.
+
+use std::sync::Arc;
+
+/// The files of the run's commit, what changed in it, and files of elsewhere. The smallest one is [`NoFiles`].
+///
+/// Every answer is for people when it is an error: a lowercase fragment that says why.
+pub trait Files {
+    /// The bytes of a file of the commit, by its path from the top; none when it is not there.
+    ///
+    /// # Errors
+    /// When the commit cannot be read.
+    fn local(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
+
+    /// The paths of all files of the commit, from the top, in the order of their bytes.
+    ///
+    /// # Errors
+    /// When the commit cannot be read.
+    fn paths(&self) -> Result<Arc<[String]>, String>;
+
+    /// The paths that the commit changed: added, changed, deleted, and both names of what moved.
+    ///
+    /// # Errors
+    /// When the other commit is not known, or is not in this clone.
+    fn changed(&self, since: &Since) -> Result<Arc<[String]>, String>;
+
+    /// The bytes of a file that is not of this commit; none when it is not there.
+    ///
+    /// # Errors
+    /// When no place for it is configured, with what to do.
+    fn foreign(&self, wanted: &Foreign) -> Result<Option<Vec<u8>>, String>;
+}
+
+/// What a commit is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Since {
+    /// Exactly this revision: what the ref named before.
+    Revision(String),
+    /// The commit where the histories of this ref and of the run's commit part: `compare_to`.
+    MergeBase(String),
+}
+
+/// A file of elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Foreign {
+    /// `include: project`, and what a component is made of.
+    Project {
+        /// Its path, for instance `group/project`; a component's has the host in front.
+        project: String,
+        /// The ref; none for the project's main branch.
+        reference: Option<String>,
+        /// The file, from the top of the project.
+        path: String,
+    },
+    /// `include: template`.
+    Template(String),
+    /// `include: remote`.
+    Remote {
+        /// The address.
+        url: String,
+        /// What the bytes' hash must be: `sha256-` and its base 64.
+        integrity: String,
+    },
+}
+
+/// No files: for a pipeline file that is looked at by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NoFiles;
+
+const ALONE: &str = "the file is looked at by itself, without the repository around it";
+
+impl Files for NoFiles {
+    fn local(&self, _: &str) -> Result<Option<Vec<u8>>, String> {
+        Err(ALONE.to_owned())
+    }
+
+    fn paths(&self) -> Result<Arc<[String]>, String> {
+        Err(ALONE.to_owned())
+    }
+
+    fn changed(&self, _: &Since) -> Result<Arc<[String]>, String> {
+        Err(ALONE.to_owned())
+    }
+
+    fn foreign(&self, _: &Foreign) -> Result<Option<Vec<u8>>, String> {
+        Err(ALONE.to_owned())
+    }
+}

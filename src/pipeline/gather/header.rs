@@ -1,0 +1,77 @@
+//! The header of a file: a document of its own before `---` that says with `spec: inputs` what the rest may be given.
+
+use crate::document::{self, Entry, Node, Place};
+use crate::pipeline::keyword;
+use crate::pipeline::read::Context;
+
+/// A file in its two parts. Lines keep their numbers: what is not part of the content is there as empty lines.
+pub(super) struct Split {
+    /// What stands under `spec: inputs`; none when the file has no header.
+    pub(super) inputs: Option<Vec<Entry>>,
+    pub(super) content: String,
+}
+
+/// Splits a text (`lib/gitlab/ci/config/yaml/loader.rb`: a header has `spec`, and comes first).
+pub(super) fn split(context: &mut Context, text: &str, file: u16) -> Split {
+    let Some((mut root, rest)) = parted(text) else { return Split { inputs: None, content: text.to_owned() } };
+    root.relocate(&|place| Place { file, ..place });
+    Split { inputs: Some(inputs(context, &root)), content: rest }
+}
+
+/// The part of a text that is not its header.
+pub(in crate::pipeline) fn content(text: &str) -> String {
+    parted(text).map_or_else(|| text.to_owned(), |(_, content)| content)
+}
+
+/// The header as a tree, and the content; none when there is no header. A first document that cannot be read is content, where
+/// its problem is told.
+fn parted(text: &str) -> Option<(Node, String)> {
+    let (header, content) = parts(text, &dividers(text))?;
+    if !header.contains("spec") {
+        return None;
+    }
+    let root = document::parse(header.as_bytes()).ok()?;
+    root.get("spec").is_some().then_some((root, content))
+}
+
+/// Where lines start that divide documents.
+fn dividers(text: &str) -> Vec<usize> {
+    let mut at = 0;
+    let mut found = Vec::new();
+    for line in text.split_inclusive('\n') {
+        if line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
+            found.push(at);
+        }
+        at += line.len();
+    }
+    found
+}
+
+/// The first document that holds anything, and all after it, each with empty lines for what is not its own.
+fn parts(text: &str, dividers: &[usize]) -> Option<(String, String)> {
+    let empty =
+        |part: &str| part.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#') || line.starts_with("---"));
+    let end = *dividers.iter().find(|at| !empty(text.get(..**at).unwrap_or_default()))?;
+    let header = text.get(..end)?;
+    let blank_lines = "\n".repeat(header.matches('\n').count());
+    // A second `---` in the content is left for the reader of documents to refuse.
+    Some((header.to_owned(), blank_lines + text.get(end..)?))
+}
+
+fn inputs(context: &mut Context, root: &Node) -> Vec<Entry> {
+    let mut inputs = Vec::new();
+    for entry in root.entries().unwrap_or_default() {
+        if entry.key != "spec" {
+            let message = format!("`{}` cannot stand in the header, where `spec` is", entry.key);
+            context.problems.error(entry.place, "unknown-key", message).hint("move it below the line `---`");
+            continue;
+        }
+        let Some(fields) = context.entries("`spec`", &entry.value, entry.place) else { continue };
+        for field in context.keywords("`spec`", keyword::SPEC, fields) {
+            if field.key == "inputs" && !field.value.is_null() {
+                inputs = context.entries("`spec`: `inputs`", &field.value, field.place).unwrap_or_default().to_vec();
+            }
+        }
+    }
+    inputs
+}
