@@ -1,5 +1,5 @@
 //! What a pipeline may look at beside its own file: the files of a commit, or of the working tree, and checkouts that the
-//! operator names (`docs/decisions.md` 14.1, 14.4).
+//! operator names (`docs/decisions.md` 15.1, 15.4).
 
 use std::cell::OnceCell;
 use std::path::{Component, Path, PathBuf};
@@ -85,9 +85,6 @@ impl Files for CommitFiles<'_> {
                     Err("no folder of templates is configured; the operator's file can name one: `includes: {templates: /path}`".to_owned())
                 }
             },
-            Foreign::Remote { .. } => {
-                Err("files of other hosts are not fetched; commit a copy of it, or name a checkout in the operator's file".to_owned())
-            }
         }
     }
 }

@@ -41,8 +41,8 @@ impl Source {
             None => Self::in_tree(asked.file.as_deref(), repository.ok())?,
         };
         source.includes = operator()?.includes;
-        source.inputs.variables = given_variables(&asked.variable)?;
-        source.inputs.inputs = given_variables(&asked.input)?;
+        source.inputs.variables = given_variables("--variable", &asked.variable)?;
+        source.inputs.inputs = given_variables("--input", &asked.input)?;
         if let Some(before) = &asked.before {
             let repository = source.repository.as_ref().ok_or_else(|| Failure::new(Exit::Usage, "--before needs a repository"))?;
             let before = repository.resolve(before)?.revision;

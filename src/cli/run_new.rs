@@ -105,7 +105,7 @@ pub(crate) fn make_run(
         return Err(Failure::new(Exit::Usage, message).hint("write one, and commit it; `hms validate` checks it before"));
     };
     let settings = read_settings(&arguments.file, &bytes, notices)?;
-    let given = given_variables(&arguments.variable)?;
+    let given = given_variables("--variable", &arguments.variable)?;
     let masked = Masked::find(arguments)?;
     let commit = clone.repository.commit_facts(&resolved.revision)?;
     let who = actor("hms run");
@@ -138,7 +138,7 @@ pub(crate) fn make_run(
         no_linger: no_linger(environment, arguments),
     };
     let predefined = pipeline_variables(&clone.repository, &created, &arguments.file, "").map_err(Failure::from)?;
-    let inputs = PlanInputs { variables: given, predefined, masked: masked.values, inputs: given_variables(&arguments.input)? };
+    let inputs = PlanInputs { variables: given, predefined, masked: masked.values, inputs: given_variables("--input", &arguments.input)? };
     let files = CommitFiles::of(&clone.repository, &resolved.revision, &environment.operator.includes);
     let around = Surroundings { files: &files, inputs: &inputs, path: &arguments.file };
     let options = ReadOptions { gitlab_strict: arguments.gitlab_strict, purpose: Purpose::Run };
@@ -187,8 +187,8 @@ fn notices_of(created: &RunCreated, file: &PipelineFile, plan: &crate::pipeline:
     notices
 }
 
-pub(crate) fn given_variables(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let bad = |text: &str| Failure::new(Exit::Usage, format!("`{text}` is not KEY=VALUE, or no shell can export that KEY"));
+pub(crate) fn given_variables(flag: &str, given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let bad = |text: &str| Failure::new(Exit::Usage, format!("`{flag} {text}` is not KEY=VALUE, or no shell can export that KEY"));
     given
         .iter()
         .map(|text| {

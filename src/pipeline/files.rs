@@ -55,13 +55,6 @@ pub enum Foreign {
     },
     /// `include: template`.
     Template(String),
-    /// `include: remote`.
-    Remote {
-        /// The address.
-        url: String,
-        /// What the bytes' hash must be: `sha256-` and its base 64.
-        integrity: String,
-    },
 }
 
 /// No files: for a pipeline file that is looked at by itself.

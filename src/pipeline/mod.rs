@@ -1,7 +1,7 @@
 //! `.hms-ci.yml` → [`Pipeline`] → [`Plan`]: a compatible subset of GitLab CI's language, and GitLab's scheduling.
 //!
 //! Pure: no clock, and no I/O beyond the bytes that a [`Files`] hands in. This room knows what a file says and what follows from
-//! it; it runs nothing, and `.hms` is kept but not read ([`Pipeline::settings`]). What it fixes for good: `docs/decisions.md` 14.
+//! it; it runs nothing, and `.hms` is kept but not read ([`Pipeline::settings`]). What it fixes for good: `docs/decisions.md` 15.
 //!
 //! ```text
 //! bytes ─ gather ─► one tree ─ read ─► Pipeline ─ plan(variables, CI_*, Files) ─► Plan ─ next(statuses) ─► Step…

@@ -6,7 +6,7 @@ use super::{Gatherer, INCLUDE_LIMIT, Origin};
 use crate::document::{Entry, Node, Place, Value};
 use crate::pipeline::expand::expand_for_include;
 use crate::pipeline::files::Foreign;
-use crate::pipeline::keyword;
+use crate::pipeline::keyword::{self, NO_REMOTE};
 use crate::pipeline::read::read_rules;
 use crate::pipeline::rule::{Rule, Sight};
 
@@ -28,10 +28,6 @@ enum What {
         paths: Vec<String>,
     },
     Template(String),
-    Remote {
-        url: String,
-        integrity: String,
-    },
 }
 
 impl Gatherer<'_, '_> {
@@ -73,7 +69,7 @@ impl Gatherer<'_, '_> {
         entries
     }
 
-    /// `.hms` counts in the pipeline file alone (`docs/decisions.md` 14.3).
+    /// `.hms` counts in the pipeline file alone (`docs/decisions.md` 15.3).
     fn without_settings(&mut self, own: Vec<Entry>) -> Vec<Entry> {
         let is_settings = |entry: &Entry| entry.key == ".hms";
         if let Some(settings) = own.iter().find(|entry| is_settings(entry)) {
@@ -92,7 +88,7 @@ impl Gatherer<'_, '_> {
                     let foreign = Foreign::Project { project: project.clone(), reference: reference.clone(), path: path.clone() };
                     files.foreign(&foreign).map(|bytes| (bytes, origin.clone()))
                 }
-                Origin::Nowhere => Err("a file of a template or of an address has no files beside it".to_owned()),
+                Origin::Nowhere => Err("a file of a template has no files beside it".to_owned()),
             },
             What::Project { project, reference, paths } => {
                 let inner = Origin::Project { project: project.clone(), reference: reference.clone() };
@@ -107,10 +103,6 @@ impl Gatherer<'_, '_> {
                 found.map(|bytes| (bytes, inner))
             }
             What::Template(name) => files.foreign(&Foreign::Template(name.clone())).map(|bytes| (bytes, Origin::Nowhere)),
-            What::Remote { url, integrity } => {
-                let foreign = Foreign::Remote { url: url.clone(), integrity: integrity.clone() };
-                files.foreign(&foreign).map(|bytes| (bytes, Origin::Nowhere))
-            }
         };
         match found {
             Ok((Some(bytes), inner)) => return Some((bytes, inner)),
@@ -132,7 +124,7 @@ impl Gatherer<'_, '_> {
         for item in items {
             match &item.value {
                 Value::Null => {}
-                Value::String(text) => self.by_location(text, item.place, origin, Vec::new(), &mut all),
+                Value::String(text) => self.by_location(text, item.place, origin, &mut all),
                 Value::Mapping(fields) => self.by_fields(item, fields, origin, &mut all),
                 Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Sequence(_) | Value::Reference(_) => {
                     self.context.wrong_type("an entry of `include`", "a path or a mapping", item, include.place);
@@ -143,12 +135,13 @@ impl Gatherer<'_, '_> {
     }
 
     /// `include: path`, or an address.
-    fn by_location(&mut self, text: &str, place: Place, origin: &Origin, inputs: Vec<Entry>, all: &mut Vec<Wanted>) {
+    fn by_location(&mut self, text: &str, place: Place, origin: &Origin, all: &mut Vec<Wanted>) {
         let location = expand_for_include(text, &self.variables);
         if location.starts_with("https://") || location.starts_with("http://") {
-            self.remote(&location, None, place, inputs, all);
+            let message = format!("`{location}` cannot be included: {NO_REMOTE}");
+            self.context.problems.error(place, "include-refused", message).hint("commit a copy of it");
         } else {
-            self.local(&location, place, origin, &inputs, all);
+            self.local(&location, place, origin, &[], all);
         }
     }
 
@@ -156,7 +149,7 @@ impl Gatherer<'_, '_> {
         let of = "an entry of `include`";
         let mut inputs = Vec::new();
         let kinds: Vec<&Entry> =
-            fields.iter().filter(|field| ["local", "project", "template", "remote", "component"].contains(&field.key.as_str())).collect();
+            fields.iter().filter(|field| ["local", "project", "template", "component"].contains(&field.key.as_str())).collect();
         for field in self.context.keywords(of, keyword::INCLUDE, fields) {
             let subject = format!("{of}: `{}`", field.key);
             match field.key.as_str() {
@@ -171,9 +164,9 @@ impl Gatherer<'_, '_> {
             }
         }
         let [kind] = kinds.as_slice() else {
-            let refused = ["artifact", "job"].iter().any(|key| fields.iter().any(|field| field.key == *key));
+            let refused = ["artifact", "job", "remote"].iter().any(|key| fields.iter().any(|field| field.key == *key));
             if !refused {
-                let message = format!("{of} must have exactly one of `local`, `project`, `template`, `remote` and `component`");
+                let message = format!("{of} must have exactly one of `local`, `project`, `template` and `component`");
                 self.context.problems.error(item.place, "include", message);
             }
             return;
@@ -186,11 +179,7 @@ impl Gatherer<'_, '_> {
             "local" => self.local(&location, place, origin, &inputs, all),
             "project" => self.project(&location, item, place, &inputs, all),
             "component" => self.component(&location, place, inputs, all),
-            "template" => all.push(Wanted { name: format!("template {location}"), what: What::Template(location), place, inputs }),
-            _ => {
-                let integrity = item.get("integrity").and_then(Node::as_str).map(str::to_owned);
-                self.remote(&location, integrity, place, inputs, all);
-            }
+            _ => all.push(Wanted { name: format!("template {location}"), what: What::Template(location), place, inputs }),
         }
     }
 
@@ -289,24 +278,6 @@ impl Gatherer<'_, '_> {
             paths: vec![format!("templates/{name}.yml"), format!("templates/{name}/template.yml")],
         };
         all.push(Wanted { what, name: format!("component {address}"), place, inputs });
-    }
-
-    fn remote(&mut self, url: &str, integrity: Option<String>, place: Place, inputs: Vec<Entry>, all: &mut Vec<Wanted>) {
-        let no = |why: &str| format!("`{url}` cannot be included: {why}");
-        if !url.starts_with("https://") {
-            self.context.problems.error(place, "include-refused", no("only https:// is read"));
-            return;
-        }
-        let Some(integrity) = integrity.filter(|hash| hash.starts_with("sha256-")) else {
-            let told = self.context.problems.error(
-                place,
-                "include-refused",
-                no("the same commit must mean the same run, and nothing says what it holds"),
-            );
-            told.hint("add `integrity: sha256-…`, the base 64 of the file's SHA-256");
-            return;
-        };
-        all.push(Wanted { what: What::Remote { url: url.to_owned(), integrity }, name: url.to_owned(), place, inputs });
     }
 }
 

@@ -5,19 +5,25 @@ use std::collections::HashMap;
 use super::{Chosen, NEED_LIMIT, Planner};
 use crate::event::JobName;
 use crate::pipeline::graph;
-use crate::pipeline::matrix::{self, Instance, Matrix};
+use crate::pipeline::matrix::{self, Instance, Matrix, Parallel};
 use crate::pipeline::plan::{Need, Plan};
-use crate::pipeline::spec::NeedSpec;
+use crate::pipeline::spec::{JobSpec, NeedSpec};
+
+/// GitLab's limit (`doc/ci/yaml/_index.md#needs`).
+const LIMIT: usize = 50;
 
 /// The jobs of the plan by their names, and by those in the file.
 struct Index<'c> {
     by_name: HashMap<&'c str, Vec<&'c JobName>>,
     by_instance: HashMap<&'c str, &'c JobName>,
+    /// The jobs of the file that are several of the plan.
+    parallel: HashMap<&'c str, &'c JobSpec>,
 }
 
 impl<'c> Index<'c> {
-    fn of(chosen: &'c [Chosen<'_>]) -> Self {
-        let mut index = Self { by_name: HashMap::new(), by_instance: HashMap::new() };
+    fn of(chosen: &'c [Chosen<'_>], specs: &'c [JobSpec]) -> Self {
+        let parallel = specs.iter().filter(|spec| spec.parallel.is_some()).map(|spec| (spec.name.as_str(), spec)).collect();
+        let mut index = Self { by_name: HashMap::new(), by_instance: HashMap::new(), parallel };
         for chosen in chosen {
             index.by_name.entry(chosen.spec.name.as_str()).or_default().push(&chosen.name);
             index.by_instance.insert(chosen.name.as_str(), &chosen.name);
@@ -37,7 +43,8 @@ impl Planner<'_> {
     /// The needs of each chosen job. Those of the rule that matched take the place of the job's, unless they are empty
     /// (`lib/gitlab/ci/build/rules.rb`: `needs_job.present?`).
     pub(super) fn needs(&mut self, chosen: &[Chosen<'_>]) -> Vec<Option<Vec<Need>>> {
-        let index = Index::of(chosen);
+        let specs = self.pipeline.jobs.as_slice();
+        let index = Index::of(chosen, specs);
         let mut count: usize = 0;
         let mut all = Vec::with_capacity(chosen.len());
         for job in chosen {
@@ -62,6 +69,12 @@ impl Planner<'_> {
                     }
                 }
             }
+            // GitLab's limit counts what `parallel` makes of the entries (`pipeline/seed/build.rb`, `needs_errors`).
+            if needs.len() > LIMIT && self.told.insert(Some(job.spec.needs_place)) {
+                let message = format!("`{}` needs {} jobs with `parallel` written out; at most {LIMIT} are allowed", job.name, needs.len());
+                let told = self.problems.error(job.spec.needs_place, "too-many-needs", message);
+                told.hint("without `needs` a job waits for all earlier stages");
+            }
             all.push(Some(needs));
         }
         all
@@ -77,8 +90,16 @@ impl Planner<'_> {
         let mut found = Vec::new();
         for wanted in wanted {
             let names = index.names(&wanted);
-            if names.is_empty() && !spec.optional {
-                let message = format!("`{}` needs `{wanted}`, which is not in this pipeline: its rules leave it out", job.name);
+            // Where the plain name stands for several, each of them must be there (`normalizer.rb`).
+            let missing = match index.parallel.get(wanted.as_str()) {
+                Some(base) if names.len() < instance_count(base) => {
+                    base.instances().into_iter().map(|instance| instance.name).find(|name| !index.by_instance.contains_key(name.as_str()))
+                }
+                Some(_) => None,
+                None => names.is_empty().then_some(wanted),
+            };
+            if let Some(missing) = missing.filter(|_| !spec.optional) {
+                let message = format!("`{}` needs `{missing}`, which is not in this pipeline: its rules leave it out", job.name);
                 self.problems
                     .error(spec.place, "unknown-need", message)
                     .hint("add `optional: true` to the need, or a rule like that of the job");
@@ -111,7 +132,7 @@ impl Planner<'_> {
 
     /// The jobs of the plan whose artifacts each wants, where it says so.
     pub(super) fn dependencies(chosen: &[Chosen<'_>]) -> Vec<Option<Vec<JobName>>> {
-        let index = Index::of(chosen);
+        let index = Index::of(chosen, &[]);
         let named = |names: &Vec<(String, crate::document::Place)>| {
             names.iter().flat_map(|(name, _)| index.names(name)).cloned().collect::<Vec<_>>()
         };
@@ -130,5 +151,14 @@ impl Planner<'_> {
             let path = members.iter().chain([first]).copied().collect::<Vec<_>>().join(" → ");
             self.problems.error(place, "cycle", format!("these jobs need each other: {path}")).hint("remove one of these needs");
         }
+    }
+}
+
+/// How many instances a job of the file has in all.
+fn instance_count(spec: &JobSpec) -> usize {
+    match &spec.parallel {
+        None => 1,
+        Some(Parallel::Count(count)) => usize::try_from(*count).unwrap_or(usize::MAX),
+        Some(Parallel::Matrix(lists)) => matrix::count(lists),
     }
 }

@@ -121,7 +121,8 @@ fn errors_have_the_place_in_their_own_file() {
         (&[(MAIN, "a: {script: x}\ninclude: [y.txt]\n"), ("y.txt", "")], &["2:11 include-refused"]),
         (&[(MAIN, "a: {script: x}\ninclude: [b.yml]\n"), ("b.yml", "include: b.yml\n")], &["b.yml:1:10 include-circle"]),
         (&[(MAIN, "a: {script: x}\ninclude: [{lcoal: b.yml}]\n")], &["2:11 include", "2:12 unknown-key"]),
-        (&[(MAIN, "a: {script: x}\ninclude: [{local: b.yml, remote: 'https://x'}]\n")], &["2:11 include"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{local: b.yml, template: x}]\n")], &["2:11 include"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://x'}]\n")], &["2:12 refused-keyword"]),
         (&[(MAIN, "a: {script: x}\ninclude: ['https://example.org/x.yml']\n")], &["2:11 include-refused"]),
         (&[(MAIN, "a: {script: x}\ninclude: [{artifact: x.yml, job: a}]\n")], &["2:12 refused-keyword", "2:29 refused-keyword"]),
         (&[(MAIN, "a: {script: x}\ninclude: [x.yml]\n"), ("x.yml", ".hms: {app: other}\n")], &["x.yml:1:1 included-settings"]),
@@ -157,22 +158,16 @@ include:
     file: [/a.yml, b.yml]
   - template: T.gitlab-ci.yml
   - component: gitlab.example.org/group/parts/build@1.0
-  - remote: https://example.org/r.yml
-    integrity: sha256-abc
 ";
     let commit = Commit::of(&[(MAIN, text)])
         .with_foreign(project("group/ci", Some("v1"), "a.yml"), "include: {local: sub/c.yml}\na: {script: x}\n")
         .with_foreign(project("group/ci", Some("v1"), "b.yml"), "b: {script: x}\n")
         .with_foreign(project("group/ci", Some("v1"), "sub/c.yml"), "c: {script: x}\n")
         .with_foreign(project("gitlab.example.org/group/parts", Some("1.0"), "templates/build/template.yml"), "d: {script: x}\n")
-        .with_foreign(Foreign::Template("T.gitlab-ci.yml".to_owned()), "e: {script: x}\n")
-        .with_foreign(
-            Foreign::Remote { url: "https://example.org/r.yml".to_owned(), integrity: "sha256-abc".to_owned() },
-            "f: {script: x}\n",
-        );
+        .with_foreign(Foreign::Template("T.gitlab-ci.yml".to_owned()), "e: {script: x}\n");
     let inputs = PlanInputs { variables: variables(&[("GROUP", "group")]), ..PlanInputs::default() };
     let names: Vec<String> = commit.planned(&inputs).jobs.iter().map(|job| job.name.to_string()).collect();
-    assert_eq!(names, ["c", "a", "b", "e", "d", "f"]);
+    assert_eq!(names, ["c", "a", "b", "e", "d"]);
 }
 
 #[test]

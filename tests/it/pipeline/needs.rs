@@ -63,6 +63,21 @@ fn a_matrix_names_its_own_values_in_needs() {
     assert!(problems[0].message.contains("`$[[ matrix.OSS ]]`"), "{problems:?}");
 }
 
+/// The plain name is every instance, so each must be there; and what `parallel` makes of the entries counts
+/// (`normalizer.rb`, `pipeline/seed/build.rb`).
+#[test]
+fn needs_of_all_instances() {
+    let some = "b: {stage: build, script: x, parallel: {matrix: [{A: [x, y]}]}, rules: [{if: $A == 'x'}]}\nt: {script: x, needs: [b]}\n";
+    let problems = plan(&reading(some).pipeline.unwrap(), &PlanInputs::default()).unwrap_err();
+    assert!(problems[0].message.contains("needs `b: [y]`, which is not in this pipeline"), "{problems:?}");
+    let optional = some.replace("needs: [b]", "needs: [{job: b, optional: true}]");
+    assert_eq!(needs(&planned(&optional), "t"), ["b: [x]"]);
+    let many = "b: {stage: build, script: x, parallel: 51}\nt:\n  script: x\n  needs: [b]\n";
+    let problems = plan(&reading(many).pipeline.unwrap(), &PlanInputs::default()).unwrap_err();
+    assert_eq!(shown(&problems.iter().collect::<Vec<_>>()), ["4:3 too-many-needs"]);
+    assert_eq!(needs(&planned(&many.replace("51", "50")), "t").len(), 50);
+}
+
 #[test]
 fn optional_needs_may_be_missing() {
     let part =

@@ -121,7 +121,7 @@ fn a_wrong_word_or_number_is_noticed() {
         ("/rollouts/0/release/digest", json!("8c4f2d3")),
         ("/jobs/0/status", json!("interrupted")),
         ("/jobs/0/failure_reason", json!("bad luck")),
-        ("/jobs/0/when", json!("delayed")),
+        ("/jobs/0/when", json!("later")),
         ("/jobs/0/attempts/0/number", json!(0)),
         ("/jobs/0/attempts/0/result", json!("ok")),
         ("/jobs/4/gate", json!(true)),
