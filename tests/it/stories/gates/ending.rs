@@ -83,7 +83,7 @@ fn who_watches_a_canary_hears_at_once_that_it_was_taken_back() {
     world.hms_ends(0, &["rollback", "--env", "canary"]);
     // Long before the driver's next sample is due.
     let said = Said::wait(run);
-    assert_eq!(said.code, Some(1), "{said:#?}");
+    assert_eq!(said.code, Some(12), "{said:#?}");
     let rollout = world.rollout("1");
     assert_eq!(rollout["weight"]["applied"], 0.0);
     let replay = world.hms_ends(0, &["replay", "1", "--output", "json"]);

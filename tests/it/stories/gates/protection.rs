@@ -34,7 +34,9 @@ fn a_job_that_nobody_promoted_changes_nothing() {
 /// Each asks for the release at the same moment: it is made once, and each is told what the rules say of it.
 #[test]
 fn jobs_that_deploy_at_once_get_one_release() {
-    let text = pipeline(&[("stages: [build, scan, canary, prod]", "stages: [build, scan, early, canary, prod]")]);
+    let stages = ("stages: [build, scan, canary, prod]", "stages: [build, scan, early, canary, prod]");
+    // A canary beside them would be held for want of users, and the run with it.
+    let text = pipeline(&[stages, ("canary:\n  needs: [scan]", "canary:\n  needs: [early]")]);
     let early = "early: {stage: early, parallel: 4, script: hms-deploy --env prod}\n";
     let world = World::new(&(text + early));
     world.hms_ends(13, &["run", "--headless"]);
