@@ -53,16 +53,20 @@ pub fn this_inside_run(state: &Path) -> Inside {
     }
 }
 
+/// Between two looks, in doubt alone.
+const BREATH: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// Looks again when somebody above it ended meanwhile: another one is above it then.
 fn look(pid: u32, state: &Path, engine: Option<u32>) -> Inside {
     let mut line = ancestors(pid);
     for _ in 0..LOOKS {
         let answer = look_at(&line, state, engine);
-        let now = ancestors(pid);
-        if answer != Inside::Unknown || now == line {
+        if answer != Inside::Unknown {
             return answer;
         }
-        line = now;
+        // One that is just ending may still be the parent and not be readable any more.
+        std::thread::sleep(BREATH);
+        line = ancestors(pid);
     }
     Inside::Unknown
 }
