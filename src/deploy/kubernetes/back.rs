@@ -31,6 +31,8 @@ impl Hands<'_> {
         let pod = target.template_for(self, &stable, release).await?;
         let written = self.restore(release, &pod).await?;
         target.await_rollout(&target.workloads(), target.place.workload.kind(), &written, GROWTH, self).await?;
+        // The gateway learns of the new pods after the cluster does.
+        self.settle().await;
         self.all_to_stable().await
     }
 

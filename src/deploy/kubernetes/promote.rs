@@ -35,6 +35,8 @@ impl Hands<'_> {
         let written = self.roll_stable(release).await?;
         target.await_rollout(&target.workloads(), target.place.workload.kind(), &written, GROWTH, self).await?;
         self.keep_template(&target.need_workload().await?).await?;
+        // The gateway learns of the new pods after the cluster does.
+        self.settle().await;
         self.all_to_stable().await
     }
 
