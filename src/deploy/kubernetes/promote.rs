@@ -69,6 +69,7 @@ impl Hands<'_> {
         if let Some(router) = self.target.router() {
             router.set(Weight::ZERO, self.fence).await?;
             (self.say)(format!("{} accepted, all traffic is at {}", router.name(), self.target.place.workload));
+            self.settle().await;
         }
         self.target.remove_beside(self.fence).await
     }
