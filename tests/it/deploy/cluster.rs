@@ -1,7 +1,7 @@
 //! The Kubernetes target against a real API server, a real gateway, a real registry and pods that are real processes.
 //!
 //! `HMS_TEST_CLUSTER` names the folder of a cluster that `tests/cluster/up` started; the tests run in its network
-//! (`DIR/enter cargo test …`). Without it they say that they are skipped.
+//! (`DIR/enter cargo test …`). They are ignored unless they are asked for.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,13 +38,10 @@ pub(crate) struct Cluster {
     empty: tempfile::TempDir,
 }
 
-/// The folder of the cluster; none when there is none, which is said.
-pub(crate) fn folder() -> Option<PathBuf> {
+/// The folder of the cluster. These tests run when they are asked for, and then there must be one.
+pub(crate) fn folder() -> PathBuf {
     let found = std::env::var_os("HMS_TEST_CLUSTER").map(PathBuf::from);
-    if found.is_none() {
-        eprintln!("skipped: no cluster (HMS_TEST_CLUSTER names the folder of one that tests/cluster/up started)");
-    }
-    found
+    found.expect("HMS_TEST_CLUSTER names the folder of a cluster that tests/cluster/up started")
 }
 
 impl Cluster {
@@ -187,8 +184,9 @@ impl Stage for Cluster {
 }
 
 #[test]
+#[ignore = "needs a cluster: tests/cluster/README.md says how to run it"]
 fn the_contract_is_kept() {
-    let Some(folder) = folder() else { return };
+    let folder = folder();
     let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
     run(async {
         // `all` makes its stages itself, and making one here takes a running API server.
@@ -269,8 +267,9 @@ impl Cluster {
 }
 
 #[test]
+#[ignore = "needs a cluster: tests/cluster/README.md says how to run it"]
 fn one_per_cent_of_real_traffic_goes_to_the_canary_and_no_request_is_lost_on_the_way_to_prod_and_back() {
-    let Some(folder) = folder() else { return };
+    let folder = folder();
     let _gateway = GATEWAY.write().unwrap_or_else(PoisonError::into_inner);
     run(async {
         let cluster = Cluster::new(&folder).await;
@@ -314,8 +313,9 @@ fn one_per_cent_of_real_traffic_goes_to_the_canary_and_no_request_is_lost_on_the
 }
 
 #[test]
+#[ignore = "needs a cluster: tests/cluster/README.md says how to run it"]
 fn each_way_not_to_come_up_is_told_with_its_fix_and_leaves_traffic_alone() {
-    let Some(folder) = folder() else { return };
+    let folder = folder();
     let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
     run(async {
         let cluster = Cluster::new(&folder).await;
@@ -349,8 +349,9 @@ fn each_way_not_to_come_up_is_told_with_its_fix_and_leaves_traffic_alone() {
 }
 
 #[test]
+#[ignore = "needs a cluster: tests/cluster/README.md says how to run it"]
 fn fields_of_another_controller_are_not_taken_and_a_rollback_asks_nobody() {
-    let Some(folder) = folder() else { return };
+    let folder = folder();
     let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
     run(async {
         let cluster = Cluster::new(&folder).await;
@@ -372,8 +373,9 @@ fn fields_of_another_controller_are_not_taken_and_a_rollback_asks_nobody() {
 }
 
 #[test]
+#[ignore = "needs a cluster: tests/cluster/README.md says how to run it"]
 fn a_release_is_named_by_the_image_that_a_job_pushed_and_a_moved_tag_is_refused() {
-    let Some(folder) = folder() else { return };
+    let folder = folder();
     let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
     run(async {
         let cluster = Cluster::new(&folder).await;
