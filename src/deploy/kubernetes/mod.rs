@@ -25,7 +25,6 @@ mod object;
 mod observe;
 mod place;
 mod promote;
-mod rbac;
 mod records;
 mod router;
 mod status;
@@ -34,7 +33,6 @@ mod workload;
 use std::path::Path;
 
 pub use place::{ClusterPlace, DEFAULT_SETTLE, RouterName, TrafficPlace, WorkloadName};
-pub use rbac::rbac;
 
 use crate::deploy::registry::Registry;
 use crate::deploy::{Applied, Effect, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
