@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::canary::series_for_graph;
 use crate::event::{JobState, JobStatus, RolloutEvent, RolloutId, RolloutState, RunOutcome, RunState, Stamped, VersionCounters};
-use crate::pipeline::{Plan, next};
+use crate::pipeline::{Plan, Seen, next};
 use crate::report::{Headless, Line, Stream};
 use crate::rollout::reader::RolloutReader;
 use crate::run::RunFolder;
@@ -22,6 +22,11 @@ const LOOK: Duration = Duration::from_secs(2);
 const DECIDING: Duration = Duration::from_secs(4);
 /// How long an engine that does not linger may take to let its canary go.
 const LETTING_GO: Duration = Duration::from_secs(30);
+
+/// Between two looks at a run that goes on, at most.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Between two looks at one that is about to rest.
+const ALMOST: Duration = Duration::from_millis(20);
 
 /// How long a run is looked at again and again before its folder is watched. To let go of a watch, the kernel makes a process wait
 /// for a moment when no other processor uses it, 8 to 20 ms (`fsnotify_wait_marks_destroyed`): that is more than all else that a
@@ -119,9 +124,12 @@ impl Followed {
             return false;
         };
         let scheduled = |job: &JobState| {
-            if job.interrupted().is_some() { (JobStatus::Running, false) } else { (job.status, job.gate_open) }
+            let exit_code = job.attempts.last().and_then(|attempt| attempt.exit_code);
+            let (status, gate_open) = if job.interrupted().is_some() { (JobStatus::Running, false) } else { (job.status, job.gate_open) };
+            Seen { status, gate_open, exit_code }
         };
-        let due = !next(plan, &|name| state.job(name).map_or((JobStatus::Created, false), scheduled)).is_empty();
+        let new = Seen { status: JobStatus::Created, gate_open: false, exit_code: None };
+        let due = !next(plan, &|name| state.job(name).map_or(new, scheduled)).is_empty();
         due && state.cancel.is_none() && self.run.engine().is_ok_and(|life| life == EngineLife::Alive)
     }
 
@@ -129,7 +137,7 @@ impl Followed {
     fn rests(&self) -> Result<Option<RunOutcome>, Failure> {
         let state = self.run.state();
         if let Some((outcome, _)) = state.ended {
-            return Ok(Some(outcome));
+            return Ok((!self.leaves()?).then_some(outcome));
         }
         let moving = |job: &JobState| match job.status {
             JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::WaitingForResource => true,
@@ -143,13 +151,11 @@ impl Followed {
             let beaten = beats_gate(state);
             let outcome = beaten.unwrap_or_else(|| state.outcome());
             // An engine that does not linger carries out what policy says of an unwatched canary first, and then is gone.
-            let since = self.resting_since.get().unwrap_or_else(Instant::now);
-            self.resting_since.set(Some(since));
+            let since = self.rested_since();
             // One that was started to decide about an interruption is given the time to say so, and one whose run failed in spite of a
             // gate to say how.
             let decides = (state.outcome() == RunOutcome::Interrupted || beaten.is_some()) && since.elapsed() < DECIDING;
-            let leaves = since.elapsed() < LETTING_GO && state.created.as_ref().is_some_and(|created| created.no_linger);
-            let awaited = (leaves || decides) && self.run.engine()? == EngineLife::Alive;
+            let awaited = self.leaves()? || (decides && self.run.engine()? == EngineLife::Alive);
             return Ok((!awaited).then_some(outcome));
         }
         self.resting_since.set(None);
@@ -158,6 +164,19 @@ impl Followed {
             EngineLife::Parked | EngineLife::Ended => Ok(Some(state.outcome())),
             EngineLife::Dead => Ok(Some(RunOutcome::Interrupted)),
         }
+    }
+
+    /// Whether the engine is one that does not linger and is not gone yet: who started it is told of the end when it is.
+    fn leaves(&self) -> Result<bool, Failure> {
+        let leaves = self.run.state().created.as_ref().is_some_and(|created| created.no_linger);
+        Ok(leaves && self.rested_since().elapsed() < LETTING_GO && self.run.engine()? == EngineLife::Alive)
+    }
+
+    /// When it was first seen that nothing goes on by itself; now, if this is the first time.
+    fn rested_since(&self) -> Instant {
+        let since = self.resting_since.get().unwrap_or_else(Instant::now);
+        self.resting_since.set(Some(since));
+        since
     }
 }
 
@@ -246,7 +265,9 @@ pub(crate) fn follow_on(
             let _ = writeln!(notices, "hms: the run goes on; this view ends after the time that was given");
             return Ok(followed.state().outcome().exit_code());
         }
-        followed.wait(Duration::from_millis(500).min(bound.map_or(LOOK, |bound| bound.saturating_sub(started.elapsed()))))?;
+        // That an engine lets go of its lock is no change in the folder.
+        let patience = if followed.resting_since.get().is_some() { ALMOST } else { PATIENCE };
+        followed.wait(patience.min(bound.map_or(LOOK, |bound| bound.saturating_sub(started.elapsed()))))?;
     }
 }
 
