@@ -1,5 +1,6 @@
 //! Where a ledger lies, what its head says, and where it is pinned.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,19 @@ impl LedgerPlaces {
         &self.state
     }
 
+    /// Whether that is this STATE, however its path is spelled: by a link, a bind mount, or as a person typed it.
+    #[must_use]
+    pub fn is_state(&self, path: &Path) -> bool {
+        let folder = |path: &Path| std::fs::metadata(path).ok().map(|folder| (folder.dev(), folder.ino()));
+        path == self.state || folder(path).is_some_and(|there| Some(there) == folder(&self.state))
+    }
+
+    /// Whether that is who [`LedgerPlaces::owner`] names on that host.
+    #[must_use]
+    pub fn is_owner(&self, owner: &LedgerOwner, host: &str) -> bool {
+        (owner.uid, owner.host.as_str()) == (rustix::process::geteuid().as_raw(), host) && self.is_state(&owner.state)
+    }
+
     /// The pin's file of a ledger.
     #[must_use]
     pub fn pin(&self, id: &LedgerId) -> PathBuf {
@@ -125,6 +139,8 @@ impl LedgerPlaces {
     /// Writes the next head and its pin beside the ones that are there.
     pub(super) fn prepare_head(&self, head: &Head, host: &str) -> Result<NextHead, DiskError> {
         let LedgerOwner { uid, host, state } = self.owner(host);
+        // Another way to spell the same folder moves no pin.
+        let state = self.read_pin(&head.id).ok().flatten().map(|pin| pin.state).filter(|known| self.is_state(known)).unwrap_or(state);
         let pin = Pin { head: head.pin(), state, uid, host };
         let (head_path, pin_path) = (self.head(), self.pin(&head.id));
         Ok(NextHead {
@@ -153,7 +169,7 @@ impl LedgerPlaces {
     pub(super) fn pins(&self) -> Result<Vec<(PathBuf, Pin)>, DiskError> {
         self.pin_files().into_iter().map(|path| Ok((parse::<Pin>(&path)?, path))).try_fold(Vec::new(), |mut pins, found| {
             let (pin, path) = found?;
-            pins.extend(pin.filter(|pin| pin.state == self.state).map(|pin| (path, pin)));
+            pins.extend(pin.filter(|pin| self.is_state(&pin.state)).map(|pin| (path, pin)));
             Ok(pins)
         })
     }

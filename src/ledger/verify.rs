@@ -87,7 +87,7 @@ pub fn verify(places: &LedgerPlaces, targets: &[(String, LedgerHead)]) -> Result
         if Some(pinned.id.as_str()) == id.as_deref() {
             compare(&format!("the record at {target}"), pinned, &leaves, &mut findings);
             if let Some(by) = &pinned.by
-                && (by.state != places.state() || Some(by.uid) != pinned_uid || !here.wrote_last(&by.host, pinned.size))
+                && (!places.is_state(&by.state) || Some(by.uid) != pinned_uid || !here.wrote_last(&by.host, pinned.size))
             {
                 findings.push(Finding { line: None, what: format!("the record at {target} names another owner than the pin does") });
             }
@@ -193,7 +193,7 @@ impl Here<'_> {
                     continue;
                 }
             };
-            if pin.state != self.places.state() {
+            if !self.places.is_state(&pin.state) {
                 continue;
             }
             if std::fs::metadata(&path).is_ok_and(|file| file.uid() != pin.uid) {

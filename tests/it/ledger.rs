@@ -242,6 +242,26 @@ fn another_owner_at_the_target_is_found() {
     assert_eq!(found(LedgerOwner { state: "/elsewhere".into(), ..by }), 1);
 }
 
+/// One folder has many names: a pin belongs to the folder.
+#[test]
+fn a_ledger_reached_by_another_path_is_the_same() {
+    let world = World::with(3);
+    let link = world.data.join("link");
+    std::os::unix::fs::symlink(&world.state, &link).unwrap();
+    let other = LedgerPlaces::of(&Places { state: link, runtime: world.state.join("run"), data: world.data.clone() });
+    let held = head(&world.places).unwrap().unwrap();
+    let by_target = [("shop/prod on this machine".to_owned(), held.clone())];
+    let found = verify(&other, &by_target).unwrap();
+    assert!(found.findings.is_empty(), "{found:#?}");
+    // Written that way it moves no pin, and stays sound both ways.
+    Ledger::open(&other, &actor(), Duration::from_secs(5), OnFault::Refuse, DateTime::UNIX_EPOCH)
+        .unwrap()
+        .append(note("by the other path"), DateTime::UNIX_EPOCH)
+        .unwrap();
+    assert_eq!(head(&other).unwrap().unwrap().by, held.by);
+    assert!(world.sound() && verify(&other, &by_target).unwrap().findings.is_empty());
+}
+
 #[test]
 fn lines_dropped_doubled_swapped_or_added_are_found() {
     let world = World::with(5);
