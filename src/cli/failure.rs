@@ -148,7 +148,27 @@ impl Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        Self { exit: Exit::Refused, message: refusal.message, causes: Vec::new(), hint: refusal.hint, refusal: Some(refusal.kind) }
+        Self { exit: exit_of(refusal.kind), message: refusal.message, causes: Vec::new(), hint: refusal.hint, refusal: Some(refusal.kind) }
+    }
+}
+
+/// A ledger that cannot be written is no rule that says no: nothing was weighed.
+pub(crate) fn exit_of(rule: RefusalKind) -> Exit {
+    match rule {
+        RefusalKind::LedgerUnwritten => Exit::NotCarriedOut,
+        RefusalKind::Stale
+        | RefusalKind::Protected
+        | RefusalKind::Outdated
+        | RefusalKind::Frozen
+        | RefusalKind::ReadOnly
+        | RefusalKind::SlotTaken
+        | RefusalKind::InsideRun
+        | RefusalKind::Undeclared
+        | RefusalKind::Unscanned
+        | RefusalKind::WrongTag
+        | RefusalKind::LedgerForked
+        | RefusalKind::ReleaseMissing
+        | RefusalKind::NotWaiting => Exit::Refused,
     }
 }
 

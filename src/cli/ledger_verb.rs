@@ -300,7 +300,7 @@ pub(crate) fn outside_runs(environment: &Environment, who: &Actor, verb: &str) -
         .hint(format!("from a shell of your own: hms {verb}"));
     let mut entry = Entry::new("refuse", Phase::Note, who.clone());
     entry.reason = Some(format!("{verb}: {}", refusal.message));
-    entry.outcome = serde_json::to_value(refusal.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+    entry.outcome = Some(refusal.kind.word());
     let places = LedgerPlaces::of(&environment.places);
     let entered = Ledger::open(&places, who, std::time::Duration::from_secs(10), OnFault::Refuse, now())
         .and_then(|mut ledger| ledger.append(entry, now()));

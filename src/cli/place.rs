@@ -213,7 +213,7 @@ pub(crate) fn refuse(environment: &Environment, about: &Refused<'_>, refusal: Re
     entry.environment = about.environment.cloned();
     entry.digest = about.digest.cloned();
     entry.reason = Some(format!("{}: {}", about.verb, refusal.message));
-    entry.outcome = serde_json::to_value(refusal.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+    entry.outcome = Some(refusal.kind.word());
     let written = enter(environment, entry, REFUSAL_PATIENCE);
     let failure = Failure::from(refusal);
     match written {

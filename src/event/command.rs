@@ -144,6 +144,14 @@ pub enum RefusalKind {
     NotWaiting,
 }
 
+impl RefusalKind {
+    /// As JSON and the ledger write it.
+    #[must_use]
+    pub fn word(self) -> String {
+        serde_json::to_value(self).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
 impl Refusal {
     /// Makes a refusal without a hint.
     #[must_use]

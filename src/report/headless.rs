@@ -275,11 +275,8 @@ fn failure(job: &JobState) -> String {
     let last = job.attempts.last();
     let took = last.and_then(|attempt| attempt.duration_ms).map(duration).unwrap_or_default();
     let how = last.map_or_else(|| "failed".to_owned(), how_it_ended);
-    // What the driver said of this attempt is why it failed; that its script passed the exit code on is no news.
-    let said = job.deploy.as_ref().filter(|end| last.is_some_and(|last| last.id == end.attempt)).map(|end| end.message.as_str());
-    let why = said.or(last.and_then(|attempt| attempt.message.as_deref()));
-    // The driver's sentence may begin with what is said already.
-    let why = why.map(|text| text.strip_prefix(&format!("{how}: ")).unwrap_or(text));
+    // That its script passed the driver's exit code on is no news; the driver's sentence may begin with what is said already.
+    let why = job.reason().map(|text| text.strip_prefix(&format!("{how}: ")).unwrap_or(text));
     let why = why.map(|text| format!(": {}", plain(text))).unwrap_or_default();
     let tests = last.and_then(|attempt| attempt.tests).map(|tests| format!(" · {} tests failed", count(tests.failed))).unwrap_or_default();
     let mark = if job.failure_allowed() { "⚠" } else { "✘" };

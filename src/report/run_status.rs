@@ -278,7 +278,7 @@ fn job_report(job: &JobState, log: &dyn Fn(&JobName, u32) -> PathBuf) -> JobRepo
         duration_ms: last.and_then(|attempt| attempt.duration_ms),
         tests: last.and_then(|attempt| attempt.tests),
         log: last.map(|attempt| shown(&log(&job.plan.name, attempt.number))),
-        why: job.why.clone().or_else(|| last.and_then(|attempt| attempt.message.clone())),
+        why: job.reason().map(str::to_owned),
     }
 }
 

@@ -383,9 +383,10 @@ impl<T: Target + 'static> Worker<T> {
     }
 
     pub(super) async fn note_refusal(&mut self, refusal: &Refusal) {
-        let draft = self.draft(ActionKind::Refuse, &self.created.actor, Some(refusal.message.clone()));
+        let draft = self.draft(ActionKind::Refuse, &self.created.actor, Some(format!("deploy: {}", refusal.message)));
         let recorder = std::sync::Arc::clone(&self.steps.recorder);
-        if let Err(error) = blocking(Patience::Deploy, move || recorder.note(&draft)).await {
+        let rule = refusal.kind;
+        if let Err(error) = blocking(Patience::Deploy, move || recorder.note(&draft, rule)).await {
             self.steps.say(&format!("the refusal is not in the ledger: {error}"));
         }
     }

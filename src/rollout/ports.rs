@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::deploy::{Health, ReleaseRecord};
 use crate::event::{
-    Actor, AppName, Digest, EnvironmentName, EnvironmentRecord, LedgerHead, Refusal, RolloutId, RunId, Sample, TargetIdentity, Verdict,
-    VerdictClass, Weight, Yes,
+    Actor, AppName, Digest, EnvironmentName, EnvironmentRecord, LedgerHead, Refusal, RefusalKind, RolloutId, RunId, Sample, TargetIdentity,
+    Verdict, VerdictClass, Weight, Yes,
 };
 
 /// What a control action is, in the ledger's words (`docs/decisions.md` 7.2).
@@ -191,11 +191,11 @@ pub trait Recorder: Send + Sync {
     /// As [`Recorder::intent`].
     fn outcome(&self, intent_seq: u64, outcome: &OutcomeDraft, patience: Patience) -> Result<(), RecordError>;
 
-    /// Writes an entry that is neither: a refusal.
+    /// Writes an entry that is neither: which rule refused it.
     ///
     /// # Errors
     /// As [`Recorder::intent`].
-    fn note(&self, draft: &ActionDraft) -> Result<(), RecordError>;
+    fn note(&self, draft: &ActionDraft, rule: RefusalKind) -> Result<(), RecordError>;
 
     /// Leaves an action that could not be recorded for the next writer.
     ///

@@ -15,7 +15,8 @@ use super::steps::{StepError, Steps, told};
 use super::watch::Watching;
 use crate::deploy::Target;
 use crate::event::{
-    Actor, DeployOutcome, Digest, ReleaseRef, RolloutCreated, RolloutEvent, RolloutOutcome, RolloutPhase, Step, Weight, Yes,
+    Actor, DeployOutcome, Digest, Refusal, RefusalKind, ReleaseRef, RolloutCreated, RolloutEvent, RolloutOutcome, RolloutPhase, Step,
+    Weight, Yes,
 };
 
 /// How often a journal that is behind tries to catch up.
@@ -245,7 +246,8 @@ impl<T: Target + 'static> Worker<T> {
             error @ (StepError::Target(_) | StepError::Journal(_) | StepError::Ledger(_) | StepError::Unproven(_) | StepError::Changed) => {
                 let (reason, last_lines) = told(&error);
                 let _ = self.steps.note(RolloutEvent::StepFailed { step, reason: reason.clone(), last_lines: last_lines.clone() });
-                let mut answer = Answer { last_lines, ..Answer::new(DeployOutcome::Failed, reason) };
+                let refusal = matches!(error, StepError::Ledger(_)).then(|| unwritten(&reason));
+                let mut answer = Answer { refusal, last_lines, ..Answer::new(DeployOutcome::Failed, reason) };
                 if self.watch.is_none() && !self.undo().await {
                     answer.message.push_str("; it could not be undone, so the environment is still held: hms rollback --env canary");
                 }
@@ -294,6 +296,12 @@ impl<T: Target + 'static> Worker<T> {
     pub(super) fn tree(&self) -> Option<PathBuf> {
         self.bytes.as_ref().and_then(|bytes| bytes.tree.clone())
     }
+}
+
+/// No ledger, no deploy; the answer is a failure all the same, since no rule weighed anything.
+fn unwritten(why: &str) -> Refusal {
+    Refusal::new(RefusalKind::LedgerUnwritten, format!("nothing was done: {why}"))
+        .hint("make room there, then ask again; hms doctor shows the disk. A rollback does not wait for it")
 }
 
 async fn until(tick: Option<Instant>) {

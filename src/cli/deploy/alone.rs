@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::arguments::Output;
 use crate::cli::environment::{Environment, actor};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::failure::{Exit, Failure, exit_of};
 use crate::cli::place::{Place, Refused, app_of, is_own_clone, no_such_environment, notice, outside_run, refuse, settings_at_head};
 use crate::cli::run_new::Clone;
 use crate::deploy::{AnyTarget, Target as _};
@@ -260,11 +260,12 @@ impl Alone<'_> {
     async fn report(&self, grounds: &Grounds, rollout: Option<&RolloutId>, answer: &Answer) -> Result<u8, Failure> {
         let Grounds { target, placed, release, .. } = grounds;
         let mut out = std::io::stdout();
+        let exit = answer.refusal.as_ref().map_or_else(|| code(answer.outcome), |refusal| exit_of(refusal.kind).code());
         if self.output == Output::Json {
             let seen = target.observe(&placed.environment).await.ok();
             let share = seen.as_ref().map(|seen| ground::share_of(seen, placed.arm, &release.digest));
             let value = json!({
-                "format": 1, "outcome": answer.outcome, "exit_code": code(answer.outcome), "message": answer.message,
+                "format": 1, "outcome": answer.outcome, "exit_code": exit, "message": answer.message,
                 "environment": placed.environment, "arm": placed.arm, "release": release, "rollout": rollout,
                 "target": target.identity().await.ok(),
                 "address": seen.as_ref().and_then(|seen| seen.address.clone()),
@@ -273,7 +274,7 @@ impl Alone<'_> {
                 "refusal": answer.refusal, "last_lines": answer.last_lines,
             });
             writeln!(out, "{value}")?;
-            return Ok(code(answer.outcome));
+            return Ok(exit);
         }
         if let Some(refusal) = &answer.refusal {
             return Err(refusal.clone().into());
@@ -284,7 +285,7 @@ impl Alone<'_> {
         for line in &answer.last_lines {
             notice(&format!("  | {line}"));
         }
-        Ok(code(answer.outcome))
+        Ok(exit)
     }
 
     /// `.hms` `version: {bump}`: the tag is made where the clone is.

@@ -359,6 +359,16 @@ impl JobState {
         self.plan.allow_failure || code.is_some_and(|code| self.plan.allow_failure_exit_codes.contains(&code))
     }
 
+    /// Why it stands as it does: what it waits for, what the driver said of its last deploy unless that simply went well, else how its
+    /// last attempt ended.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        let last = self.attempts.last();
+        let said = self.deploy.as_ref().filter(|end| end.outcome != DeployOutcome::Done && last.is_some_and(|last| last.id == end.attempt));
+        let ended = || said.map(|end| end.message.as_str()).or_else(|| last.and_then(|last| last.message.as_deref()));
+        self.why.as_deref().or_else(ended)
+    }
+
     /// A success that carries a warning: a failure that is allowed, or a HOLD that was overridden.
     #[must_use]
     pub fn warned(&self) -> bool {

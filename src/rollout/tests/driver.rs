@@ -304,6 +304,7 @@ async fn without_a_ledger_there_is_no_deploy() {
     let answer = driver.canary(Walk::Steps).await;
     assert_eq!(answer.outcome, DeployOutcome::Failed);
     assert!(answer.message.contains("disk full"));
+    assert_eq!(answer.refusal.map(|refusal| refusal.kind), Some(RefusalKind::LedgerUnwritten));
     assert_eq!(world.target.state().effects.len(), before);
     assert_eq!(world.record().slot, None);
     let forked = Refusal::new(RefusalKind::LedgerForked, "the ledger was cut");

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::target::FakeTarget;
 use crate::deploy::ReleaseRecord;
 use crate::event::{
-    Actor, AppName, Arm, Digest, EnvironmentName, EnvironmentRecord, LedgerHead, Refusal, ReleaseRef, RolloutEvent, RolloutId,
+    Actor, AppName, Arm, Digest, EnvironmentName, EnvironmentRecord, LedgerHead, Refusal, RefusalKind, ReleaseRef, RolloutEvent, RolloutId,
     RolloutState, Sample, Verdict, VerdictClass, Weight, Yes, YesKind,
 };
 use crate::rollout::ports::{
@@ -51,7 +51,7 @@ impl Recorder for FakeRecorder {
         Ok(())
     }
 
-    fn note(&self, draft: &ActionDraft) -> Result<(), RecordError> {
+    fn note(&self, draft: &ActionDraft, _: RefusalKind) -> Result<(), RecordError> {
         self.notes.lock().unwrap().push(draft.clone());
         Ok(())
     }

@@ -58,7 +58,7 @@ impl LedgerRecorder {
 
     /// Whether only this STATE's ledger can be named there: at this STATE's own target, and where the record names this owner.
     fn is_ours(&self, draft: &ActionDraft, pinned: &LedgerHead) -> bool {
-        draft.target.kind == "local" || pinned.by.as_ref() == Some(&self.places.owner(&draft.actor.host))
+        draft.target.kind == "local" || pinned.by.as_ref().is_some_and(|by| self.places.is_owner(by, &draft.actor.host))
     }
 
     fn goes_on_from(&self, pinned: &LedgerHead) -> Result<bool, RecordError> {
@@ -94,9 +94,11 @@ impl Recorder for LedgerRecorder {
         append(&mut ledger, entry).map(|_| ())
     }
 
-    fn note(&self, draft: &ActionDraft) -> Result<(), RecordError> {
+    fn note(&self, draft: &ActionDraft, rule: RefusalKind) -> Result<(), RecordError> {
         let mut ledger = self.open(draft, NOTE_PATIENCE, OnFault::Refuse)?;
-        append(&mut ledger, entry_of(draft, Phase::Note)).map(|_| ())
+        let mut entry = entry_of(draft, Phase::Note);
+        entry.outcome = Some(rule.word());
+        append(&mut ledger, entry).map(|_| ())
     }
 
     fn set_aside(&self, draft: &ActionDraft, outcome: Option<&OutcomeDraft>) -> Result<(), RecordError> {

@@ -52,8 +52,8 @@ pub(super) enum DeliveryEvent {
     Record { event: Box<RunEvent>, durable: oneshot::Sender<()> },
     /// A driver has a rollout; from here on this engine drives it.
     Hosted { environment: EnvironmentName, job: JobName, driver: Arc<Driver> },
-    /// A job's wish is answered.
-    Answered { job: JobName, attempt: AttemptId, answer: Answer, lines: Vec<String>, replies: Replies },
+    /// A job's wish is answered, `undriven` before it came to a driver.
+    Answered { job: JobName, attempt: AttemptId, answer: Answer, lines: Vec<String>, undriven: bool, replies: Replies },
     /// A driver's standing changed: what the engine may do next can have changed with it.
     Moved,
 }
@@ -149,9 +149,10 @@ impl Delivery {
         let sender = self.sender.clone();
         self.open += 1;
         tokio::spawn(async move {
-            let (answer, lines) = work.carry_out(&order).await;
+            let setup::Told { answer, lines, undriven } = work.carry_out(&order).await;
             let DeployOrder { job, attempt, replies, .. } = order;
-            let _ = sender.send(Input::Delivery(DeliveryEvent::Answered { job, attempt, answer, lines, replies })).await;
+            let answered = DeliveryEvent::Answered { job, attempt, answer, lines, undriven, replies };
+            let _ = sender.send(Input::Delivery(answered)).await;
         });
     }
 
@@ -165,7 +166,7 @@ impl Delivery {
     pub(super) async fn record_refusal(&self, verb: &str, actor: &Actor, refusal: &Refusal) {
         let mut entry = Entry::new("refuse", Phase::Note, actor.clone());
         entry.reason = Some(format!("{verb}: {}", refusal.message));
-        entry.outcome = serde_json::to_value(refusal.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+        entry.outcome = Some(refusal.kind.word());
         let _ = self.note(entry).await;
     }
 
@@ -236,9 +237,10 @@ impl Engine {
                 let _ = durable.send(());
             }
             DeliveryEvent::Hosted { environment, job, driver } => self.delivery.host(environment, job, driver),
-            DeliveryEvent::Answered { job, attempt, answer, lines, replies } => {
+            DeliveryEvent::Answered { job, attempt, answer, lines, undriven, replies } => {
                 self.delivery.open -= 1;
-                if let Some(refusal) = &answer.refusal {
+                // What a driver refused is in the ledger already, with its rollout.
+                if let (Some(refusal), true) = (&answer.refusal, undriven) {
                     let actor = Actor { via: format!("job {job}"), ..self.setup.actor.clone() };
                     self.delivery.record_refusal("deploy", &actor, refusal).await;
                 }

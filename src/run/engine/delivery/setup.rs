@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::deploy::{AnyTarget, ReleaseRecord, Target};
 use crate::event::{
-    Arm, DeployOutcome, Digest, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, RolloutId, RunEvent, RunState, Yes, YesKind,
+    Actor, Arm, DeployOutcome, Digest, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, RolloutId, RunEvent, RunState, Yes,
+    YesKind,
 };
 use crate::ledger::LedgerPlaces;
 use crate::pipeline::Plan;
@@ -38,16 +39,22 @@ pub(super) struct Work {
     pub(super) maker: Maker,
 }
 
-type Told = (Answer, Vec<String>);
+/// What a job hears.
+pub(super) struct Told {
+    pub(super) answer: Answer,
+    pub(super) lines: Vec<String>,
+    /// It came to nothing before a driver had it.
+    pub(super) undriven: bool,
+}
 
 impl Work {
     pub(super) async fn carry_out(&self, order: &DeployOrder) -> Told {
         match Box::pin(self.try_carry_out(order)).await {
             Ok(told) => told,
-            Err(No::Refused(refusal)) => (refused(refusal), Vec::new()),
+            Err(No::Refused(refusal)) => Told { answer: refused(refusal), lines: Vec::new(), undriven: true },
             Err(No::Failed(message)) => {
                 let lines = vec![message.clone()];
-                (failed(message), lines)
+                Told { answer: failed(message), lines, undriven: true }
             }
         }
     }
@@ -84,7 +91,7 @@ impl Work {
         if answer.outcome == DeployOutcome::Done && placed.arm == Arm::Whole && placed.protection() != Protection::Open {
             lines.extend(self.tag_version(&target, &placed, &force, &bytes).await);
         }
-        Ok((answer, lines))
+        Ok(Told { answer, lines, undriven: false })
     }
 
     /// The next version's tag, when policy wants one.
@@ -253,7 +260,7 @@ impl Work {
             bytes: bytes.clone(),
             run: Some(created.run),
             policy_hash: force.hash.clone(),
-            actor: created.actor,
+            actor: Actor { via: format!("job {}", order.job), ..created.actor },
             reason: order.wish.allow_outdated.clone(),
             allow_outdated: order.wish.allow_outdated.clone(),
         };

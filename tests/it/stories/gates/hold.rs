@@ -26,6 +26,7 @@ fn without_traffic_a_canary_is_held_and_a_person_may_pass_it() {
     assert!(said.out.contains("passed by an override"), "{said:#?}");
     let job = world.job("1", "canary");
     assert_eq!((&job["status"], &job["failure_reason"]), (&"success".into(), &serde_json::Value::Null), "{job:#}");
+    assert!(job["why"].as_str().is_some_and(|why| why.starts_with("HOLD passed by ") && why.ends_with(": night traffic")), "{job:#}");
     let overrides = world.entries("override");
     assert!(overrides.iter().any(|entry| entry["reason"] == "night traffic"), "{overrides:#?}");
     assert_eq!(world.rollout("1")["verdict"], "HOLD", "an override is no verdict");

@@ -77,6 +77,9 @@ fn a_release_that_was_not_scanned_goes_nowhere_protected() {
     let said = world.hms_ends(13, &["run", "--headless"]);
     assert!(said.out.contains("▶ CANARY ✘ refused"), "{said:#?}");
     is_refused(&world, "1", "canary", "was not scanned");
+    let refusals = world.entries("refuse");
+    assert_eq!(refusals.len(), 1, "one no is one entry: {refusals:#?}");
+    assert_eq!((&refusals[0]["outcome"], refusals[0]["digest"].is_string()), (&"unscanned".into(), true), "{refusals:#?}");
     world.write(".hms-ci.yml", &pipeline(&[("--fail-on high", "--fail-on critical")]));
     world.commit("laxer");
     world.hms_ends(13, &["run", "--headless"]);
