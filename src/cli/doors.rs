@@ -79,7 +79,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Watch { headless: false } => console::console(at.as_deref(), true),
         Verb::Attach { run } => console::attach(Environment::find()?, &clone()?, run.as_deref(), output),
         Verb::Replay { run } => console::replay(&Environment::find()?, &clone()?, run.as_deref(), output),
-        Verb::Runs => status::runs(&clone()?, output),
+        Verb::Runs => status::runs(&Environment::find()?, &clone()?, output),
         Verb::Status { run, app: None } => status::status(&Environment::find()?, &clone()?, run.as_deref(), output),
         Verb::Logs { job, run, follow } => logs::logs(&clone()?, &job, run.as_deref(), follow, output),
         Verb::Approve { run: Some(run), job: Some(job), reason, wait, .. } => {

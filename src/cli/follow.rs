@@ -5,11 +5,14 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::canary::series_for_graph;
-use crate::event::{JobState, JobStatus, RolloutEvent, RolloutId, RolloutState, RunOutcome, RunState, Stamped, VersionCounters};
+use crate::event::{
+    EngineState, JobState, JobStatus, RolloutEvent, RolloutId, RolloutState, RunOutcome, RunState, Stamped, VersionCounters,
+};
 use crate::pipeline::{Plan, Seen, next};
 use crate::report::{Headless, Line, Stream};
 use crate::rollout::reader::RolloutReader;
 use crate::run::RunFolder;
+use crate::run::lost::{as_it_stands, gone};
 use crate::run::reader::{EngineLife, RunReader, engine_of};
 use crate::store::{Changes, Places};
 
@@ -40,6 +43,8 @@ pub(crate) struct Followed {
     folder: RunFolder,
     places: Places,
     run: RunReader,
+    /// The run as it stands, where that is more than its journal says.
+    beyond: Option<RunState>,
     rollouts: Vec<(RolloutId, RolloutReader)>,
     since: Instant,
     /// None while the run is young.
@@ -56,6 +61,7 @@ impl Followed {
             folder: folder.clone(),
             places: places.clone(),
             run: RunReader::new(folder),
+            beyond: None,
             rollouts: Vec::new(),
             since: Instant::now(),
             changes: None,
@@ -83,13 +89,27 @@ impl Followed {
                 events.extend(new.iter().filter_map(|event| Some((event.time, of_rollout(id, event)?))));
             }
         }
+        self.beyond = self.look_beyond()?;
         // Each journal keeps its order; between them it is that of time, as far as they were written by now.
         events.sort_by_key(|(time, _)| *time);
         Ok(events.into_iter().map(|(_, event)| event).collect())
     }
 
     pub(crate) fn state(&self) -> &RunState {
-        self.run.state()
+        self.beyond.as_ref().unwrap_or_else(|| self.run.state())
+    }
+
+    /// A run without an engine does not hear that its canary was taken back: who looks at it is told all the same.
+    fn look_beyond(&self) -> Result<Option<RunState>, Failure> {
+        let state = self.run.state();
+        if !matches!(state.engine, EngineState::Parked { .. }) || self.run.engine()? == EngineLife::Alive {
+            return Ok(None);
+        }
+        let gone = |id: &RolloutId| {
+            let (_, rollout) = self.rollouts.iter().find(|(known, _)| known == id)?;
+            gone(rollout.state(), rollout.successor().as_ref())
+        };
+        Ok(as_it_stands(state, &gone))
     }
 
     pub(crate) fn engine(&self) -> Result<EngineLife, Failure> {
@@ -135,7 +155,7 @@ impl Followed {
 
     /// Whether nothing more comes by itself: over, at a gate, or without an engine that could go on.
     fn rests(&self) -> Result<Option<RunOutcome>, Failure> {
-        let state = self.run.state();
+        let state = self.state();
         if let Some((outcome, _)) = state.ended {
             return Ok((!self.leaves()?).then_some(outcome));
         }
@@ -253,8 +273,16 @@ pub(crate) fn follow_on(
                     continue;
                 }
                 let engine = engine_of(&followed.folder)?.map(|holder| holder.process.pid);
-                if output == Output::Text {
-                    print(&Headless::farewell(followed.state(), &followed.rollouts(), outcome, engine), out, notices);
+                let farewell = Headless::farewell(followed.state(), &followed.rollouts(), outcome, engine);
+                match output {
+                    Output::Text => print(&farewell, out, notices),
+                    // No event says that an engine died: the one who reads the stream's program hears it beside it.
+                    Output::Json if outcome == RunOutcome::Interrupted => {
+                        for line in &farewell {
+                            let _ = writeln!(notices, "hms: {}", line.text);
+                        }
+                    }
+                    Output::Json => {}
                 }
                 let _ = out.flush();
                 return Ok(outcome.exit_code());

@@ -121,18 +121,22 @@ pub(super) fn word(value: &impl serde::Serialize) -> String {
 }
 
 /// The repository's runs.
-pub(crate) fn runs(clone: &Clone, output: Output) -> Result<u8, Failure> {
+pub(crate) fn runs(environment: &Environment, clone: &Clone, output: Output) -> Result<u8, Failure> {
     let mut out = std::io::stdout();
     let mut rows = Vec::new();
     for listed in list(&clone.folder)? {
         let mut reader = RunReader::new(&listed.folder);
         reader.poll()?;
-        let state = reader.state();
+        let engine = reader.engine()?;
+        let mut followed = Followed::new(&listed.folder, &environment.places);
+        // The rollouts of a parked run can have ended since; those of any other are not read for a line.
+        let state = if engine == EngineLife::Parked { followed.poll().map(|_| followed.state())? } else { reader.state() };
+        let engine = engine.word();
         let title = state.created.as_ref().map(|created| created.title.clone()).unwrap_or_default();
         let created_at = state.created_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
         rows.push(serde_json::json!({
             "number": listed.number, "run": listed.run, "revision": listed.revision, "title": title,
-            "outcome": state.outcome(), "engine": reader.engine()?.word(), "created_at": created_at,
+            "outcome": state.outcome(), "engine": engine, "created_at": created_at,
         }));
         if output == Output::Text {
             writeln!(
@@ -141,7 +145,7 @@ pub(crate) fn runs(clone: &Clone, output: Output) -> Result<u8, Failure> {
                 listed.number,
                 listed.revision.short(),
                 word(&state.outcome()),
-                reader.engine()?.word(),
+                engine,
                 plain(&title)
             )?;
         }

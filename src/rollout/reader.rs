@@ -48,6 +48,12 @@ impl RolloutReader {
         &self.state
     }
 
+    /// The rollout of this host that means to take its place, or did.
+    #[must_use]
+    pub fn successor(&self) -> Option<RolloutState> {
+        replaced_by(&self.folder, &self.state.created.as_ref()?.rollout)
+    }
+
     /// Who drives it now, on this host.
     #[must_use]
     pub fn holder(&self) -> Option<Holder> {
@@ -81,14 +87,16 @@ pub fn evidence_hashes(folder: &Path) -> Vec<Digest> {
 
 /// The rollout of this host that took the place of the one in `folder`; none when none says so.
 pub(crate) fn successor(folder: &Path, rollout: &RolloutId) -> Option<RolloutId> {
+    replaced_by(folder, rollout)?.created.map(|created| created.rollout)
+}
+
+fn replaced_by(folder: &Path, rollout: &RolloutId) -> Option<RolloutState> {
     let beside = std::fs::read_dir(folder.parent()?).ok()?.flatten();
     // Ids are ULIDs: only a later one can have superseded it, and the first that did counts.
     let mut later: Vec<PathBuf> = beside.map(|entry| entry.path()).filter(|path| path.file_name() > folder.file_name()).collect();
     later.sort();
-    later
-        .iter()
-        .find_map(|path| read(path).ok()??.created.filter(|created| created.supersedes.as_ref() == Some(rollout)))
-        .map(|c| c.rollout)
+    let superseded = |state: &RolloutState| state.created.as_ref().is_some_and(|created| created.supersedes.as_ref() == Some(rollout));
+    later.iter().find_map(|path| read(path).ok()?.filter(superseded))
 }
 
 /// Who drives the rollout in `folder`, on this host; none when nobody does. A lock that cannot be looked at counts as free.

@@ -6,6 +6,7 @@
 pub mod control;
 pub mod engine;
 mod folder;
+pub(crate) mod lost;
 pub mod reader;
 mod registry;
 

@@ -30,7 +30,7 @@ use crate::store::{DiskError, Holder, Journal, JournalError, Lock, LockError, Pe
 use attempt::LiveAttempt;
 use delivery::{Delivery, DeliveryEvent};
 use durability::durability;
-use outcome::settled_outcome;
+pub(in crate::run) use outcome::settled_outcome;
 use socket::{Listener, Replies};
 
 pub(crate) use delivery::{VersionTag, lineage_in, make_version_tag, name_release};

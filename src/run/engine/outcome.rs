@@ -4,7 +4,7 @@ use crate::event::{AttemptResult, DeployOutcome, FailureReason, JobState, JobSta
 
 /// The outcome of a run in which nothing goes on by itself any more (`docs/decisions.md` 10.2): a failure beats a gate, and 11, 12
 /// and 13 count only where the driver recorded them. A job that a cancel ended, and that was not run again, is no success either.
-pub(super) fn settled_outcome(state: &RunState) -> RunOutcome {
+pub(in crate::run) fn settled_outcome(state: &RunState) -> RunOutcome {
     if state.cancel.is_some() {
         return RunOutcome::Canceled;
     }

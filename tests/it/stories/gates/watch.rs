@@ -97,6 +97,11 @@ fn a_canary_that_a_person_takes_back_ends_its_run_alike_with_and_without_an_engi
         if linger == "--linger" {
             wait_for("the engine to see it", || (world.status(run)["outcome"] == "rolled_back").then_some(()));
         }
+        // Also before an engine looks at it.
+        let status = world.status(run);
+        assert_eq!((&status["outcome"], &status["waiting"]), (&"rolled_back".into(), &serde_json::json!([])), "{status:#}");
+        world.hms_ends(12, &["attach", run]);
+        assert!(world.hms(&["runs"]).out.contains("rolled_back"));
         world.hms_ends(13, &["approve", run, "prod"]);
         let status = world.status(run);
         assert_eq!((&status["outcome"], &status["exit_code"]), (&"rolled_back".into(), &12.into()), "{status:#}");

@@ -47,6 +47,8 @@ fn a_view_says_that_the_engine_is_gone_and_how_to_go_on() {
     assert!(said.code == Some(1) && said.out.contains(way), "{said:?}");
     let said = world.hms(&["attach", "1"]);
     assert!(said.code == Some(1) && said.out.contains(way), "{said:?}");
+    let said = world.hms(&["attach", "1", "--output", "json"]);
+    assert!(said.code == Some(1) && said.err.contains(way) && said.out.lines().all(|line| line.starts_with('{')), "{said:?}");
     assert!(world.hms(&["status", "1"]).out.contains(way));
     std::fs::write(world.path("go"), "").unwrap();
     assert_eq!(world.hms(&["run", "--resume", "1", "--headless"]).code, Some(0));
