@@ -1,7 +1,9 @@
 //! Gates: what a yes rests on, whether it still holds, and whether it is enough.
 
 use crate::deploy::Target;
-use crate::event::{Actor, DeployOutcome, Digest, EnvironmentName, Facts, JobName, Refusal, RefusalKind, RunState, VerdictClass};
+use crate::event::{
+    Actor, DeployOutcome, Digest, EnvironmentName, Facts, JobName, Refusal, RefusalKind, RolloutId, RolloutState, RunState, VerdictClass,
+};
 use crate::ledger::{Entry, Evidence, Phase};
 use crate::policy::{Protection, count_people, resolve_environment};
 use crate::rollout::wired::in_force;
@@ -64,7 +66,10 @@ impl Delivery {
         let rollout =
             self.hosted.get(&placed.environment).and_then(|hosted| crate::rollout::reader::read(hosted.driver.folder()).ok().flatten());
         // A verdict belongs to the policy that it was reached under.
-        let rollout = rollout.filter(|rollout| rollout.created.as_ref().is_some_and(|created| created.policy_hash == force.hash));
+        let (rollout, under_another) = match rollout {
+            Some(rollout) if rollout.created.as_ref().is_some_and(|created| created.policy_hash == force.hash) => (Some(rollout), None),
+            another => (None, another),
+        };
         let verdict = rollout.as_ref().and_then(|rollout| rollout.verdict.clone());
         let candidate = state.release.as_ref().map(|release| release.digest.clone());
         let overridden = rollout.as_ref().is_some_and(|rollout| rollout.overridden.is_some())
@@ -81,6 +86,9 @@ impl Delivery {
             entry.digest = Some(release.clone());
             entry.policy_hash = Some(force.hash.clone());
             return Ok(TakenYes { release: Some(release), policy_hash: Some(force.hash), missing: 0 });
+        }
+        if let Some(rollout) = under_another.filter(|_| placed.protection() != Protection::Open && !overridden) {
+            return Err(judged_before(state, &rollout, &force.hash));
         }
         compare(facts, &now)?;
         let Some(release) = candidate else {
@@ -177,6 +185,15 @@ impl Delivery {
             (_, None) => Err(Refusal::new(RefusalKind::NotWaiting, answer.message)),
         }
     }
+}
+
+/// A policy was accepted since the canary was judged: looking again does not help, another judgement does.
+fn judged_before(state: &RunState, rollout: &RolloutState, in_force: &Digest) -> Refusal {
+    let number = state.created.as_ref().map_or(0, |created| created.number);
+    let its = |id: &RolloutId| rollout.created.as_ref().is_some_and(|created| &created.rollout == id);
+    let job = state.rollouts.iter().find(|(id, ..)| its(id)).map_or("canary", |(.., job)| job.as_str());
+    Refusal::new(RefusalKind::Stale, format!("the canary was judged under another policy than {}, which is in force now", in_force.short()))
+        .hint(format!("have it judged again: hms retry {number} {job} --wait"))
 }
 
 /// Refuses a command when one of the facts it was given is not so any more, and names the first.

@@ -79,8 +79,13 @@ fn an_accepted_policy_is_in_force_and_voids_what_rested_on_the_old_one() {
     world.hms_ends(0, &["policy", "accept", "--reason", "agreed", "--hash", hash]);
     assert_eq!(world.store()["app_record"]["policy"]["hash"], hash);
     // What was judged under the old one opens no gate.
-    world.hms_ends(13, &["approve", "1", "prod"]);
-    world.hms_ends(130, &["cancel", "1", "--wait"]);
+    let said = world.hms_ends(13, &["approve", "1", "prod"]);
+    assert!(said.err.contains("judged under another policy") && said.err.contains("hms retry 1 canary --wait"), "{said:#?}");
+    // The way out that it names is one.
+    world.hms_ends(10, &["retry", "1", "canary", "--wait"]);
+    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    assert!(world.store()["environments"]["prod"]["stable"].is_object());
+    world.commit("another one");
     world.hms_ends(10, &["run", "--headless"]);
     assert!(!world.notices("2").contains("no effect until"), "{}", world.notices("2"));
     world.hms_ends(0, &["approve", "2", "prod", "--wait"]);
