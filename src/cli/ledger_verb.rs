@@ -7,9 +7,12 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::event::{Actor, AppName, Digest, EnvironmentName, LedgerHead, Refusal, RefusalKind, RolloutId};
+use crate::event::{Actor, AppName, EnvironmentName, LedgerHead, Refusal, RefusalKind, RolloutId};
 use crate::ledger::{Entry, Finding, Ledger, LedgerPlaces, OnFault, Phase, Verification, entries, unresolved, verify};
-use crate::rollout::{folder_of, reader::evidence_hashes};
+use crate::rollout::{
+    folder_of,
+    reader::{Kept as KeptEvidence, kept_evidence},
+};
 use crate::store::{DiskError, Inside, Places, now, read_if_there, this_inside_run};
 use crate::text::{plain, share};
 
@@ -168,19 +171,31 @@ fn check(places: &Places, output: Output) -> Result<u8, Failure> {
     Ok(u8::from(!sound))
 }
 
-/// Every evidence file that an entry cites and whose rollout lies here has the hash that the entry says.
+/// Every evidence file that an entry cites and whose rollout lies here has the hash that the entry says, and the samples that it was
+/// made from still stand in that rollout's journal.
 fn check_evidence(places: &Places, entries: &[Entry], found: &mut Verification) {
-    let mut known: BTreeMap<RolloutId, Vec<Digest>> = BTreeMap::new();
+    let mut known: BTreeMap<RolloutId, Vec<KeptEvidence>> = BTreeMap::new();
     let mut elsewhere = 0;
     for entry in entries {
         let (Some(cited), Some(app), Some(rollout)) = (&entry.evidence, &entry.app, &entry.rollout) else { continue };
-        let here = known.entry(rollout.clone()).or_insert_with(|| evidence_hashes(&folder_of(&places.state, app, rollout)));
+        let here = known.entry(rollout.clone()).or_insert_with(|| kept_evidence(&folder_of(&places.state, app, rollout)));
+        let mut bad = |what: String| found.findings.push(Finding { line: Some(entry.seq + 1), what });
         if here.is_empty() {
             elsewhere += 1;
-        } else if !here.iter().any(|digest| digest.hex() == cited.sha256) {
-            let what =
-                format!("no evidence file of rollout {rollout} is the one that entry {} cites: it was changed or removed", entry.seq);
-            found.findings.push(Finding { line: Some(entry.seq + 1), what });
+            continue;
+        }
+        match here.iter().find(|kept| kept.sha256.hex() == cited.sha256) {
+            None => {
+                bad(format!("no evidence file of rollout {rollout} is the one that entry {} cites: it was changed or removed", entry.seq));
+            }
+            Some(kept) if kept.changed => {
+                bad(format!("the samples of rollout {rollout} are not those that the evidence of entry {} was made from", entry.seq));
+            }
+            Some(kept) if kept.missing > 0 => found.notes.push(format!(
+                "{} samples that the evidence of entry {} was made from are not in rollout {rollout}'s journal",
+                kept.missing, entry.seq
+            )),
+            Some(_) => {}
         }
     }
     if elsewhere > 0 {

@@ -88,6 +88,51 @@ pub(crate) fn newest(folder: &Path) -> Option<EvidenceRef> {
     Some(EvidenceRef { sha256: Digest::of(&bytes), verdict: verdict.class })
 }
 
+/// An evidence file that lies here, and whether the samples it was made from are still those of the journal.
+#[derive(Debug)]
+pub struct Kept {
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+    /// Samples that are not in the journal: a full disk, or a hand.
+    pub missing: usize,
+    /// Samples stand in the journal that it was not made from.
+    pub changed: bool,
+}
+
+/// The evidence files of the rollout in `folder`, compared with its samples, oldest first and once each.
+pub(super) fn kept(folder: &Path, samples: &[Sample]) -> Vec<Kept> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let evidence = files.filter(|file| file.file_name().to_str().is_some_and(|name| name.starts_with("evidence-")));
+    evidence.filter_map(|file| Some(compared(&std::fs::read(file.path()).ok()?, samples))).collect()
+}
+
+fn compared(bytes: &[u8], samples: &[Sample]) -> Kept {
+    #[derive(serde::Deserialize)]
+    struct File {
+        #[serde(default)]
+        spans: Vec<Drawn>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Drawn {
+        first: Option<Sample>,
+        samples: usize,
+        samples_sha256: String,
+    }
+    let mut kept = Kept { sha256: Digest::of(bytes), missing: 0, changed: false };
+    // A file that is none is found by its hash.
+    let Ok(File { spans }) = serde_json::from_slice(bytes) else { return kept };
+    for span in spans {
+        let start = span.first.and_then(|first| samples.iter().position(|sample| sample.at == first.at)).unwrap_or(samples.len());
+        let there: Vec<Sample> = samples.iter().skip(start).take(span.samples).cloned().collect();
+        if there.len() < span.samples {
+            kept.missing += span.samples - there.len();
+        } else if Digest::of(&lines(&there)).hex() != span.samples_sha256 {
+            kept.changed = true;
+        }
+    }
+    kept
+}
+
 fn spans(facts: &WatchFacts, samples: &[Sample]) -> Vec<serde_json::Value> {
     let ends = facts.spans.iter().skip(1).map(|span| Some(span.since)).chain([None]);
     let within = |since: DateTime<Utc>, end: Option<DateTime<Utc>>| {

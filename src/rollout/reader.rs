@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+pub use super::evidence::Kept;
 use super::logbook::folder_of;
 use super::ports::EvidenceRef;
-use crate::event::{AppName, Digest, EnvironmentRecord, RolloutEvent, RolloutId, RolloutPhase, RolloutState, Stamped, VerdictClass, Watch};
+use crate::event::{AppName, EnvironmentRecord, RolloutEvent, RolloutId, RolloutPhase, RolloutState, Stamped, VerdictClass, Watch};
 use crate::store::{DiskError, Holder, JournalError, Tail, holder_of};
 
 /// Follows one rollout.
@@ -77,12 +78,15 @@ pub fn evidence(folder: &Path, class: VerdictClass) -> Option<EvidenceRef> {
     super::evidence::newest(folder).filter(|newest| newest.verdict == class)
 }
 
-/// The hashes of a rollout's evidence files that are here.
+/// The evidence files of the rollout in `folder` that are here, each compared with the samples of its journal.
 #[must_use]
-pub fn evidence_hashes(folder: &Path) -> Vec<Digest> {
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let evidence = files.filter(|file| file.file_name().to_str().is_some_and(|name| name.starts_with("evidence-")));
-    evidence.filter_map(|file| Some(Digest::of(&std::fs::read(file.path()).ok()?))).collect()
+pub fn kept_evidence(folder: &Path) -> Vec<Kept> {
+    let events = Tail::<RolloutEvent>::new(&folder.join("journal")).poll().unwrap_or_default();
+    let of = |stamped: Stamped<_>| if let RolloutEvent::Sampled { sample } = stamped.event { Some(sample) } else { None };
+    let mut samples: Vec<_> = events.into_iter().filter_map(of).collect();
+    samples.sort_by_key(|sample| sample.at);
+    samples.dedup_by_key(|sample| sample.at);
+    super::evidence::kept(folder, &samples)
 }
 
 /// The rollout of this host that took the place of the one in `folder`; none when none says so.

@@ -20,6 +20,18 @@ fn an_engine_that_does_not_linger_says_so() {
     // The next engine takes the watch up; its verdict is on what is measured now.
     world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
     assert!(world.store()["environments"]["prod"]["stable"].is_object());
+    // What its verdict rests on is bound: samples that somebody smoothed afterwards are found.
+    world.hms_ends(0, &["ledger", "verify"]);
+    let rollout = world.rollout("1")["id"].as_str().unwrap().to_owned();
+    let journal = world.path("home/.local/state/hms/rollouts/shop").join(rollout).join("journal");
+    let told = std::fs::read_to_string(&journal).unwrap();
+    let (place, _) = told.match_indices("\"Sampled\"").nth(2).expect("a verdict rests on more samples than two");
+    let (before, after) = told.split_at(place);
+    let smoothed = after.replacen("\"value\":", "\"value\":1", 1);
+    assert!(after != smoothed);
+    std::fs::write(&journal, format!("{before}{smoothed}")).unwrap();
+    let said = world.hms_ends(1, &["ledger", "verify"]);
+    assert!(said.out.contains("are not those that the evidence of entry"), "{said:#?}");
 }
 
 #[test]
