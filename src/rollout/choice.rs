@@ -128,7 +128,7 @@ fn whole(
         Some(to) => Choice::NoTarget { why: format!("the bytes of {} ({}) are no longer at the target", to.tag, to.digest.short()) },
         None => match next_back(record, &current, here) {
             Some(to) => Choice::Return { from: Some(current), to },
-            None => Choice::NoTarget { why: nowhere(record, &current) },
+            None => Choice::NoTarget { why: nowhere(record, &current, here) },
         },
     }
 }
@@ -141,13 +141,22 @@ pub(crate) fn next_back(record: &EnvironmentRecord, current: &ReleaseRef, here: 
     record.healthy.iter().skip(behind).chain(record.origin.iter()).find(other).cloned()
 }
 
-fn nowhere(record: &EnvironmentRecord, current: &ReleaseRef) -> String {
-    let gone: Vec<&str> =
-        record.healthy.iter().filter(|release| release.digest != current.digest).map(|release| release.tag.as_str()).collect();
-    if gone.is_empty() {
-        format!("no other release was ever healthy in {}", record.environment)
+fn nowhere(record: &EnvironmentRecord, current: &ReleaseRef, here: &dyn Fn(&ReleaseRef) -> bool) -> String {
+    let other = |release: &&ReleaseRef| release.digest != current.digest;
+    let gone: Vec<&str> = record.healthy.iter().filter(other).map(|release| release.tag.as_str()).collect();
+    if !gone.is_empty() {
+        return format!("the bytes of {} are no longer at the target", gone.join(", "));
+    }
+    let left: Vec<&str> =
+        record.releases.iter().filter(other).filter(|release| here(release)).map(|release| release.tag.as_str()).collect();
+    if left.is_empty() {
+        format!("no other release was ever in {}", record.environment)
     } else {
-        format!("the bytes of {} are no longer at the target", gone.join(", "))
+        format!(
+            "every other release that was in {} was taken back; one of them goes by its name alone: --to {}",
+            record.environment,
+            left.join(", --to ")
+        )
     }
 }
 
@@ -186,7 +195,8 @@ pub(crate) fn find(record: &EnvironmentRecord, digest: &Digest) -> Option<Releas
 }
 
 /// The first write of a rollback, all in one (`docs/decisions.md` 6.2): the environment is this rollout's, the old rollout never
-/// gets a number again, and what is gone from is neither healthy nor agreed to any more.
+/// gets a number again, and what is gone from is neither healthy nor agreed to any more. Where it goes is the newest healthy release
+/// from then on, so that the next rollback ends where this one did.
 pub(crate) fn take_over(record: &mut EnvironmentRecord, slot: crate::event::Slot, bad: Option<&Digest>, returned_to: Option<&Digest>) {
     if let Some(old) = record.slot.take()
         && old.rollout != slot.rollout
@@ -196,13 +206,31 @@ pub(crate) fn take_over(record: &mut EnvironmentRecord, slot: crate::event::Slot
     }
     record.slot = Some(slot);
     record.watch = None;
+    let returns = returned_to.and_then(|to| find(record, to));
+    let forward = bad.zip(returned_to).is_some_and(|(from, to)| is_newer(record, to, from));
     if let Some(bad) = bad {
-        record.healthy.retain(|release| release.digest != *bad);
+        // A person who goes on to a newer release takes nothing back.
+        record.healthy.retain(|release| forward || release.digest != *bad);
         record.yeses.retain(|yes| yes.release != *bad);
+    }
+    if let Some(to) = returns {
+        // What stands before it was passed over.
+        let passed = record.healthy.iter().position(|release| release.digest == to.digest).unwrap_or(0);
+        record.healthy.drain(..passed);
+        let origin = record.origin.as_ref().is_some_and(|origin| origin.digest == to.digest);
+        if !origin && record.healthy.first().is_none_or(|first| first.digest != to.digest) {
+            record.healthy.insert(0, to);
+        }
     }
     if let Some(to) = returned_to {
         record.returned_to = Some(to.clone());
     }
+}
+
+/// Whether one release was promoted after another, as far as the record knows.
+fn is_newer(record: &EnvironmentRecord, one: &Digest, other: &Digest) -> bool {
+    let place = |digest: &Digest| record.releases.iter().position(|release| release.digest == *digest);
+    place(one).zip(place(other)).is_some_and(|(one, other)| one < other)
 }
 
 /// The releases whose bytes may go: not among the `keep` newest, running nowhere, named by no environment as current, previous,

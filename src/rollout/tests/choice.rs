@@ -4,7 +4,7 @@ use super::world::{digest, percent, release};
 use crate::deploy::{ArmName, ArmView, Health, Observation};
 use crate::event::{Arm, Digest, EnvironmentRecord, Slot, Weight};
 use crate::rollout::Aim;
-use crate::rollout::choice::{Choice, choose, removable};
+use crate::rollout::choice::{Choice, choose, removable, take_over};
 
 fn record(current: Option<u32>, healthy: &[u32]) -> EnvironmentRecord {
     let mut record = EnvironmentRecord::empty("shop".parse().unwrap(), "prod".parse().unwrap());
@@ -86,6 +86,53 @@ fn the_whole_environment_goes_to_the_last_healthy_release_that_is_there() {
     let mut adopted = record(Some(3), &[3]);
     adopted.origin = Some(release(1));
     assert_eq!(whole(&adopted, &seen(Some(3), None), &all, None, None), back(Some(3), 1));
+}
+
+/// After any way to and fro, a release that comes next goes back to what had the traffic before it.
+#[test]
+fn the_next_rollback_ends_where_the_last_one_did() {
+    let all = placed(&[1, 2, 3, 4]);
+    let go = |record: &mut EnvironmentRecord, from: u32, to: u32| {
+        let slot = Slot { release: release(to), rollout: super::world::new_id(), since: chrono::DateTime::default() };
+        take_over(record, slot, Some(&digest(from)), Some(&digest(to)));
+        (record.previous, record.current, record.slot) = (Some(release(from)), Some(release(to)), None);
+    };
+    let promoted = |record: &EnvironmentRecord, n: u32| {
+        let mut record = record.clone();
+        record.healthy.insert(0, release(n));
+        record.releases.insert(0, release(n));
+        record.previous = record.current.replace(release(n));
+        record.returned_to = None;
+        record
+    };
+    let healthy = |record: &EnvironmentRecord| record.healthy.clone();
+    let next = |record: &EnvironmentRecord| {
+        let (record, stable) = (promoted(record, 4), seen(Some(4), None));
+        choose(&record, &stable, &all, None, None, Arm::Whole)
+    };
+    // Back, and on again by name: nothing was taken back by that.
+    let mut record = record(Some(3), &[3, 2, 1]);
+    go(&mut record, 3, 2);
+    assert_eq!((healthy(&record), next(&record)), (vec![release(2), release(1)], back(Some(4), 2)));
+    go(&mut record, 2, 3);
+    assert_eq!((healthy(&record), next(&record)), (vec![release(3), release(2), release(1)], back(Some(4), 3)));
+    // The same written twice is the same.
+    let once = record.clone();
+    take_over(
+        &mut record,
+        once.slot.clone().unwrap_or(Slot { release: release(3), rollout: super::world::new_id(), since: chrono::DateTime::default() }),
+        Some(&digest(2)),
+        Some(&digest(3)),
+    );
+    assert_eq!(healthy(&record), healthy(&once));
+    // Far back: what lies between was passed over.
+    go(&mut record, 3, 1);
+    assert_eq!((healthy(&record), next(&record)), (vec![release(1)], back(Some(4), 1)));
+    // With nothing left by itself, what is there can be named.
+    let stable = seen(Some(1), None);
+    record.returned_to = None;
+    let why = choose(&record, &stable, &all, None, None, Arm::Whole);
+    assert!(matches!(&why, Choice::NoTarget { why } if why.contains("--to v3")), "{why:?}");
 }
 
 #[test]
