@@ -79,6 +79,7 @@ pub(crate) fn send(environment: &Environment, folder: &RunFolder, what: Command)
             Some(holder) => Some(holder),
             None => wake(environment, folder, &waking)?.holder,
         };
+        let pid = holder.as_ref().map_or(0, |holder| holder.process.pid);
         let answer = match holder.and_then(|holder| holder.socket) {
             Some(socket) => command(&socket, &request, PATIENCE),
             None => Ok(None),
@@ -96,6 +97,10 @@ pub(crate) fn send(environment: &Environment, folder: &RunFolder, what: Command)
             Ok(_) => {
                 return Err(Failure::new(Exit::NotCarriedOut, "the run's engine does not answer")
                     .hint(format!("see {}", folder.engine_log().display())));
+            }
+            Err(error @ SocketError::Nobody { .. }) => {
+                let hint = format!("kill {pid} and say it again: the run's jobs go on under their keepers, and another engine takes it up");
+                return Err(Failure::of(Exit::NotCarriedOut, &error).because(format!("the run's engine (pid {pid}) lives")).hint(hint));
             }
             Err(error) => return Err(error.into()),
         }

@@ -26,4 +26,4 @@ pub use process::{
     Signal, ancestors, environment_has, executable, is_alive, is_stopped, name_of, pidfd, send_signal, this_process, with_mark,
     without_terminal_since,
 };
-pub use socket::{Answer, Hello, Peer, SocketError, accept, ask, bind, peer_of, write_line};
+pub use socket::{Answer, Bound, Hello, LOOK, Peer, SocketError, accept, ask, bind, peer_of, write_line};

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -117,6 +117,41 @@ pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
     let listener = UnixListener::bind(path).map_err(nobody)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(nobody)?;
     Ok(listener)
+}
+
+/// Between two looks at whether a socket's file is still there.
+pub const LOOK: Duration = Duration::from_secs(1);
+
+/// The file of a socket that is listened at: others can take it away, as a login manager takes away a user's runtime folder after the
+/// last logout, and nobody would reach the one who listens any more.
+#[derive(Debug)]
+pub struct Bound {
+    path: PathBuf,
+    file: Option<(u64, u64)>,
+}
+
+impl Bound {
+    /// The file there is the one that was bound just now.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: file_at(path) }
+    }
+
+    /// Listens at the same place again if the file is gone or another; none when all is well, or when that place cannot be had now.
+    pub fn again(&mut self) -> Option<UnixListener> {
+        let there = file_at(&self.path);
+        if there.is_some() && there == self.file {
+            return None;
+        }
+        super::make_private_folder(self.path.parent()?).ok()?;
+        let listener = bind(&self.path).ok()?;
+        self.file = file_at(&self.path);
+        Some(listener)
+    }
+}
+
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Who is at the other end of a connected socket.

@@ -212,8 +212,19 @@ impl LocalTarget {
                 Err(SocketError::Nobody { .. }) if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
                 Err(SocketError::Broken { .. }) if again && self.is_gone(&asked)? => again = false,
                 Err(_) if store::is_stopped(&asked) => return Err(self.halted_by_somebody(&asked)),
+                Err(SocketError::Nobody { path, .. }) => return Err(self.out_of_reach(&asked, &path)),
                 Err(error) => return Err(unreachable(error)),
             }
+        }
+    }
+
+    fn out_of_reach(&self, supervisor: &ProcessName, socket: &Path) -> TargetError {
+        let (app, pid, socket) = (&self.app, supervisor.pid, socket.display());
+        TargetError::Unreachable {
+            reason: format!(
+                "the supervisor of {app} (pid {pid}) lives, but {socket} is gone and it could not make it again: kill -KILL {pid} and do \
+                 it again, and another one takes over what runs"
+            ),
         }
     }
 

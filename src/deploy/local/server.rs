@@ -19,7 +19,7 @@ use super::status::LocalStatus;
 use super::supervisor::{Supervisor, complain};
 use crate::deploy::{Held, TargetError};
 use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord};
-use crate::store::{self, Hello, Inside, Peer};
+use crate::store::{self, Bound, Hello, Inside, Peer};
 
 /// The longest request, in bytes. A record with its policy's text is the largest.
 const REQUEST_BYTES: u64 = 16 * 1024 * 1024;
@@ -29,13 +29,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LINES: usize = 64;
 
 /// Serves clients until the supervisor is over.
-pub(super) async fn serve(supervisor: &Arc<Supervisor>, listener: StdListener) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = UnixListener::from_std(listener)?;
+pub(super) async fn serve(supervisor: &Arc<Supervisor>, listener: StdListener, mut bound: Bound) -> io::Result<()> {
+    let mut listener = listens(listener)?;
+    let mut look = tokio::time::interval(store::LOOK);
     let mut over = supervisor.over.subscribe();
     loop {
         let accepted = tokio::select! {
             _ = over.wait_for(|over| *over) => return Ok(()),
+            _ = look.tick() => {
+                if let Some(Ok(again)) = bound.again().map(listens) {
+                    supervisor.happened("the socket was gone and is there again");
+                    listener = again;
+                }
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -47,6 +54,11 @@ pub(super) async fn serve(supervisor: &Arc<Supervisor>, listener: StdListener) -
             }
         }
     }
+}
+
+fn listens(listener: StdListener) -> io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 async fn converse(supervisor: Arc<Supervisor>, stream: UnixStream) {

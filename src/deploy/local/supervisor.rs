@@ -17,7 +17,7 @@ use super::starting::app_mark;
 use super::stored::{self, Stored};
 use super::world::World;
 use crate::event::{AppName, ProcessName};
-use crate::store::{self, Holder, Inside, Lock, LockError, Places, Signal};
+use crate::store::{self, Bound, Holder, Inside, Lock, LockError, Places, Signal};
 
 /// How long a second supervisor waits for the first to be gone.
 const LOCK: Duration = Duration::from_secs(2);
@@ -107,7 +107,7 @@ fn supervise(app: &AppName, places: &Places) -> Result<(), String> {
         let listener = store::bind(&socket).map_err(|error| text(&error))?;
         holder.socket = Some(socket.clone());
         lock.describe(&holder).map_err(|error| text(&error))?;
-        let served = server::serve(&supervisor, listener).await.map_err(|error| text(&error));
+        let served = server::serve(&supervisor, listener, Bound::at(&socket)).await.map_err(|error| text(&error));
         writer.abort();
         served
     })?;

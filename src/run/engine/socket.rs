@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::event::AttemptId;
 use crate::run::control::{ControlRequest, JobRequest, Reply};
-use crate::store::{Hello, Peer, SocketError, bind, peer_of};
+use crate::store::{Bound, Hello, LOOK, Peer, SocketError, bind, peer_of};
 
 use super::Input;
 
@@ -51,7 +51,7 @@ impl Drop for Listener {
 
 /// Listens for people.
 pub(super) fn listen(path: &Path, inputs: mpsc::Sender<Input>) -> Result<Listener, SocketError> {
-    serve(bind(path)?, "engine", move |request: ControlRequest, peer, replies| {
+    serve(path, "engine", move |request: ControlRequest, peer, replies| {
         let inputs = inputs.clone();
         async move {
             let _ = inputs.send(Input::Command { request, peer, replies }).await;
@@ -61,7 +61,7 @@ pub(super) fn listen(path: &Path, inputs: mpsc::Sender<Input>) -> Result<Listene
 
 /// Listens for one attempt's job.
 pub(super) fn listen_for_job(path: &Path, attempt: AttemptId, inputs: mpsc::Sender<Input>) -> Result<Listener, SocketError> {
-    serve(bind(path)?, "attempt", move |request: JobRequest, _, replies| {
+    serve(path, "attempt", move |request: JobRequest, _, replies| {
         let (inputs, attempt) = (inputs.clone(), attempt.clone());
         async move {
             let _ = inputs.send(Input::Wish { attempt, request, replies }).await;
@@ -69,22 +69,28 @@ pub(super) fn listen_for_job(path: &Path, attempt: AttemptId, inputs: mpsc::Send
     })
 }
 
-fn serve<R, F, D>(listener: StdListener, role: &'static str, deliver: D) -> Result<Listener, SocketError>
+fn serve<R, F, D>(path: &Path, role: &'static str, deliver: D) -> Result<Listener, SocketError>
 where
     R: DeserializeOwned + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
     D: Fn(R, Peer, Replies) -> F + Clone + Send + 'static,
 {
     let broken = |source| SocketError::Broken { role: role.to_owned(), source };
-    listener.set_nonblocking(true).map_err(broken)?;
-    let listener = UnixListener::from_std(listener).map_err(broken)?;
+    let mut listener = listens(bind(path)?).map_err(broken)?;
+    let mut bound = Bound::at(path);
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
     let task = tokio::spawn(async move {
         // The connections are owned here: they end with the listener.
         let mut connections = tokio::task::JoinSet::new();
+        let mut look = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
+                _ = look.tick() => {
+                    if let Some(Ok(again)) = bound.again().map(listens) {
+                        listener = again;
+                    }
+                }
                 accepted = listener.accept() => {
                     if let Ok((stream, _)) = accepted {
                         connections.spawn(converse(stream, role, deliver.clone()));
@@ -97,6 +103,11 @@ where
         while connections.join_next().await.is_some() {}
     });
     Ok(Listener { task, stop })
+}
+
+fn listens(listener: StdListener) -> std::io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 async fn converse<R, F, D>(mut stream: UnixStream, role: &'static str, deliver: D)

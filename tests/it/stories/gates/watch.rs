@@ -34,6 +34,25 @@ fn an_engine_that_does_not_linger_says_so() {
     assert!(said.out.contains("are not those that the evidence of entry"), "{said:#?}");
 }
 
+/// A login manager takes a user's runtime folder away after the last logout; who was asked to watch goes on and can be spoken to.
+#[test]
+fn a_runtime_folder_that_was_taken_away_is_no_end() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.hms_ends(10, &["run", "--headless"]);
+    let (engine, supervisor) = (world.engine("1").unwrap(), world.supervisor().unwrap());
+    std::fs::remove_dir_all(world.path("runtime")).unwrap();
+    std::fs::create_dir(world.path("runtime")).unwrap();
+    let said = world.deploy(&["status", "--app", "shop"]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    world.commit("two");
+    world.hms_ends(10, &["run", "--headless"]);
+    std::fs::remove_dir_all(world.path("runtime")).unwrap();
+    world.hms_ends(0, &["rollback", "--env", "canary"]);
+    assert!(engine.process != supervisor.process && world.supervisor().unwrap().process == supervisor.process, "nobody was replaced");
+}
+
 #[test]
 fn an_unwatched_canary_is_taken_back_when_policy_says_so() {
     let world = World::new(&pipeline(&[("unwatched: keep", "unwatched: rollback")]));

@@ -203,6 +203,10 @@ impl World {
         holder_of(&self.run_folder(number).join("lock")).unwrap()
     }
 
+    pub(super) fn supervisor(&self) -> Option<hms::store::Holder> {
+        holder_of(&self.path("home/.local/state/hms/local/shop/lock")).unwrap()
+    }
+
     pub(super) fn log(&self, run: &str, job: &str) -> String {
         self.hms(&["logs", job, "--run", run]).out
     }
