@@ -15,7 +15,7 @@ use rustix::process::setsid;
 use serde::{Deserialize, Serialize};
 
 use crate::deploy::Target;
-use crate::event::{self, Actor, AppName, Arm, Digest, EnvironmentName, ReleaseRef, RolloutId, RunId, TargetIdentity, Weight};
+use crate::event::{self, Actor, AppName, Arm, Digest, EnvironmentName, RefusalKind, ReleaseRef, RolloutId, RunId, TargetIdentity, Weight};
 use crate::ledger::LedgerPlaces;
 use crate::rollout::ports::Recorder;
 use crate::rollout::wired::{ClusterName, LedgerRecorder, ground};
@@ -96,6 +96,9 @@ pub(crate) struct DriveEnd {
     pub(crate) superseded_by: Option<RolloutId>,
     pub(crate) reason: Option<String>,
     pub(crate) hint: Option<String>,
+    /// Which rule said no, when one did.
+    #[serde(default)]
+    pub(crate) refusal: Option<RefusalKind>,
     pub(crate) last_lines: Vec<String>,
 }
 
@@ -234,7 +237,7 @@ pub(crate) fn drive_main() -> u8 {
             failure.report(&mut std::io::stderr());
             let result = if failure.exit == Exit::Refused { DriveResult::Refused } else { DriveResult::NotCarriedOut };
             let (reason, hint) = failure.told();
-            say_end(DriveEnd { result, reason: Some(reason), hint, ..DriveEnd::default() })
+            say_end(DriveEnd { result, reason: Some(reason), hint, refusal: failure.refusal, ..DriveEnd::default() })
         }
     }
 }

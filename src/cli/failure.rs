@@ -45,7 +45,7 @@ pub(crate) struct Failure {
     causes: Vec<String>,
     hint: Option<String>,
     /// Which rule said no, when one did.
-    refusal: Option<RefusalKind>,
+    pub(crate) refusal: Option<RefusalKind>,
 }
 
 impl Failure {

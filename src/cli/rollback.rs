@@ -16,6 +16,7 @@ use super::deploy::moved;
 use super::drive::{DriveEnd, DriveRequest, DriveResult, start_rollback};
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
+use super::ledger_verb::local_apps;
 use super::place::{Place, Refused, app_of, cluster_of, is_own_clone, measured, notice, outside_run, refuse, short};
 use super::run_new::Clone;
 
@@ -39,19 +40,22 @@ pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output:
         reason: arguments.reason.clone(),
         run: None,
     };
+    if arguments.app.is_some() && request.cluster.is_none() {
+        known_here(&environment, &request.app)?;
+    }
     let end = start_rollback(&environment, &request)?.follow(&mut notice)?;
     let mut out = std::io::stdout();
+    let (lines, complaints) = tell(&end, arguments, &request);
     match output {
-        Output::Json => writeln!(out, "{}", as_json(&end))?,
+        Output::Json => writeln!(out, "{}", as_json(&end, hint_of(&end, arguments, &request).as_deref()))?,
         Output::Text => {
-            let (lines, complaints) = tell(&end, arguments, &request);
             for line in lines {
                 writeln!(out, "{}", plain(&line))?;
             }
-            for line in complaints {
-                notice(&line);
-            }
         }
+    }
+    for line in complaints {
+        notice(&line);
     }
     if matches!(end.result, DriveResult::AlreadyReverted | DriveResult::NothingToRevert)
         && LocalTarget::open(&environment.places, &request.app, &environment.program).was_stopped()?
@@ -61,6 +65,16 @@ pub(crate) fn rollback(arguments: &RollbackArguments, at: Option<&Path>, output:
         return Err(Failure::new(Exit::NotCarriedOut, why).hint(hint));
     }
     Ok(end.result.exit())
+}
+
+/// A slip of the keys is no environment where nothing is to revert.
+fn known_here(environment: &Environment, app: &AppName) -> Result<(), Failure> {
+    let apps: Vec<String> = local_apps(&environment.places)?.into_iter().map(|(app, _)| app).collect();
+    if apps.iter().any(|known| known == app.as_str()) {
+        return Ok(());
+    }
+    let failure = Failure::new(Exit::NotCarriedOut, format!("nothing of {app} was ever deployed here"));
+    Err(if apps.is_empty() { failure } else { failure.hint(format!("what was deployed here: {}", apps.join(", "))) })
 }
 
 /// What `--to` names. A git tag of the app's own clone is the release of its commit, and refused when that was another commit while the
@@ -96,9 +110,6 @@ fn tell(end: &DriveEnd, arguments: &RollbackArguments, request: &DriveRequest) -
     let name = &arguments.env;
     let environment = end.environment.as_ref().unwrap_or(name);
     let to = end.to.as_ref();
-    let further = |end: &DriveEnd| {
-        end.further_back.as_ref().map(|release| format!("hms rollback --env {name} --to {} --app {}", release.tag, request.app))
-    };
     let mut lines = Vec::new();
     let mut complaints = Vec::new();
     match end.result {
@@ -140,18 +151,34 @@ fn tell(end: &DriveEnd, arguments: &RollbackArguments, request: &DriveRequest) -
         DriveResult::NoTarget | DriveResult::Refused | DriveResult::Failed | DriveResult::NotCarriedOut => {
             complaints.push(format!("Error: {}", end.reason.clone().unwrap_or_default()));
             complaints.extend(end.last_lines.iter().map(|line| format!("  | {line}")));
-            let hint = end.hint.clone().or_else(|| further(end)).or_else(|| {
-                (end.result == DriveResult::NoTarget).then(|| format!("hms-deploy history --env {name} --app {}", request.app))
-            });
-            complaints.extend(hint.map(|hint| format!("Hint: {hint}")));
+            complaints.extend(hint_of(end, arguments, request).map(|hint| format!("Hint: {hint}")));
         }
         DriveResult::Superseded => {
             let by = end.superseded_by.as_ref().map(|by| format!(" {by}")).unwrap_or_default();
             complaints.push(format!("Error: another rollback{by} took its place"));
-            complaints.push(format!("Hint: hms status --app {}", request.app));
+            complaints.extend(hint_of(end, arguments, request).map(|hint| format!("Hint: {hint}")));
         }
     }
     (lines, complaints)
+}
+
+/// The way out of a rollback that was not done.
+fn hint_of(end: &DriveEnd, arguments: &RollbackArguments, request: &DriveRequest) -> Option<String> {
+    let (name, app) = (&arguments.env, &request.app);
+    let further = || end.further_back.as_ref().map(|release| format!("hms rollback --env {name} --to {} --app {app}", release.tag));
+    let known = || match end.result {
+        DriveResult::NoTarget => Some(format!("hms-deploy history --env {name} --app {app}")),
+        DriveResult::Superseded => Some(format!("hms status --app {app}")),
+        DriveResult::Reverted
+        | DriveResult::AlreadyReverted
+        | DriveResult::NothingToRevert
+        | DriveResult::Moved
+        | DriveResult::Cancelled
+        | DriveResult::Refused
+        | DriveResult::Failed
+        | DriveResult::NotCarriedOut => None,
+    };
+    end.hint.clone().or_else(further).or_else(known)
 }
 
 /// Where, what has the traffic, and how much of it: in force and measured.
@@ -185,7 +212,26 @@ fn rest(canary: Weight) -> Weight {
     Weight::from_thousandths(Weight::FULL.thousandths().saturating_sub(canary.thousandths())).unwrap_or(Weight::FULL)
 }
 
-fn as_json(end: &DriveEnd) -> serde_json::Value {
+/// What was not done has the fields of every failure too (`assets/failure.schema.json`).
+fn as_json(end: &DriveEnd, hint: Option<&str>) -> serde_json::Value {
+    let error = (end.result.exit() != 0).then(|| match (&end.reason, &end.superseded_by) {
+        (Some(reason), _) => reason.clone(),
+        (None, Some(by)) => format!("another rollback {by} took its place"),
+        (None, None) => "nothing was reverted".to_owned(),
+    });
+    let mut value = told(end);
+    if let (Some(error), Some(fields)) = (error, value.as_object_mut()) {
+        fields.extend([
+            ("error".to_owned(), json!(error)),
+            ("causes".to_owned(), json!([])),
+            ("hint".to_owned(), json!(hint)),
+            ("refusal".to_owned(), json!(end.refusal)),
+        ]);
+    }
+    value
+}
+
+fn told(end: &DriveEnd) -> serde_json::Value {
     json!({
         "format": 1,
         "result": end.result,

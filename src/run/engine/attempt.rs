@@ -147,10 +147,13 @@ impl Engine {
         let (sender, job, attempt) = (self.sender.clone(), job.clone(), attempt.clone());
         tokio::spawn(async move {
             let found = tokio::task::spawn_blocking(move || match keeper_state(&folder) {
-                Ok(KeeperState::Ended(record)) => ended_with(&job, &attempt, &record),
-                Ok(KeeperState::Alive(_) | KeeperState::Gone) | Err(_) => interrupted(&job, &attempt, &ground),
+                Ok(KeeperState::Ended(record)) => (ended_with(&job, &attempt, &record), Some((job, record.warnings))),
+                Ok(KeeperState::Alive(_) | KeeperState::Gone) | Err(_) => (interrupted(&job, &attempt, &ground), None),
             });
-            if let Ok(event) = found.await {
+            if let Ok((event, warnings)) = found.await {
+                if let Some((job, warnings)) = warnings {
+                    let _ = sender.send(Input::Warned(job, warnings)).await;
+                }
                 let _ = sender.send(Input::Ended(Box::new(event))).await;
             }
         });

@@ -53,6 +53,8 @@ enum Input {
     KeeperGone { job: JobName, attempt: AttemptId },
     /// An attempt's end is known.
     Ended(Box<RunEvent>),
+    /// What the keeper of a job says that failed nothing: a log that is cut, artifacts that were not there.
+    Warned(JobName, Vec<String>),
     /// A rollout moved.
     Delivery(DeliveryEvent),
     /// The machine is going down, or somebody wants this process gone: leave the jobs to their keepers.
@@ -276,6 +278,7 @@ impl Engine {
                 Ok(())
             }
             Input::Ended(event) => self.ended(*event),
+            Input::Warned(job, warnings) => warnings.into_iter().try_for_each(|text| self.notice(Some(&job), text)),
             Input::Delivery(event) => self.delivered(event).await,
             Input::Leave => {
                 self.leaving = true;

@@ -312,6 +312,8 @@ fn canary_alone(world: &World, first: &str, digest: &str) {
     let status = world.status();
     assert_eq!((&status["canary"]["digest"], &status["watched"]), (&Value::from(digest), &Value::from(false)));
     assert_eq!(status["weight"]["applied"], 0.5);
+    let slip = world.far(&["rollback", "--env", "canary", "--app", "irz"]).code(3);
+    assert!(slip.notices.contains("what was deployed here: irs"), "{}", slip.notices);
     let back = world.far(&["rollback", "--env", "canary", "--app", "irs"]).code(0);
     assert!(back.out.starts_with(&format!("✔ Reverted to tag {}", &first[..8])), "{}", back.out);
     let told = world.far(&["history", "--env", "prod", "--app", "irs"]).code(0);

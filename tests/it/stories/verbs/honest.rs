@@ -55,6 +55,16 @@ fn a_view_says_that_the_engine_is_gone_and_how_to_go_on() {
     assert!(!world.hms(&["status", "1"]).out.contains("is gone"));
 }
 
+/// What a keeper found out and failed nothing by is told where people look, not in the log alone.
+#[test]
+fn what_a_job_did_not_leave_is_told() {
+    let world = World::new("x:\n  script: 'true'\n  artifacts:\n    paths: [dist/]\n");
+    let said = world.hms(&["run", "--headless"]);
+    assert!(said.code == Some(0) && said.err.contains("artifacts: `dist/` matches nothing"), "{said:?}");
+    let status = world.status("1");
+    assert_eq!(status["notices"].as_array().map(Vec::len), Some(1), "{status:#}");
+}
+
 #[test]
 fn a_tag_that_was_named_is_the_runs_tag_whichever_is_the_highest() {
     let world = World::new("a:\n  script: echo \"<$CI_COMMIT_TAG|$CI_COMMIT_REF_NAME|$CI_COMMIT_BRANCH>\"\n");

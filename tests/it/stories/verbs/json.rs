@@ -17,7 +17,7 @@ fn what_was_not_done_is_one_value_with_its_reason_and_its_exit_code() {
     let schema = jsonschema::validator_for(&schema).unwrap();
     let world = World::new(PIPELINE);
     assert_eq!(world.hms(&["run", "--headless"]).code, Some(10));
-    let table: [(&[&str], i32, Value, &str); 11] = [
+    let table: [(&[&str], i32, Value, &str); 12] = [
         (&["status", "9"], 2, Value::Null, "9"),
         (&["logs", "nosuch"], 2, Value::Null, "nosuch"),
         (&["approve", "1", "build"], 13, json!("not_waiting"), "build"),
@@ -27,6 +27,7 @@ fn what_was_not_done_is_one_value_with_its_reason_and_its_exit_code() {
         (&["override", "1", "nosuch", "--reason", "x"], 2, Value::Null, "its jobs are build, gate"),
         (&["frob"], 2, Value::Null, "frob"),
         (&["rollback"], 2, Value::Null, "--env"),
+        (&["rollback", "--env", "nope"], 3, Value::Null, "its environments are"),
         (&["logs", "gate"], 3, Value::Null, "gate"),
         (&["policy", "accept"], 13, Value::Null, "hash"),
     ];
