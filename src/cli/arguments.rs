@@ -95,6 +95,9 @@ pub enum Verb {
         /// The run.
         #[arg(long)]
         run: Option<String>,
+        /// One attempt's, from 1; the last one's when none is named.
+        #[arg(long, value_name = "NUMBER", conflicts_with = "follow")]
+        attempt: Option<u32>,
         /// Go on as it grows, until the attempt ends.
         #[arg(long, short)]
         follow: bool,

@@ -81,7 +81,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Replay { run } => console::replay(&Environment::find()?, &clone()?, run.as_deref(), output),
         Verb::Runs => status::runs(&Environment::find()?, &clone()?, output),
         Verb::Status { run, app: None } => status::status(&Environment::find()?, &clone()?, run.as_deref(), output),
-        Verb::Logs { job, run, follow } => logs::logs(&clone()?, &job, run.as_deref(), follow, output),
+        Verb::Logs { job, run, attempt, follow } => logs::logs(&clone()?, &job, run.as_deref(), (attempt, follow), output),
         Verb::Approve { run: Some(run), job: Some(job), reason, wait, .. } => {
             let build = |_: &_, facts| Command::Approve { job: job.clone(), facts, reason: reason.clone() };
             control::say(&Environment::find()?, &clone()?, &run, build, &wait, output)

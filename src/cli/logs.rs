@@ -16,18 +16,29 @@ use super::failure::{Exit, Failure};
 use super::run_new::Clone;
 use super::status::word;
 
-/// A job's log; with `follow` until its attempt ends.
-pub(crate) fn logs(clone: &Clone, job: &JobName, run: Option<&str>, follow: bool, output: Output) -> Result<u8, Failure> {
+/// A job's log: of the attempt that is named, else of the last; with `follow` until that ends.
+pub(crate) fn logs(
+    clone: &Clone,
+    job: &JobName,
+    run: Option<&str>,
+    (attempt, follow): (Option<u32>, bool),
+    output: Output,
+) -> Result<u8, Failure> {
     let listed = find(&clone.folder, run)?;
     let mut reader = RunReader::new(&listed.folder);
     reader.poll()?;
     known_job(reader.state(), job)?;
+    let attempts = reader.state().job(job).map_or(0, |job| job.attempts.len());
+    if let Some(number) = attempt.filter(|number| *number == 0 || usize::try_from(*number).map_or(true, |number| number > attempts)) {
+        return Err(Failure::new(Exit::Usage, format!("{job} has no attempt {number}")).hint(format!("it has had {attempts}")));
+    }
     let mut printer = Printer { job, output, attempt: 0, line: 0, offset: 0, partial: Vec::new(), out: std::io::stdout() };
     loop {
         let state = reader.state();
         let found = state.job(job).map(|job| (job.status, job.attempts.last().map(|attempt| attempt.number)));
         let over = found.is_none_or(|(status, _)| status.is_finished());
-        if let Some((_, Some(number))) = found {
+        if let Some((_, Some(last))) = found {
+            let number = attempt.unwrap_or(last);
             printer.go_on(number, &log_path(&listed.folder.attempt(job, number)))?;
         } else if !follow || over {
             let status = found.map_or(JobStatus::Created, |(status, _)| status);

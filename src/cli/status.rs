@@ -44,6 +44,13 @@ pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>
         let took = job.duration_ms.map(duration).unwrap_or_default();
         let why = job.why.as_deref().map(plain).unwrap_or_default();
         writeln!(out, "  {:<12} {:<20} {took:<8} {why}", word(&job.status), plain(job.name.as_str()))?;
+        for attempt in job.attempts.iter().filter(|_| job.attempts.len() > 1) {
+            let took = attempt.duration_ms.map(duration).unwrap_or_default();
+            let result = attempt.result.map_or_else(|| "goes on".to_owned(), |result| word(&result));
+            let code = attempt.exit_code.filter(|code| *code != 0).map(|code| format!("exit {code}")).unwrap_or_default();
+            let reason = attempt.failure_reason.map(|reason| word(&reason)).unwrap_or_default();
+            writeln!(out, "    attempt {:<3} {result:<20} {took:<8} {code} {reason}", attempt.number)?;
+        }
     }
     for rollout in &report.rollouts {
         let environment = rollout.environment.as_ref().map(ToString::to_string).unwrap_or_default();

@@ -124,6 +124,9 @@ pub enum RunEvent {
         /// One plain sentence for people, for instance which line failed.
         #[serde(default)]
         message: Option<String>,
+        /// Another attempt follows by itself, as the job's `retry` says: the job has not failed yet.
+        #[serde(default)]
+        again: bool,
     },
     /// A person decided what becomes of an interrupted attempt. Synced.
     InterruptionAnswered {

@@ -95,21 +95,26 @@ pub enum RetryWhen {
 }
 
 impl Retry {
-    /// Whether a job that has failed this often, this time for that reason, runs again (GitLab `lib/gitlab/ci/build/auto_retry.rb`).
-    /// With neither `when` nor `exit_codes` any failure counts; with either, that one.
+    /// Whether a job that had so many attempts, the last of which failed for that reason, runs again (GitLab
+    /// `lib/gitlab/ci/build/auto_retry.rb`). With neither `when` nor `exit_codes` any failure counts; with either, that one.
+    /// Attempts that a person asked for count, as they do there.
     ///
-    /// What the driver of a rollout ended (held, harm, refused) and what nobody knows the end of is never retried by itself.
+    /// What lacks something it needs is never retried (`RETRY_OVERRIDES` there); nor is what the driver of a rollout ended (held, harm,
+    /// refused) and what nobody knows the end of.
     #[must_use]
-    pub fn again(&self, failures: u32, reason: FailureReason, exit_code: Option<i32>) -> bool {
-        if failures > u32::from(self.max) {
+    pub fn again(&self, attempts: u32, reason: FailureReason, exit_code: Option<i32>) -> bool {
+        if attempts > u32::from(self.max) {
             return false;
         }
         let named = match reason {
             FailureReason::ScriptFailure => RetryWhen::ScriptFailure,
             FailureReason::JobExecutionTimeout => RetryWhen::JobExecutionTimeout,
             FailureReason::RunnerSystemFailure => RetryWhen::RunnerSystemFailure,
-            FailureReason::MissingDependencyFailure => RetryWhen::UnknownFailure,
-            FailureReason::CanaryHeld | FailureReason::CanaryHarm | FailureReason::Refused | FailureReason::Interrupted => return false,
+            FailureReason::MissingDependencyFailure
+            | FailureReason::CanaryHeld
+            | FailureReason::CanaryHarm
+            | FailureReason::Refused
+            | FailureReason::Interrupted => return false,
         };
         let any = self.when.is_empty() && self.exit_codes.is_empty();
         let by_code = reason == FailureReason::ScriptFailure && exit_code.is_some_and(|code| self.exit_codes.contains(&code));
@@ -204,7 +209,7 @@ impl Default for CacheKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use FailureReason::{CanaryHarm, JobExecutionTimeout, RunnerSystemFailure, ScriptFailure};
+    use FailureReason::{CanaryHarm, JobExecutionTimeout, MissingDependencyFailure, RunnerSystemFailure, ScriptFailure};
 
     #[test]
     fn retries_are_gitlabs() {
@@ -223,9 +228,12 @@ mod tests {
             (retry(1, timeout, &[137]), 1, JobExecutionTimeout, None, true),
             (retry(1, &[RetryWhen::Always], &[]), 1, RunnerSystemFailure, None, true),
             (retry(2, &[RetryWhen::Always], &[]), 1, CanaryHarm, Some(12), false),
+            (retry(2, &[RetryWhen::Always], &[]), 1, MissingDependencyFailure, None, false),
+            // A code that a script was killed with at its time's end is not the script's answer.
+            (retry(2, &[], &[1]), 1, JobExecutionTimeout, Some(1), false),
         ];
-        for (retry, failures, reason, exit_code, expected) in table {
-            assert_eq!(retry.again(failures, reason, exit_code), expected, "{retry:?} {failures} {reason:?}");
+        for (retry, attempts, reason, exit_code, expected) in table {
+            assert_eq!(retry.again(attempts, reason, exit_code), expected, "{retry:?} {attempts} {reason:?}");
         }
     }
 }

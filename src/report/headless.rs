@@ -61,6 +61,15 @@ impl Headless {
         lines: &mut Vec<Line>,
     ) {
         let name = &job.plan.name;
+        for attempt in job.attempts.iter().filter(|attempt| attempt.again) {
+            if self.told.insert(format!("{name}/{}/again", attempt.number)) {
+                let words = ended(attempt, attempt.message.as_deref(), "↻");
+                lines.push(Line {
+                    stream: Stream::Result,
+                    text: format!("▶ {:<6} {words}; runs again", plain(name.as_str()).to_uppercase()),
+                });
+            }
+        }
         let once = format!("{name}/{}/{:?}/{}", job.attempts.len(), job.status, job.why.clone().unwrap_or_default());
         let speaks = job.status.is_finished() || job.status == JobStatus::WaitingForResource;
         if !speaks || !self.told.insert(once) {
@@ -272,14 +281,18 @@ fn scan_words(scan: &ScanSummary) -> String {
 }
 
 fn failure(job: &JobState) -> String {
-    let last = job.attempts.last();
-    let took = last.and_then(|attempt| attempt.duration_ms).map(duration).unwrap_or_default();
-    let how = last.map_or_else(|| "failed".to_owned(), how_it_ended);
-    // That its script passed the driver's exit code on is no news; the driver's sentence may begin with what is said already.
-    let why = job.reason().map(|text| text.strip_prefix(&format!("{how}: ")).unwrap_or(text));
-    let why = why.map(|text| format!(": {}", plain(text))).unwrap_or_default();
-    let tests = last.and_then(|attempt| attempt.tests).map(|tests| format!(" · {} tests failed", count(tests.failed))).unwrap_or_default();
     let mark = if job.failure_allowed() { "⚠" } else { "✘" };
+    job.attempts.last().map_or_else(|| format!("{mark} failed  "), |last| ended(last, job.reason(), mark))
+}
+
+/// How a failed attempt ended, and why.
+fn ended(attempt: &AttemptState, reason: Option<&str>, mark: &str) -> String {
+    let took = attempt.duration_ms.map(duration).unwrap_or_default();
+    let how = how_it_ended(attempt);
+    // That its script passed the driver's exit code on is no news; the driver's sentence may begin with what is said already.
+    let why = reason.map(|text| text.strip_prefix(&format!("{how}: ")).unwrap_or(text));
+    let why = why.map(|text| format!(": {}", plain(text))).unwrap_or_default();
+    let tests = attempt.tests.map(|tests| format!(" · {} tests failed", count(tests.failed))).unwrap_or_default();
     format!("{mark} {how}{tests}  {took}{why}")
 }
 

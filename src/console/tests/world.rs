@@ -152,6 +152,7 @@ impl Story {
                 duration_ms: seconds * 1000,
                 tests,
                 message: (exit != 0 && reason == Some(FailureReason::ScriptFailure)).then(|| "`npm test` exited with 1".into()),
+                again: false,
             },
         );
     }

@@ -158,6 +158,8 @@ pub struct AttemptState {
     pub tests: Option<TestCounts>,
     /// One plain sentence.
     pub message: Option<String>,
+    /// Another attempt followed by itself.
+    pub again: bool,
 }
 
 impl RunState {
@@ -378,10 +380,12 @@ impl JobState {
     }
 
     fn end(&mut self, index: usize, event: &RunEvent, time: DateTime<Utc>) {
-        let RunEvent::AttemptEnded { result, exit_code, signal, failure_reason, duration_ms, tests, message, .. } = event else {
+        let RunEvent::AttemptEnded { result, exit_code, signal, failure_reason, duration_ms, tests, message, again, .. } = event else {
             return;
         };
         self.status = match result {
+            // It waits for a place again; nothing follows from this end.
+            AttemptResult::Failed if *again => JobStatus::Pending,
             AttemptResult::Success => JobStatus::Success,
             AttemptResult::Failed | AttemptResult::Interrupted => JobStatus::Failed,
             AttemptResult::Canceled => JobStatus::Canceled,
@@ -395,6 +399,7 @@ impl JobState {
             attempt.duration_ms = Some(*duration_ms);
             attempt.tests = *tests;
             attempt.message.clone_from(message);
+            attempt.again = *again;
         }
     }
 }
@@ -415,6 +420,7 @@ impl AttemptState {
             duration_ms: None,
             tests: None,
             message: None,
+            again: false,
         }
     }
 }

@@ -20,10 +20,19 @@ pub(super) fn check(context: &mut Context, globals: &Globals, jobs: &mut [JobSpe
     dependencies(context, jobs, &index, &places);
     environment_names(context, jobs);
     stops(context, jobs, &index);
+    retries(context, jobs);
     let gates = gates(context, jobs, &edges.all);
     passed_over(context, jobs, &edges.own, &places, &gates);
     for (job, gate) in jobs.iter_mut().zip(gates) {
         job.gate = gate == Gate::Deviation;
+    }
+}
+
+/// What a job that deploys did before it failed may be half done: only a person may say that it can be done again.
+fn retries(context: &mut Context, jobs: &[JobSpec]) {
+    for job in jobs.iter().filter(|job| job.deploys() && job.retry.as_ref().is_some_and(|retry| retry.max > 0)) {
+        let message = format!("`retry` of `{}` is not honoured: it deploys, and nothing is deployed twice without a person", job.name);
+        context.problems.warning(job.place, "not-honoured", message).hint("when it has failed, look, then `hms retry RUN JOB`");
     }
 }
 

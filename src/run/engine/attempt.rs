@@ -30,6 +30,17 @@ pub(super) struct LiveAttempt {
     watcher: Option<JoinHandle<()>>,
 }
 
+/// What follows from a failed attempt by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Another attempt.
+    Again,
+    /// `retry` says another one; only a person may say that it does no effect twice.
+    ForAPerson,
+    /// Nothing.
+    Nothing,
+}
+
 impl Drop for LiveAttempt {
     fn drop(&mut self) {
         if let Some(watcher) = self.watcher.take() {
@@ -114,6 +125,7 @@ impl Engine {
                 duration_ms: 0,
                 tests: None,
                 message: Some(why),
+                again: false,
             }),
         }
     }
@@ -161,7 +173,9 @@ impl Engine {
 
     /// Records an attempt's end, with what the driver said of its deploy.
     pub(super) fn ended(&mut self, mut event: RunEvent) -> Result<(), EngineError> {
-        let RunEvent::AttemptEnded { job, attempt, result, failure_reason: reason, message, .. } = &mut event else { return Ok(()) };
+        let RunEvent::AttemptEnded { job, attempt, result, exit_code, failure_reason: reason, message, again, .. } = &mut event else {
+            return Ok(());
+        };
         let (job, attempt) = (job.clone(), attempt.clone());
         if *result == AttemptResult::Canceled && self.state.cancel.is_none() {
             // A keeper cannot tell who told it to stop, and a job can tell its own: without a cancel in the journal nobody asked for
@@ -177,7 +191,16 @@ impl Engine {
         if let Some(known) = known.or_else(|| unchecked(&self.state, &attempt)).filter(|_| !success) {
             *message = Some(known);
         }
+        let next = self.after_failure(&job, *result, *reason, *exit_code);
+        *again = next == Next::Again;
         self.record(event)?;
+        if next == Next::ForAPerson {
+            let number = self.state.created.as_ref().map_or(0, |created| created.number);
+            self.notice(
+                Some(&job),
+                format!("its `retry` is not followed: it deploys, and what it did may be half done; look, then: hms retry {number} {job}"),
+            )?;
+        }
         self.live.remove(&attempt);
         if let Some(number) = self.number_of(&attempt) {
             let _ = std::fs::remove_file(self.setup.places.socket(&self.setup.folder.attempt(&job, number)));
@@ -188,6 +211,18 @@ impl Engine {
             }
         }
         self.decide_interruption(&job)
+    }
+
+    /// What `retry` makes of an attempt that ended so.
+    fn after_failure(&self, job: &JobName, result: AttemptResult, reason: Option<FailureReason>, exit_code: Option<i32>) -> Next {
+        let (AttemptResult::Failed, None, Some(reason)) = (result, &self.state.cancel, reason) else { return Next::Nothing };
+        let Some(planned) = self.plan.job(job) else { return Next::Nothing };
+        let attempts = self.state.job(job).map_or(0, |job| job.attempts.len());
+        match planned.retry.again(u32::try_from(attempts).unwrap_or(u32::MAX), reason, exit_code) {
+            false => Next::Nothing,
+            true if planned.deploys() => Next::ForAPerson,
+            true => Next::Again,
+        }
     }
 
     /// An interrupted attempt of an ordinary job runs again once; of a guarded one only when whoever started the engine said so, and
@@ -273,6 +308,7 @@ fn ended_with(job: &JobName, attempt: &AttemptId, record: &ExitRecord) -> RunEve
         duration_ms: record.duration_ms,
         tests: record.tests,
         message: record.message.clone(),
+        again: false,
     }
 }
 
@@ -312,6 +348,7 @@ fn interrupted(job: &JobName, attempt: &AttemptId, ground: &Ground) -> RunEvent 
         duration_ms: 0,
         tests: None,
         message: Some(message),
+        again: false,
     }
 }
 

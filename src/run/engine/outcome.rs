@@ -120,6 +120,7 @@ mod tests {
                 duration_ms: 1,
                 tests,
                 message,
+                again: false,
             },
         ]
     }

@@ -18,6 +18,9 @@ fn retries() {
     let full = job("retry: {max: 1, when: [script_failure, runner_system_failure], exit_codes: [137, 1]}").retry;
     assert_eq!((full.max, full.when.len(), full.exit_codes.clone()), (1, 2, vec![137, 1]));
     assert_eq!(job("retry: {max: 1, when: always, exit_codes: 3}").retry.when, [RetryWhen::Always]);
+    let deploys =
+        reading("default: {retry: 1}\na: {script: x, environment: prod}\nb: {script: x}\nc: {script: x, retry: 0, environment: prod}\n");
+    assert_eq!(shown(&of_severity(&deploys, Severity::Warning)), ["2:1 not-honoured"]);
 }
 
 #[test]

@@ -162,6 +162,7 @@ fn a_retry_is_told_anew() {
         duration_ms: 340,
         tests: None,
         message: None,
+        again: false,
     });
     let story = Story { events: world::stamped(events), ..world::failed_test() };
     assert_eq!(texts(&told(&story), Stream::Result).last(), Some(&"▶ TEST   ✔ 340ms"));

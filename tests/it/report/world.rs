@@ -135,19 +135,29 @@ pub(crate) struct End {
     pub(crate) duration_ms: u64,
     pub(crate) tests: Option<TestCounts>,
     pub(crate) message: Option<String>,
+    pub(crate) again: bool,
 }
 
 impl Default for End {
     fn default() -> Self {
         let result = AttemptResult::Success;
-        Self { result, exit_code: Some(0), signal: None, failure_reason: None, duration_ms: 9_000, tests: None, message: None }
+        Self {
+            result,
+            exit_code: Some(0),
+            signal: None,
+            failure_reason: None,
+            duration_ms: 9_000,
+            tests: None,
+            message: None,
+            again: false,
+        }
     }
 }
 
 pub(crate) fn ends(name: &str, end: End) -> RunEvent {
-    let End { result, exit_code, signal, failure_reason, duration_ms, tests, message } = end;
+    let End { result, exit_code, signal, failure_reason, duration_ms, tests, message, again } = end;
     let (job, attempt) = (name.parse().unwrap(), attempt(name));
-    RunEvent::AttemptEnded { job, attempt, result, exit_code, signal, failure_reason, duration_ms, tests, message }
+    RunEvent::AttemptEnded { job, attempt, result, exit_code, signal, failure_reason, duration_ms, tests, message, again }
 }
 
 pub(crate) fn failed(reason: FailureReason) -> End {

@@ -10,6 +10,7 @@ mod look;
 mod masked;
 mod names;
 mod policy;
+mod retried;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
