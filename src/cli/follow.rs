@@ -160,10 +160,10 @@ impl Followed {
             return Ok((!self.leaves()?).then_some(outcome));
         }
         let moving = |job: &JobState| match job.status {
-            JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::WaitingForResource => true,
+            JobStatus::Pending | JobStatus::Preparing | JobStatus::Running | JobStatus::WaitingForResource | JobStatus::Scheduled => true,
             JobStatus::Created => !waits_for_gate(state),
             JobStatus::Manual => job.gate_open,
-            JobStatus::Success | JobStatus::Failed | JobStatus::Canceled | JobStatus::Skipped | JobStatus::Scheduled => false,
+            JobStatus::Success | JobStatus::Failed | JobStatus::Canceled | JobStatus::Skipped => false,
         };
         // A cancel that an earlier engine left goes on by itself.
         let stuck = state.cancel.is_none() && !state.jobs.iter().any(moving) && !self.steps_are_due(state);

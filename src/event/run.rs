@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, AttemptId, Digest, EnvironmentName, JobName, ProcessName, Refusal, ReleaseRef, Revision, RolloutId, RunId};
@@ -41,6 +42,13 @@ pub enum RunEvent {
     GateReached {
         /// Which job.
         job: JobName,
+    },
+    /// A delayed job's turn has come: it starts by itself at that time, whichever engine lives then.
+    JobScheduled {
+        /// Which job.
+        job: JobName,
+        /// When.
+        at: DateTime<Utc>,
     },
     /// A job's deploy waits for another release, or another run, to let go.
     ResourceAwaited {

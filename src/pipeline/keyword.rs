@@ -236,7 +236,7 @@ pub const JOB: Table = &[
     ("run", Refused("steps are not supported; write them as `script`")),
     ("secrets", Refused("secrets come from `--variable-file`")),
     ("services", Planned(NO_SERVICES)),
-    ("start_in", Planned(NO_DELAY)),
+    ("start_in", Done),
     ("trigger", Refused("other pipelines are not started")),
     ("type", Refused("it was removed from GitLab; use `stage`")),
 ];
@@ -280,7 +280,6 @@ pub const REPORTS: Table = &[
     ("terraform", Warned(NOT_SHOWN)),
 ];
 
-const NO_DELAY: &str = "a delayed job is not started by itself yet";
 const NOT_SHOWN: &str = "the report is neither kept nor shown";
 
 /// Keywords of `environment`.
@@ -314,7 +313,7 @@ pub const RULE: Table = &[
     ("changes", Done),
     ("exists", Done),
     ("needs", Done),
-    ("start_in", Planned(NO_DELAY)),
+    ("start_in", Done),
     ("interruptible", Warned("a newer commit cancels nothing")),
 ];
 

@@ -71,7 +71,7 @@ impl Headless {
             }
         }
         let once = format!("{name}/{}/{:?}/{}", job.attempts.len(), job.status, job.why.clone().unwrap_or_default());
-        let speaks = job.status.is_finished() || job.status == JobStatus::WaitingForResource;
+        let speaks = job.status.is_finished() || matches!(job.status, JobStatus::WaitingForResource | JobStatus::Scheduled);
         if !speaks || !self.told.insert(once) {
             return;
         }
@@ -81,12 +81,8 @@ impl Headless {
             JobStatus::Canceled => "⊘ canceled".to_owned(),
             JobStatus::Skipped => format!("» skipped: {}", plain(job.why.as_deref().unwrap_or("its needs are not met"))),
             JobStatus::WaitingForResource => format!("… {}", plain(job.why.as_deref().unwrap_or("waits for a resource"))),
-            JobStatus::Created
-            | JobStatus::Preparing
-            | JobStatus::Pending
-            | JobStatus::Running
-            | JobStatus::Manual
-            | JobStatus::Scheduled => return,
+            JobStatus::Scheduled => format!("… {}", plain(job.why.as_deref().unwrap_or("waits for its time"))),
+            JobStatus::Created | JobStatus::Preparing | JobStatus::Pending | JobStatus::Running | JobStatus::Manual => return,
         };
         lines.push(Line { stream: Stream::Result, text: format!("▶ {:<6} {words}", plain(name.as_str()).to_uppercase()) });
     }

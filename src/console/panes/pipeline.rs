@@ -166,7 +166,9 @@ fn detail(job: &JobState, run: &RunState, scene: Scene<'_>) -> String {
         JobStatus::Skipped => why.map_or("skipped".into(), |why| format!("skipped: {why}")),
         JobStatus::Manual if job.gate_open => "starts".into(),
         JobStatus::Manual => "waits for a yes: P".into(),
-        JobStatus::Scheduled => "scheduled".into(),
+        JobStatus::Scheduled => {
+            job.starts_at.map_or("scheduled".into(), |at| format!("starts in {}", words::duration(whole(words::between(scene.now, at)))))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{
     Actor, Arm, AttemptId, AttemptResult, DeployOutcome, Digest, EnvironmentName, FailureReason, InterruptedDecision, JobName, PlannedJob,
-    ProcessName, ReleaseRef, RolloutId, RunCreated, RunEvent, RunOutcome, ScanSummary, Stamped, TestCounts,
+    ProcessName, ReleaseRef, RolloutId, RunCreated, RunEvent, RunOutcome, ScanSummary, Stamped, TestCounts, When,
 };
 
 /// A run as its journal tells it.
@@ -112,6 +112,8 @@ pub struct JobState {
     pub yeses: Vec<(Actor, Option<Digest>, Option<Digest>)>,
     /// The gate has all its yeses.
     pub gate_open: bool,
+    /// When a delayed job starts, once its turn has come.
+    pub starts_at: Option<DateTime<Utc>>,
     /// What the driver said of its last deploy request.
     pub deploy: Option<DeployEnd>,
     /// A HOLD of this job's canary was overridden for this release.
@@ -187,8 +189,18 @@ impl RunState {
         }
         let interrupted = self.jobs.iter().any(|job| job.interrupted().is_some());
         let going = self.jobs.iter().any(|job| {
-            matches!(job.status, JobStatus::Preparing | JobStatus::Pending | JobStatus::Running | JobStatus::WaitingForResource)
-                || (job.status == JobStatus::Manual && job.gate_open)
+            let by_itself = match job.status {
+                JobStatus::Preparing | JobStatus::Pending | JobStatus::Running | JobStatus::WaitingForResource | JobStatus::Scheduled => {
+                    true
+                }
+                JobStatus::Created
+                | JobStatus::Success
+                | JobStatus::Failed
+                | JobStatus::Canceled
+                | JobStatus::Skipped
+                | JobStatus::Manual => false,
+            };
+            by_itself || (job.status == JobStatus::Manual && job.gate_open)
         });
         let gated = self.jobs.iter().any(|job| job.status == JobStatus::Manual && job.plan.blocking && !job.gate_open);
         match (going, interrupted, gated) {
@@ -219,6 +231,11 @@ impl RunState {
                 job.yeses.clear();
                 job.gate_open = false;
             }),
+            RunEvent::JobScheduled { job, at } => self.with_job(job, |job| {
+                job.status = JobStatus::Scheduled;
+                job.starts_at = Some(*at);
+                job.why = Some(format!("starts by itself at {}", at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)));
+            }),
             RunEvent::ResourceAwaited { job, why } => self.with_job(job, |job| {
                 job.status = JobStatus::WaitingForResource;
                 job.why = Some(why.clone());
@@ -235,6 +252,10 @@ impl RunState {
                 self.with_job(job, |job| {
                     job.yeses.push((actor.clone(), release.clone(), policy_hash.clone()));
                     job.gate_open = *missing == 0;
+                    // Somebody wants it at once.
+                    if job.status == JobStatus::Scheduled && job.gate_open {
+                        (job.status, job.why) = (JobStatus::Pending, None);
+                    }
                 });
                 if *missing == 0 {
                     self.reconsider_skipped();
@@ -258,6 +279,8 @@ impl RunState {
             RunEvent::InterruptionAnswered { job, decision, .. } => self.with_job(job, |job| match decision {
                 // Its gate was opened for this very work: whoever says rerun is not asked for the same yes again.
                 InterruptedDecision::Rerun if job.gate_open => job.status = JobStatus::Manual,
+                // So is a delay that is over.
+                InterruptedDecision::Rerun if job.plan.when == When::Delayed => job.status = JobStatus::Pending,
                 InterruptedDecision::Rerun => job.status = JobStatus::Created,
                 InterruptedDecision::Fail => {
                     if let Some(attempt) = job.attempts.last_mut() {
@@ -343,6 +366,7 @@ impl JobState {
             attempts: Vec::new(),
             yeses: Vec::new(),
             gate_open: false,
+            starts_at: None,
             deploy: None,
             overridden: None,
         }

@@ -68,7 +68,9 @@ impl Engine {
         actor: &Actor,
     ) -> Result<Result<String, Refusal>, EngineError> {
         let Some(job) = self.state.job(name) else { return Ok(Err(no_job(name))) };
-        if job.status != JobStatus::Manual || job.gate_open {
+        // A delayed job may be wanted at once.
+        let scheduled = job.status == JobStatus::Scheduled;
+        if (job.status != JobStatus::Manual || job.gate_open) && !scheduled {
             let status = serde_json::to_value(job.status).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
             let why = job.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             return Ok(Err(Refusal::new(RefusalKind::NotWaiting, format!("{name} does not wait for anybody: it is {status}{why}"))));

@@ -24,6 +24,7 @@ pub(super) fn durability(event: &RunEvent) -> Durability {
         | RunEvent::NoticeGiven { .. }
         | RunEvent::JobQueued { .. }
         | RunEvent::GateReached { .. }
+        | RunEvent::JobScheduled { .. }
         | RunEvent::ResourceAwaited { .. }
         | RunEvent::ResourceTaken { .. }
         | RunEvent::JobSkipped { .. }

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod command;
+mod delay;
 mod delivery;
 mod durability;
 mod outcome;
@@ -232,8 +233,9 @@ impl Engine {
                     continue;
                 }
             }
-            let Some(input) = self.inputs.recv().await else { break };
-            self.take(input).await?;
+            if let Some(input) = self.awaited().await {
+                self.take(input).await?;
+            }
         }
         self.listener.close().await;
         leaving.abort();
@@ -315,12 +317,7 @@ impl Engine {
                 self.record(match step {
                     Step::Queue(job) => RunEvent::JobQueued { job },
                     Step::Gate(job) => RunEvent::GateReached { job },
-                    // No file with a delayed job becomes a run (`pipeline::keyword`, `start_in`).
-                    Step::Delay(job, _) => {
-                        return Err(EngineError::Unusable(format!(
-                            "{job} is delayed, and this hms starts no delayed jobs; use a newer one"
-                        )));
-                    }
+                    Step::Delay(job, seconds) => RunEvent::JobScheduled { job, at: delay::time_after(now(), seconds) },
                     Step::Skip(job, why) => RunEvent::JobSkipped { job, why },
                 })?;
             }
@@ -328,6 +325,7 @@ impl Engine {
         if self.state.cancel.is_some() {
             return self.skip_the_rest();
         }
+        self.queue_due()?;
         let running = self.live.len();
         let queued: Vec<JobName> =
             self.state.jobs.iter().filter(|job| job.status == JobStatus::Pending).map(|job| job.plan.name.clone()).collect();
@@ -349,7 +347,7 @@ impl Engine {
     fn rest(&self) -> Rest {
         if self.delivery.is_at_work()
             || !self.live.is_empty()
-            || self.state.jobs.iter().any(|job| matches!(job.status, JobStatus::Pending | JobStatus::Preparing))
+            || self.state.jobs.iter().any(|job| matches!(job.status, JobStatus::Pending | JobStatus::Preparing | JobStatus::Scheduled))
         {
             return Rest::Busy;
         }

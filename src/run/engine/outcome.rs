@@ -98,7 +98,7 @@ mod tests {
             blocking: false,
         };
         let (attempts, yeses) = (Vec::new(), Vec::new());
-        JobState { plan, status, why: None, attempts, yeses, gate_open: false, deploy: None, overridden: None }
+        JobState { plan, status, why: None, attempts, yeses, gate_open: false, starts_at: None, deploy: None, overridden: None }
     }
 
     fn outcome(jobs: Vec<JobState>) -> RunOutcome {

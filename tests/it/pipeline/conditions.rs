@@ -308,7 +308,7 @@ fn mistakes_of_peers_with_conditions() {
     assert_eq!(names(&run("a: {script: x, only: [tags]}\nb: {script: x}\n")), ["b"]);
     assert!(run("workflow: {rules: [{when: never}]}\na: {script: x}\n").nothing.is_some());
     assert_eq!(run("a: {script: x, rules: [{if: '\"23\" =~ \"1234\"'}]}\n").jobs.len(), 1);
-    let delayed = reading("a: {script: x, when: delayed, start_in: 1 h}\n");
-    assert_eq!(shown(&of_severity(&delayed, Severity::Error)), ["1:31 refused-keyword"]);
+    let delayed = &run("a: {script: x, when: delayed, start_in: 1 h}\n").jobs[0];
+    assert_eq!((delayed.when, delayed.start_in_seconds), (When::Delayed, Some(3600)));
     assert_eq!(run("a: {script: x, rules: [{if: $CI_COMMIT_BRANCH == 'x'}]}\nb: {script: x}\n").jobs.len(), 1);
 }
