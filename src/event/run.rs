@@ -50,7 +50,7 @@ pub enum RunEvent {
         /// When.
         at: DateTime<Utc>,
     },
-    /// A job's deploy waits for another release, or another run, to let go.
+    /// A job waits for its resource group, or its deploy for another release, or another run, to let go.
     ResourceAwaited {
         /// Which job.
         job: JobName,

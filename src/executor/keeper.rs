@@ -74,11 +74,16 @@ fn keep(state: &Path) -> Result<(), KeeperError> {
         return Err(KeeperError::Again(lock));
     }
     let _held = Lock::try_take(&lock, &this_holder())?;
+    let resource =
+        spec.resource.as_ref().map(|resource| Lock::try_take(&resource.path, &Holder { role: resource.role.clone(), ..this_holder() }));
     // Where it cannot be kept, the record is written as the disk is by then.
     let _ = reserve(&reserve_path(&spec.attempt_folder));
     let _at_home = store::settle(state);
     writeln!(io::stdout(), "{READY}").and_then(|()| io::stdout().flush()).map_err(KeeperError::of("say that it is ready"))?;
-    let record = match prepare(&spec) {
+    let taken = resource
+        .as_ref()
+        .map_or(Ok(()), |taken| taken.as_ref().map(|_| ()).map_err(|error| format!("its resource group is taken: {error}")));
+    let record = match taken.and_then(|()| prepare(&spec)) {
         Ok((log, secrets)) => Attempt::new(&spec, store::mark_value(state), signals, log, &secrets).run(),
         Err(why) => not_carried_out(&spec, why),
     };

@@ -37,6 +37,6 @@ pub use keeper::keeper_main;
 pub use mask::{NotMaskable, check_maskable};
 pub use record::{ArtifactCounts, ExitRecord, KeeperState, keeper_state, last_words, log_path};
 pub use shell::is_variable_name;
-pub use spec::{ArtifactSpec, KeeperSpec};
+pub use spec::{ArtifactSpec, KeeperSpec, Resource};
 pub use start::{StartedKeeper, start_keeper};
 pub use sweep::{at_work_below, children_of_this_process, sweep};

@@ -54,6 +54,18 @@ pub struct KeeperSpec {
     pub artifacts: ArtifactSpec,
     /// The folder that becomes the tree of this attempt's artifacts; it must be fresh or not there.
     pub artifacts_folder: PathBuf,
+    /// What no other job may have while this one runs.
+    #[serde(default)]
+    pub resource: Option<Resource>,
+}
+
+/// A lock that the keeper holds for as long as its job runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Its file.
+    pub path: PathBuf,
+    /// Who holds it, for those who wait: `deploy of run 12`.
+    pub role: String,
 }
 
 /// GitLab's `artifacts:`, variables already put in.

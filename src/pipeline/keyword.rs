@@ -218,7 +218,7 @@ pub const JOB: Table = &[
     ("extends", Done),
     ("inherit", Done),
     ("dependencies", Done),
-    ("resource_group", Warned("the job is never run again by itself, but jobs of other runs are not held back")),
+    ("resource_group", Done),
     ("cache", Warned("the job runs without a cache")),
     ("coverage", Warned("no coverage is read from the log")),
     ("interruptible", Warned("a newer commit cancels nothing")),

@@ -171,7 +171,7 @@ pub fn engine_gone(state: &RunState) -> Option<String> {
         return None;
     }
     let number = state.created.as_ref().map_or(0, |created| created.number);
-    let under_keepers = |job: &JobState| matches!(job.status, JobStatus::Running | JobStatus::WaitingForResource);
+    let under_keepers = |job: &JobState| matches!(job.status, JobStatus::Running | JobStatus::WaitingForResource) && !job.waits_to_start();
     let jobs = if state.jobs.iter().any(under_keepers) { "; jobs go on under their keepers" } else { "" };
     Some(format!("the engine of run {number} is gone{jobs}: hms run --resume {number} --headless"))
 }

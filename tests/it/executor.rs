@@ -50,6 +50,7 @@ impl Bench {
             inputs: Vec::new(),
             artifacts: ArtifactSpec::default(),
             artifacts_folder: root.join("artifacts"),
+            resource: None,
         };
         Self { folder, spec }
     }

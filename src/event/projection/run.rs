@@ -378,6 +378,12 @@ impl JobState {
         self.attempts.last().filter(|attempt| attempt.result == Some(AttemptResult::Interrupted) && self.status == JobStatus::Failed)
     }
 
+    /// Whether it waits for a resource that it must have before an attempt of it can start.
+    #[must_use]
+    pub fn waits_to_start(&self) -> bool {
+        self.status == JobStatus::WaitingForResource && self.attempts.last().is_none_or(|attempt| attempt.result.is_some())
+    }
+
     /// Whether its failure, if it is one, is a warning: always, or for the code its script ended with.
     #[must_use]
     pub fn failure_allowed(&self) -> bool {

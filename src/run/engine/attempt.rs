@@ -11,7 +11,7 @@ use crate::event::{
     RunState,
 };
 use crate::executor::{ExitRecord, KeeperState, at_work_below, children_of_this_process, keeper_state, last_words, sweep};
-use crate::store::{Signal, environment_has, executable, pidfd, send_signal};
+use crate::store::{Lock, Signal, environment_has, executable, pidfd, send_signal};
 
 use super::outcome::failure_reason;
 use super::prepare::Prepared;
@@ -24,6 +24,8 @@ pub(super) struct LiveAttempt {
     pub(super) token: Digest,
     pub(super) keeper: Option<ProcessName>,
     pub(super) canceled: bool,
+    /// Keeps others from its resource group until the keeper has that.
+    turn: Option<Lock>,
     /// The attempt's socket; it ends with this value.
     listener: Option<Listener>,
     /// Waits for the keeper's end.
@@ -51,7 +53,7 @@ impl Drop for LiveAttempt {
 
 impl Engine {
     /// Starts the next attempt of a job: its event first, then checkout and keeper beside the engine.
-    pub(super) fn start(&mut self, job: &JobName) -> Result<(), EngineError> {
+    pub(super) fn start(&mut self, job: &JobName, turn: Option<Lock>) -> Result<(), EngineError> {
         let Some(created) = self.state.created.clone() else { return Ok(()) };
         let number = self.state.job(job).map_or(0, |job| job.attempts.len());
         let number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
@@ -67,6 +69,7 @@ impl Engine {
             token: Digest::of(token.as_bytes()),
             keeper: None,
             canceled: false,
+            turn,
             listener: None,
             watcher: None,
         };
@@ -108,7 +111,11 @@ impl Engine {
                     }
                 }
                 self.record(RunEvent::AttemptStarted { attempt: attempt.clone(), keeper: keeper.clone() })?;
-                let canceled = self.live.get(attempt).is_some_and(|live| live.canceled);
+                let live = self.live.get_mut(attempt);
+                let canceled = live.is_some_and(|live| {
+                    live.turn = None;
+                    live.canceled
+                });
                 self.await_keeper(job, attempt, keeper.clone());
                 if canceled {
                     let _ = send_signal(&keeper, Signal::Term);
@@ -263,7 +270,8 @@ impl Engine {
             let found = keeper_state(&folder);
             let token = prepare::read_token_digest(&folder);
             let listener = socket::listen_for_job(&self.setup.places.socket(&folder), attempt.clone(), self.sender.clone()).ok();
-            let live = LiveAttempt { job: job.clone(), token, keeper: keeper.clone(), canceled: false, listener, watcher: None };
+            let live =
+                LiveAttempt { job: job.clone(), token, keeper: keeper.clone(), canceled: false, turn: None, listener, watcher: None };
             self.live.insert(attempt.clone(), live);
             match found {
                 Ok(KeeperState::Alive(holder)) => {

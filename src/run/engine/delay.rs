@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::event::{JobName, JobStatus, RunEvent};
 use crate::store::now;
 
-use super::{Engine, EngineError, Input};
+use super::{Engine, EngineError, Input, group};
 
 /// The clock is looked at again after this long, however far off the next job is: a machine that slept, or whose clock was set,
 /// is late by no more.
@@ -35,8 +35,9 @@ impl Engine {
     /// What reaches the engine next; none when it is time to look at the clock.
     pub(super) async fn awaited(&mut self) -> Option<Input> {
         let scheduled = self.state.jobs.iter().filter(|job| job.status == JobStatus::Scheduled);
-        let Some(next) = scheduled.filter_map(|job| job.starts_at).min() else { return self.inputs.recv().await };
-        let patience = (next - now()).to_std().unwrap_or_default().min(LOOK);
+        let next = scheduled.filter_map(|job| job.starts_at).min().map(|at| (at - now()).to_std().unwrap_or_default().min(LOOK));
+        let group = self.awaits_group().then_some(group::LOOK);
+        let Some(patience) = next.into_iter().chain(group).min() else { return self.inputs.recv().await };
         tokio::time::timeout(patience, self.inputs.recv()).await.ok().flatten()
     }
 }

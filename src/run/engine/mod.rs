@@ -8,6 +8,7 @@ mod command;
 mod delay;
 mod delivery;
 mod durability;
+mod group;
 mod outcome;
 mod prepare;
 mod socket;
@@ -326,18 +327,21 @@ impl Engine {
             return self.skip_the_rest();
         }
         self.queue_due()?;
-        let running = self.live.len();
-        let queued: Vec<JobName> =
-            self.state.jobs.iter().filter(|job| job.status == JobStatus::Pending).map(|job| job.plan.name.clone()).collect();
-        for job in queued.into_iter().take(self.setup.places_for_jobs.saturating_sub(running)) {
-            self.start(&job)?;
+        let ready = |job: &&JobState| job.status == JobStatus::Pending || job.waits_to_start();
+        let queued: Vec<JobName> = self.state.jobs.iter().filter(ready).map(|job| job.plan.name.clone()).collect();
+        for job in queued {
+            if self.live.len() >= self.setup.places_for_jobs {
+                break;
+            }
+            self.start_in_turn(&job)?;
         }
         Ok(())
     }
 
     fn skip_the_rest(&mut self) -> Result<(), EngineError> {
         let open = |status| matches!(status, JobStatus::Created | JobStatus::Pending | JobStatus::Manual | JobStatus::Scheduled);
-        let rest: Vec<JobName> = self.state.jobs.iter().filter(|job| open(job.status)).map(|job| job.plan.name.clone()).collect();
+        let rest = self.state.jobs.iter().filter(|job| open(job.status) || job.waits_to_start());
+        let rest: Vec<JobName> = rest.map(|job| job.plan.name.clone()).collect();
         for job in rest {
             self.record(RunEvent::JobSkipped { job, why: "the run was cancelled".to_owned() })?;
         }
@@ -347,6 +351,7 @@ impl Engine {
     fn rest(&self) -> Rest {
         if self.delivery.is_at_work()
             || !self.live.is_empty()
+            || self.awaits_group()
             || self.state.jobs.iter().any(|job| matches!(job.status, JobStatus::Pending | JobStatus::Preparing | JobStatus::Scheduled))
         {
             return Rest::Busy;

@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::event::{AttemptId, AttemptResult, Digest, JobName, ProcessName, Revision, RunCreated, When};
-use crate::executor::{ArtifactSpec, KeeperSpec, start_keeper};
+use crate::executor::{ArtifactSpec, KeeperSpec, Resource, start_keeper};
 use crate::pipeline::ArtifactsWhen;
 use crate::repo::Repository;
 use crate::store::{DiskError, make_private_folder, now, read_if_there};
@@ -29,6 +29,7 @@ pub(super) struct Order {
     programs: PathBuf,
     inputs: Vec<PathBuf>,
     artifacts_folder: PathBuf,
+    resource: Option<Resource>,
     config_path: String,
     /// What `workflow: name` calls the run.
     pipeline_name: Option<String>,
@@ -88,6 +89,7 @@ impl Engine {
             programs: folder.programs(),
             inputs,
             artifacts_folder: folder.artifacts(name, number),
+            resource: self.resource_of(name),
             config_path: created.config_path.clone().unwrap_or_else(|| ".hms-ci.yml".to_owned()),
             pipeline_name: self.plan.name.clone(),
             created_at: self.state.created_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).unwrap_or_default(),
@@ -174,6 +176,7 @@ fn specification(order: &Order, pipeline: &BTreeMap<String, String>) -> KeeperSp
         inputs: order.inputs.clone(),
         artifacts,
         artifacts_folder: order.artifacts_folder.clone(),
+        resource: order.resource.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod delayed;
 mod engine;
 mod files;
+mod groups;
 mod honest;
 mod json;
 mod keywords;
