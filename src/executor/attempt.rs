@@ -1,13 +1,14 @@
 //! The order of an attempt, as GitLab Runner has it (`common/build.go executeScript`): artifacts of earlier jobs, script,
 //! `after_script`, artifacts of this one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::artifacts::{self, ArtifactError, Collected};
 use super::counts::sum_of;
+use super::dotenv::{DOTENV_BYTES, DOTENV_VARIABLES, DotenvError, read_dotenv};
 use super::log::Log;
 use super::mask::Secrets;
 use super::record::{ArtifactCounts, ExitRecord};
@@ -34,6 +35,7 @@ pub(super) struct Attempt<'a> {
     warnings: Vec<String>,
     artifacts: ArtifactCounts,
     tests: Option<TestCounts>,
+    dotenv: Vec<(String, String)>,
     /// How many of the cancels that were asked for have had their effect.
     cancels_heeded: usize,
 }
@@ -77,6 +79,7 @@ impl<'a> Attempt<'a> {
             warnings: Vec::new(),
             artifacts: ArtifactCounts::default(),
             tests: None,
+            dotenv: Vec::new(),
             cancels_heeded: 0,
         };
         let mut own = Vec::new();
@@ -126,6 +129,7 @@ impl<'a> Attempt<'a> {
             artifacts: self.artifacts,
             tests: self.tests.or(counted),
             warnings: self.warnings.iter().map(|warning| self.log.clean(warning)).collect(),
+            dotenv: self.dotenv,
         }
     }
 
@@ -259,6 +263,15 @@ impl<'a> Attempt<'a> {
                 self.warn(message);
             }
         }
+        if self.signals.cancels() == heeded
+            && let Err(why) = self.keep_dotenv()
+        {
+            if outcome.result == AttemptResult::Success {
+                outcome = Outcome { took: outcome.took, ..Outcome::of(AttemptResult::Failed, Some(FailureReason::ScriptFailure), why) };
+            } else {
+                self.warn(why);
+            }
+        }
         let canceled = self.signals.cancels() > heeded;
         if canceled && (outcome.result == AttemptResult::Success || outcome.failure == Some(FailureReason::RunnerSystemFailure)) {
             outcome.result = AttemptResult::Canceled;
@@ -320,6 +333,41 @@ impl<'a> Attempt<'a> {
             let kept = artifacts::copy_reports(&spec.artifacts.reports_junit, &spec.checkout, &folder, self.secrets, go_on)?;
             self.take(kept);
         }
+        Ok(())
+    }
+
+    /// Takes the variables of dotenv reports for later jobs; one that GitLab would not take fails the job, as there.
+    fn keep_dotenv(&mut self) -> Result<(), String> {
+        let (spec, heeded, signals) = (self.spec, self.cancels_heeded, &mut self.signals);
+        if spec.artifacts.reports_dotenv.is_empty() {
+            return Ok(());
+        }
+        let go_on = &mut || signals.cancels() == heeded;
+        let read = artifacts::read_reports(&spec.artifacts.reports_dotenv, &spec.checkout, DOTENV_BYTES, go_on);
+        let (reports, kept) = match read {
+            Ok(read) => read,
+            Err(ArtifactError::Stopped) => return Ok(()),
+            Err(error) => return Err(format!("its dotenv report cannot be read: {error}")),
+        };
+        self.take(kept);
+        let bytes: usize = reports.iter().map(|(_, bytes)| bytes.len()).sum();
+        let mut all = BTreeMap::new();
+        for (path, bytes) in &reports {
+            let variables = read_dotenv(bytes).map_err(|error| format!("its dotenv report {} is not taken: {error}", path.display()))?;
+            all.extend(variables);
+        }
+        if bytes >= DOTENV_BYTES || all.len() > DOTENV_VARIABLES {
+            let error = if bytes >= DOTENV_BYTES { DotenvError::TooLarge } else { DotenvError::TooMany };
+            return Err(format!("its dotenv reports, taken together, are not taken: {error}"));
+        }
+        for (name, value) in all {
+            let masked = self.secrets.mask(&value);
+            if masked != value {
+                self.warn(format!("the value of {name} has a masked value in it, and is handed on without"));
+            }
+            self.dotenv.push((name, masked));
+        }
+        self.log.say(&format!("dotenv: {} variables for later jobs", self.dotenv.len()));
         Ok(())
     }
 

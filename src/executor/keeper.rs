@@ -114,6 +114,7 @@ fn not_carried_out(spec: &KeeperSpec, why: String) -> ExitRecord {
         artifacts: ArtifactCounts::default(),
         tests: None,
         warnings: Vec::new(),
+        dotenv: Vec::new(),
     }
 }
 

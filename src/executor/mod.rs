@@ -17,6 +17,7 @@ mod artifacts;
 mod attempt;
 mod counts;
 mod descent;
+mod dotenv;
 mod ending;
 mod error;
 mod keeper;
@@ -32,6 +33,7 @@ mod start;
 mod sweep;
 mod variants;
 
+pub use dotenv::{DOTENV_BYTES, DOTENV_VARIABLES, DotenvError, read_dotenv};
 pub use error::ExecutorError;
 pub use keeper::keeper_main;
 pub use mask::{NotMaskable, check_maskable};

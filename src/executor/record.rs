@@ -1,7 +1,8 @@
 //! What a keeper leaves behind, and what can be known of an attempt from its folder.
 //!
 //! `exit.json`, format 1, is the last thing a keeper writes:
-//! `{"format":1,"attempt":…,"result":…,"exit_code":…,"signal":…,"failure_reason":…,"duration_ms":…,"message":…,"artifacts":{…},"tests":{…},"warnings":[…]}`.
+//! `{"format":1,"attempt":…,"result":…,"exit_code":…,"signal":…,"failure_reason":…,"duration_ms":…,"message":…,"artifacts":{…},"tests":{…},"warnings":[…],
+//! "dotenv":[[name,value],…]}`.
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,9 @@ pub struct ExitRecord {
     /// What a person should know and that failed nothing. Masked.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The variables of its dotenv reports, for later jobs. Masked.
+    #[serde(default)]
+    pub dotenv: Vec<(String, String)>,
 }
 
 /// Artifacts in numbers.

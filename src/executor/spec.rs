@@ -85,11 +85,21 @@ pub struct ArtifactSpec {
     /// Globs of `JUnit` reports, kept after any end but a timeout.
     #[serde(default)]
     pub reports_junit: Vec<String>,
+    /// Globs of dotenv reports, likewise.
+    #[serde(default)]
+    pub reports_dotenv: Vec<String>,
 }
 
 impl Default for ArtifactSpec {
     fn default() -> Self {
-        Self { paths: Vec::new(), exclude: Vec::new(), untracked: false, when: When::OnSuccess, reports_junit: Vec::new() }
+        Self {
+            paths: Vec::new(),
+            exclude: Vec::new(),
+            untracked: false,
+            when: When::OnSuccess,
+            reports_junit: Vec::new(),
+            reports_dotenv: Vec::new(),
+        }
     }
 }
 

@@ -258,7 +258,7 @@ pub const ARTIFACTS: Table = &[
 /// Keywords of `artifacts:reports`.
 pub const REPORTS: Table = &[
     ("junit", Done),
-    ("dotenv", Planned("later jobs would not get its variables")),
+    ("dotenv", Done),
     ("accessibility", Warned(NOT_SHOWN)),
     ("annotations", Warned(NOT_SHOWN)),
     ("api_fuzzing", Warned(NOT_SHOWN)),

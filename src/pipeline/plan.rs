@@ -207,15 +207,18 @@ impl Job {
         }
     }
 
-    /// The job's whole environment: the predefined variables, over them those of the file and of the run, these expanded once
-    /// more as the runner does it. Predefined values are taken as they are, so that a commit's message cannot name a secret.
+    /// The job's whole environment: the predefined variables, over them those of the file and of the run, over these the ones that
+    /// earlier jobs reported; all but the predefined expanded once more as the runner does it. Predefined values are taken as they
+    /// are, so that a commit's message cannot name a secret.
     #[must_use]
-    pub fn runner_variables(&self, predefined: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    pub fn runner_variables(&self, predefined: &BTreeMap<String, String>, reported: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut all = predefined.clone();
-        all.extend(self.variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let own = self.variables.iter().filter(|(name, _)| !reported.contains_key(*name));
+        all.extend(own.chain(reported).map(|(name, value)| (name.clone(), value.clone())));
         let mut done = all.clone();
-        for (name, value) in &self.variables {
-            if !self.raw_variables.contains(name) {
+        for (name, value) in self.variables.iter().chain(reported) {
+            if reported.contains_key(name) || !self.raw_variables.contains(name) {
+                let value = reported.get(name).unwrap_or(value);
                 done.insert(name.clone(), expand_for_runner(value, &all));
             }
         }

@@ -127,6 +127,37 @@ pub(in crate::executor) fn copy_reports(
     Ok(collected)
 }
 
+/// A report that is read whole: its path below the checkout, and its bytes.
+pub(in crate::executor) type Report = (PathBuf, Vec<u8>);
+
+/// Reads small reports, of each no more bytes than `most`.
+///
+/// # Errors
+/// When a report cannot be read.
+pub(in crate::executor) fn read_reports(
+    patterns: &[String],
+    checkout: &Path,
+    most: usize,
+    go_on: GoOn<'_>,
+) -> Result<(Vec<Report>, Collected), ArtifactError> {
+    let mut collected = Collected::default();
+    let spec = ArtifactSpec { paths: patterns.to_vec(), ..ArtifactSpec::default() };
+    let found = find(&spec, checkout, None, &mut collected, &mut *go_on)?;
+    let root = File::open(checkout).map_err(ArtifactError::of("open", checkout))?;
+    let mut reports = Vec::new();
+    for (path, _) in found.into_iter().filter(|(_, metadata)| metadata.is_file()) {
+        if !go_on() {
+            return Err(ArtifactError::Stopped);
+        }
+        let source = open_below(&root, &path).map_err(ArtifactError::of("open", &path))?;
+        let mut bytes = Vec::new();
+        source.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(&mut bytes).map_err(ArtifactError::of("read", &path))?;
+        collected.counts.reports += 1;
+        reports.push((path, bytes));
+    }
+    Ok((reports, collected))
+}
+
 fn masked_copy(mut source: File, copy: &Path, secrets: &Rc<Secrets>) -> io::Result<()> {
     let mut copy = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(copy)?;
     let (mut masker, mut buffer, mut shown) = (Masker::new(Rc::clone(secrets)), vec![0; CHUNK], Vec::new());

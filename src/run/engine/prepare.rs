@@ -7,12 +7,12 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::event::{AttemptId, AttemptResult, Digest, JobName, ProcessName, Revision, RunCreated, When};
-use crate::executor::{ArtifactSpec, KeeperSpec, Resource, start_keeper};
+use crate::executor::{ArtifactSpec, KeeperSpec, KeeperState, Resource, keeper_state, start_keeper};
 use crate::pipeline::ArtifactsWhen;
 use crate::repo::Repository;
 use crate::store::{DiskError, make_private_folder, now, read_if_there};
 
-use super::variables::{DEFAULT_TIMEOUT_SECONDS, expanded, job_variables, pipeline_variables};
+use super::variables::{DEFAULT_TIMEOUT_SECONDS, Sources, expanded, job_variables, pipeline_variables};
 use super::{Engine, chain};
 
 /// An attempt, ready to be prepared.
@@ -28,6 +28,8 @@ pub(super) struct Order {
     home: PathBuf,
     programs: PathBuf,
     inputs: Vec<PathBuf>,
+    /// The folders of the attempts whose reports it gets.
+    producers: Vec<PathBuf>,
     artifacts_folder: PathBuf,
     resource: Option<Resource>,
     config_path: String,
@@ -65,9 +67,10 @@ impl Engine {
             return Err(missing);
         }
         let folder = &self.setup.folder;
-        let inputs = self
-            .plan
-            .producers_of(job)
+        let producers = self.plan.producers_of(job);
+        let last_of = |producer: &crate::pipeline::Job| Some(self.state.job(&producer.name)?.attempts.last()?.number);
+        let reporters = producers.iter().filter_map(|producer| Some(folder.attempt(&producer.name, last_of(producer)?))).collect();
+        let inputs = producers
             .into_iter()
             .filter_map(|producer| {
                 let last = self.state.job(&producer.name)?.attempts.last()?;
@@ -88,6 +91,7 @@ impl Engine {
             home: folder.home(name, number),
             programs: folder.programs(),
             inputs,
+            producers: reporters,
             artifacts_folder: folder.artifacts(name, number),
             resource: self.resource_of(name),
             config_path: created.config_path.clone().unwrap_or_else(|| ".hms-ci.yml".to_owned()),
@@ -125,17 +129,29 @@ pub(super) fn prepare(order: &Order) -> Result<Prepared, String> {
     let mut pipeline =
         pipeline_variables(&repository, &order.created, &order.config_path, &order.created_at).map_err(|error| told(&error))?;
     pipeline.extend(order.pipeline_name.clone().map(|name| ("CI_PIPELINE_NAME".to_owned(), name)));
-    let spec = specification(order, &pipeline);
+    let reported = reported(&order.producers)?;
+    let spec = specification(order, &pipeline, &reported);
     let log = order.attempt_folder.join("keeper.log");
     let started = start_keeper(&order.program, &spec, &order.state, &log).map_err(|error| told(&error))?;
     Ok(Prepared { keeper: started.process, notices })
 }
 
-fn specification(order: &Order, pipeline: &BTreeMap<String, String>) -> KeeperSpec {
+/// The dotenv variables of earlier attempts, in the order of the pipeline; whatever their results are, as with every report.
+fn reported(producers: &[PathBuf]) -> Result<Vec<(String, String)>, String> {
+    let mut reported = Vec::new();
+    for folder in producers {
+        if let KeeperState::Ended(record) = keeper_state(folder).map_err(|error| chain(&error))? {
+            reported.extend(record.dotenv);
+        }
+    }
+    Ok(reported)
+}
+
+fn specification(order: &Order, pipeline: &BTreeMap<String, String>, reported: &[(String, String)]) -> KeeperSpec {
     let started_at = now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let project_dir = order.work.to_string_lossy().into_owned();
-    let variables =
-        job_variables(pipeline, &order.created.variables, &order.job, &order.attempt, &project_dir, &started_at, &order.briefing);
+    let sources = Sources { pipeline, given: &order.created.variables, reported, briefing: &order.briefing };
+    let variables = job_variables(&sources, &order.job, &order.attempt, &project_dir, &started_at);
     let artifacts = &order.job.artifacts;
     let artifacts = ArtifactSpec {
         paths: expanded(&artifacts.paths, &variables),
@@ -147,6 +163,7 @@ fn specification(order: &Order, pipeline: &BTreeMap<String, String>) -> KeeperSp
             ArtifactsWhen::Always => When::Always,
         },
         reports_junit: expanded(&artifacts.reports_junit, &variables),
+        reports_dotenv: expanded(artifacts.reports.get("dotenv").map(Vec::as_slice).unwrap_or_default(), &variables),
     };
     let path = format!("{}:{}", order.programs.display(), order.briefing.path);
     let user = order.created.actor.login.clone();

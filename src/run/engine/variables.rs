@@ -58,18 +58,29 @@ pub fn pipeline_variables(
     }))
 }
 
-/// The variables of an attempt, in the order in which the script exports them; later ones win. What was let in beats the file's, and
-/// what was given for this run beats both. Masked values come last, as GitLab's project variables beat the file's.
+/// Where an attempt's variables come from, the file's and its own apart.
+pub(super) struct Sources<'a> {
+    /// Those of the run: `CI_*`.
+    pub(super) pipeline: &'a BTreeMap<String, String>,
+    /// Those given for this run alone.
+    pub(super) given: &'a BTreeMap<String, String>,
+    /// Those that earlier jobs reported; later ones win.
+    pub(super) reported: &'a [(String, String)],
+    /// Those that lie on no disk.
+    pub(super) briefing: &'a Briefing,
+}
+
+/// The variables of an attempt, in the order in which the script exports them; later ones win. What earlier jobs reported beats the
+/// file's, what was let in beats both, and what was given for this run beats these (`doc/ci/variables/_index.md`, precedence). Masked values come last, as GitLab's project variables beat the file's.
 pub(super) fn job_variables(
-    pipeline: &BTreeMap<String, String>,
-    given: &BTreeMap<String, String>,
+    sources: &Sources<'_>,
     job: &Job,
     attempt: &AttemptId,
     project_dir: &str,
     started_at: &str,
-    briefing: &Briefing,
 ) -> Vec<(String, String)> {
-    let mut known = pipeline.clone();
+    let Sources { pipeline, given, reported, briefing } = sources;
+    let mut known = (*pipeline).clone();
     known.extend(predefined_for_job(&JobFacts {
         job,
         id: Some(attempt.as_str()),
@@ -80,7 +91,9 @@ pub(super) fn job_variables(
         image: None,
     }));
     known.extend(briefing.masked.iter().map(|(name, value)| (name.clone(), value.clone())));
-    let mut all = job.runner_variables(&known);
+    let above = |name: &String| given.contains_key(name) || briefing.masked.contains_key(name);
+    let reported = reported.iter().filter(|(name, _)| !above(name)).cloned().collect();
+    let mut all = job.runner_variables(&known, &reported);
     let passed = briefing.passed.iter().filter(|(name, _)| !given.contains_key(*name));
     all.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
     all.extend(briefing.masked.iter().map(|(name, value)| (name.clone(), value.clone())));

@@ -65,7 +65,7 @@ fn each_error_has_its_place() {
         ("a:\n  script: x\n  artifacts: {paths: x}\n", &["3:22 type"], "a list"),
         ("a:\n  script: x\n  artifacts: {path: [x]}\n", &["3:15 unknown-key"], "did you mean `paths`?"),
         ("a:\n  script: x\n  artifacts: {reports: {junits: x}}\n", &["3:25 unknown-key"], "did you mean `junit`?"),
-        ("a:\n  script: x\n  artifacts: {reports: {dotenv: x}}\n", &["3:25 refused-keyword"], "variables"),
+        ("a:\n  script: x\n  artifacts: {reports: {dotenv: {x: y}}}\n", &["3:33 type"], ""),
         ("a:\n  script: x\n  artifacts: {when: allways}\n", &["3:21 unknown-value"], "did you mean `always`?"),
         ("a:\n  script: x\n  when: manually\n", &["3:9 unknown-value"], "did you mean `manual`?"),
         ("a:\n  script: x\n  when: delayed\n", &["3:9 start-in"], "no `start_in`"),

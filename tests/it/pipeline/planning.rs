@@ -111,7 +111,7 @@ fn variables_go_from_low_to_high_and_are_expanded_once() {
         assert_eq!(job.variables[name], value, "{name}");
     }
     assert!(job.raw_variables.contains("R"));
-    let all = job.runner_variables(&predefined(&facts()));
+    let all = job.runner_variables(&predefined(&facts()), &BTreeMap::new());
     assert_eq!(all["D"], "g-j-run-mine-a--$A");
     assert_eq!(all["R"], "$A");
     assert_eq!(all["S"], "$A");

@@ -1,6 +1,7 @@
 //! The verbs as a person types them: the real program, a home of its own, a repository of its own.
 
 mod delayed;
+mod dotenv;
 mod engine;
 mod files;
 mod groups;
