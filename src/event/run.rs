@@ -135,6 +135,9 @@ pub enum RunEvent {
         /// Another attempt follows by itself, as the job's `retry` says: the job has not failed yet.
         #[serde(default)]
         again: bool,
+        /// What its log says of coverage, in percent.
+        #[serde(default)]
+        coverage: Option<f64>,
     },
     /// A person decided what becomes of an interrupted attempt. Synced.
     InterruptionAnswered {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::artifacts::{self, ArtifactError, Collected};
 use super::counts::sum_of;
+use super::coverage::coverage_in;
 use super::dotenv::{DOTENV_BYTES, DOTENV_VARIABLES, DotenvError, read_dotenv};
 use super::log::Log;
 use super::mask::Secrets;
-use super::record::{ArtifactCounts, ExitRecord};
+use super::record::{ArtifactCounts, ExitRecord, log_path};
 use super::shell::{Shell, echo_of, is_variable_name, script_text, title_of};
 use super::signals::Signals;
 use super::spec::KeeperSpec;
@@ -113,6 +114,7 @@ impl<'a> Attempt<'a> {
         self.end_strays();
         let counted = self.log.take_counts();
         self.warnings.extend(self.log.loss());
+        let coverage = self.spec.coverage.as_deref().and_then(|pattern| coverage_in(&log_path(&self.spec.attempt_folder), pattern));
         outcome.message = outcome.message.map(|message| self.log.clean(&message));
         if let Some(message) = &outcome.message {
             self.log.say(message);
@@ -130,6 +132,7 @@ impl<'a> Attempt<'a> {
             tests: self.tests.or(counted),
             warnings: self.warnings.iter().map(|warning| self.log.clean(warning)).collect(),
             dotenv: self.dotenv,
+            coverage,
         }
     }
 

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fs;
 
+use rustix::process::{Pid, getsid};
+
 use crate::event::ProcessName;
 use crate::store;
 
@@ -54,10 +56,18 @@ pub(super) fn name_below(root: u32, pid: u32) -> Option<ProcessName> {
     store::ancestors(pid).contains(&root).then_some(name)
 }
 
-/// What runs deepest below `root`, as its command line; none when nothing does, or only `root`'s own subshells. Not masked.
+/// What runs deepest below `root`, as its command line; none when nothing does, or only `root`'s own subshells. Not masked. What has a
+/// session of its own is in the background, and counts only where nothing else runs.
 pub(super) fn running_command(root: u32) -> Option<String> {
-    let deepest = descendants(root).into_iter().rev().find(|pid| store::name_of(*pid).is_some())?;
+    let mut below = descendants(root);
+    below.retain(|pid| store::name_of(*pid).is_some());
+    let with_root = |pid: &&u32| session_of(**pid).is_some_and(|session| session_of(root) == Some(session));
+    let deepest = *below.iter().rev().find(with_root).or(below.last())?;
     command_line(deepest).filter(|line| Some(line) != command_line(root).as_ref())
+}
+
+fn session_of(pid: u32) -> Option<Pid> {
+    getsid(Pid::from_raw(i32::try_from(pid).ok()?)).ok()
 }
 
 fn command_line(pid: u32) -> Option<String> {

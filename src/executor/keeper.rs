@@ -115,6 +115,7 @@ fn not_carried_out(spec: &KeeperSpec, why: String) -> ExitRecord {
         tests: None,
         warnings: Vec::new(),
         dotenv: Vec::new(),
+        coverage: None,
     }
 }
 

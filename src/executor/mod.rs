@@ -16,6 +16,7 @@
 mod artifacts;
 mod attempt;
 mod counts;
+mod coverage;
 mod descent;
 mod dotenv;
 mod ending;

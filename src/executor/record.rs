@@ -2,7 +2,7 @@
 //!
 //! `exit.json`, format 1, is the last thing a keeper writes:
 //! `{"format":1,"attempt":…,"result":…,"exit_code":…,"signal":…,"failure_reason":…,"duration_ms":…,"message":…,"artifacts":{…},"tests":{…},"warnings":[…],
-//! "dotenv":[[name,value],…]}`.
+//! "dotenv":[[name,value],…],"coverage":…}`.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::event::{AttemptId, AttemptResult, FailureReason, TestCounts};
 use crate::store::{Holder, holder_of, read_if_there};
 
 /// How an attempt ended, in its keeper's words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExitRecord {
     /// 1.
     pub format: u32,
@@ -47,6 +47,9 @@ pub struct ExitRecord {
     /// The variables of its dotenv reports, for later jobs. Masked.
     #[serde(default)]
     pub dotenv: Vec<(String, String)>,
+    /// What its log says of coverage, in percent.
+    #[serde(default)]
+    pub coverage: Option<f64>,
 }
 
 /// Artifacts in numbers.
@@ -65,7 +68,7 @@ pub struct ArtifactCounts {
 }
 
 /// What is known of an attempt that was started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum KeeperState {
     /// Its keeper holds its lock.
     Alive(Holder),

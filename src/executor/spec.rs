@@ -54,6 +54,9 @@ pub struct KeeperSpec {
     pub artifacts: ArtifactSpec,
     /// The folder that becomes the tree of this attempt's artifacts; it must be fresh or not there.
     pub artifacts_folder: PathBuf,
+    /// The pattern that finds the coverage in the log.
+    #[serde(default)]
+    pub coverage: Option<String>,
     /// What no other job may have while this one runs.
     #[serde(default)]
     pub resource: Option<Resource>,

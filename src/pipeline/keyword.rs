@@ -220,7 +220,7 @@ pub const JOB: Table = &[
     ("dependencies", Done),
     ("resource_group", Done),
     ("cache", Warned("the job runs without a cache")),
-    ("coverage", Warned("no coverage is read from the log")),
+    ("coverage", Done),
     ("interruptible", Warned("a newer commit cancels nothing")),
     ("manual_confirmation", Warned("approving says what it changes; this text is not shown")),
     ("pages", Warned("no pages are published")),

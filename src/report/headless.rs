@@ -195,10 +195,14 @@ fn success(job: &JobState, state: &RunState, rollouts: &[(RolloutId, RolloutStat
     if let Some((_, scan)) = last.and_then(|last| state.scans.iter().rev().find(|(attempt, _)| attempt == &last.id)) {
         return format!("✔ {}  {took}", scan_words(scan));
     }
-    match last.and_then(|attempt| attempt.tests) {
-        Some(tests) if tests.failed > 0 => format!("✔ {} tests passed, {} failed  {took}", count(tests.passed), count(tests.failed)),
-        Some(tests) => format!("✔ {} tests passed  {took}", count(tests.passed)),
-        None => format!("✔ {took}"),
+    let coverage = last.and_then(|attempt| attempt.coverage).map(|percent| format!("coverage {percent} %"));
+    let tests = last.and_then(|attempt| attempt.tests).map(|tests| match tests.failed {
+        0 => format!("{} tests passed", count(tests.passed)),
+        failed => format!("{} tests passed, {} failed", count(tests.passed), count(failed)),
+    });
+    match tests.into_iter().chain(coverage).collect::<Vec<_>>().join(" · ") {
+        said if said.is_empty() => format!("✔ {took}"),
+        said => format!("✔ {said}  {took}"),
     }
 }
 

@@ -151,6 +151,8 @@ pub struct JobReport {
     pub log: Option<String>,
     /// Why it is as it is.
     pub why: Option<String>,
+    /// Coverage as its last attempt's log says it, in percent.
+    pub coverage: Option<f64>,
     /// When a delayed job starts by itself, while it waits for that.
     pub starts_at: Option<String>,
 }
@@ -281,6 +283,7 @@ fn job_report(job: &JobState, log: &dyn Fn(&JobName, u32) -> PathBuf) -> JobRepo
         tests: last.and_then(|attempt| attempt.tests),
         log: last.map(|attempt| shown(&log(&job.plan.name, attempt.number))),
         why: job.reason().map(str::to_owned),
+        coverage: last.and_then(|attempt| attempt.coverage),
         starts_at: job.starts_at.filter(|_| job.status == JobStatus::Scheduled).map(stamp),
     }
 }

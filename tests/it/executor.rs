@@ -50,6 +50,7 @@ impl Bench {
             inputs: Vec::new(),
             artifacts: ArtifactSpec::default(),
             artifacts_folder: root.join("artifacts"),
+            coverage: None,
             resource: None,
         };
         Self { folder, spec }

@@ -191,11 +191,11 @@ fn success(job: &JobState, run: &RunState) -> String {
     if let Some((_, scan)) = run.scans.iter().rev().find(|(id, _)| *id == attempt.id) {
         return scanned(scan);
     }
-    match attempt.tests {
-        Some(tests) if tests.failed > 0 => format!("{} passed, {} failed", words::count(tests.passed), words::count(tests.failed)),
-        Some(tests) => format!("{} passed", words::count(tests.passed)),
-        None => String::new(),
-    }
+    let tests = attempt.tests.map(|tests| match tests.failed {
+        0 => format!("{} passed", words::count(tests.passed)),
+        failed => format!("{} passed, {} failed", words::count(tests.passed), words::count(failed)),
+    });
+    tests.into_iter().chain(attempt.coverage.map(|percent| format!("coverage {percent} %"))).collect::<Vec<_>>().join(" · ")
 }
 
 /// What a scan found at its own level and above, and what it did not look up.

@@ -153,6 +153,7 @@ impl Story {
                 tests,
                 message: (exit != 0 && reason == Some(FailureReason::ScriptFailure)).then(|| "`npm test` exited with 1".into()),
                 again: false,
+                coverage: None,
             },
         );
     }

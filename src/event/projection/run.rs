@@ -162,6 +162,8 @@ pub struct AttemptState {
     pub message: Option<String>,
     /// Another attempt followed by itself.
     pub again: bool,
+    /// Coverage in percent.
+    pub coverage: Option<f64>,
 }
 
 impl RunState {
@@ -410,7 +412,8 @@ impl JobState {
     }
 
     fn end(&mut self, index: usize, event: &RunEvent, time: DateTime<Utc>) {
-        let RunEvent::AttemptEnded { result, exit_code, signal, failure_reason, duration_ms, tests, message, again, .. } = event else {
+        let RunEvent::AttemptEnded { result, exit_code, signal, failure_reason, duration_ms, tests, message, again, coverage, .. } = event
+        else {
             return;
         };
         self.status = match result {
@@ -430,6 +433,7 @@ impl JobState {
             attempt.tests = *tests;
             attempt.message.clone_from(message);
             attempt.again = *again;
+            attempt.coverage = *coverage;
         }
     }
 }
@@ -451,6 +455,7 @@ impl AttemptState {
             tests: None,
             message: None,
             again: false,
+            coverage: None,
         }
     }
 }

@@ -133,6 +133,7 @@ impl Engine {
                 tests: None,
                 message: Some(why),
                 again: false,
+                coverage: None,
             }),
         }
     }
@@ -317,6 +318,7 @@ fn ended_with(job: &JobName, attempt: &AttemptId, record: &ExitRecord) -> RunEve
         tests: record.tests,
         message: record.message.clone(),
         again: false,
+        coverage: record.coverage,
     }
 }
 
@@ -357,6 +359,7 @@ fn interrupted(job: &JobName, attempt: &AttemptId, ground: &Ground) -> RunEvent 
         tests: None,
         message: Some(message),
         again: false,
+        coverage: None,
     }
 }
 

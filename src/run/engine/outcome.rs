@@ -121,6 +121,7 @@ mod tests {
                 tests,
                 message,
                 again: false,
+                coverage: None,
             },
         ]
     }

@@ -193,6 +193,7 @@ fn specification(order: &Order, pipeline: &BTreeMap<String, String>, reported: &
         inputs: order.inputs.clone(),
         artifacts,
         artifacts_folder: order.artifacts_folder.clone(),
+        coverage: order.job.coverage.clone(),
         resource: order.resource.clone(),
     }
 }

@@ -163,6 +163,7 @@ fn a_retry_is_told_anew() {
         tests: None,
         message: None,
         again: false,
+        coverage: None,
     });
     let story = Story { events: world::stamped(events), ..world::failed_test() };
     assert_eq!(texts(&told(&story), Stream::Result).last(), Some(&"▶ TEST   ✔ 340ms"));

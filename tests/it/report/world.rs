@@ -136,6 +136,7 @@ pub(crate) struct End {
     pub(crate) tests: Option<TestCounts>,
     pub(crate) message: Option<String>,
     pub(crate) again: bool,
+    pub(crate) coverage: Option<f64>,
 }
 
 impl Default for End {
@@ -150,14 +151,15 @@ impl Default for End {
             tests: None,
             message: None,
             again: false,
+            coverage: None,
         }
     }
 }
 
 pub(crate) fn ends(name: &str, end: End) -> RunEvent {
-    let End { result, exit_code, signal, failure_reason, duration_ms, tests, message, again } = end;
+    let End { result, exit_code, signal, failure_reason, duration_ms, tests, message, again, coverage } = end;
     let (job, attempt) = (name.parse().unwrap(), attempt(name));
-    RunEvent::AttemptEnded { job, attempt, result, exit_code, signal, failure_reason, duration_ms, tests, message, again }
+    RunEvent::AttemptEnded { job, attempt, result, exit_code, signal, failure_reason, duration_ms, tests, message, again, coverage }
 }
 
 pub(crate) fn failed(reason: FailureReason) -> End {

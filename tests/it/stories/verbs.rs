@@ -7,6 +7,7 @@ mod files;
 mod groups;
 mod honest;
 mod json;
+mod kept;
 mod keywords;
 mod ledger;
 mod look;
