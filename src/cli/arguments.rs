@@ -205,10 +205,10 @@ pub enum Verb {
         #[command(flatten)]
         look: LookArguments,
     },
-    /// The canary's judge: recorded samples judged again, and plans of what can be known when.
+    /// A canary's verdict: how it stands and why, recorded samples judged again, plans of what can be known when.
     #[command(
         subcommand,
-        after_help = "Example:\n  hms canary plan --rps 200 --share 1% --errors 0.2%\n  hms canary judge samples.jsonl --set bake_seconds=300"
+        after_help = "Example:\n  hms canary status 42\n  hms canary plan --rps 200 --share 1% --errors 0.2%\n  hms canary judge samples.jsonl --set bake_seconds=300"
     )]
     Canary(CanaryVerb),
     /// Where measurements come from.
@@ -405,9 +405,29 @@ pub enum PolicyVerb {
     },
 }
 
+/// Which canary.
+#[derive(Debug, Args, Default)]
+pub struct WhichCanary {
+    /// The run: its number, its id, or a unique ending of it; or a rollout's id. The default is the newest one with a canary.
+    pub run: Option<String>,
+    /// The app, when not in its repository: its newest canary on this host.
+    #[arg(long)]
+    pub app: Option<AppName>,
+}
+
 /// `hms canary`.
 #[derive(Debug, Subcommand)]
 pub enum CanaryVerb {
+    /// Tell how a canary stands: weight, verdict, forecast, every metric's counts, rates and evidence.
+    #[command(after_help = "Example:\n  hms canary status 42 --output json\n  hms canary status --app irs-api")]
+    Status(WhichCanary),
+    /// Follow a canary, a line at each change, until it is decided. Exit 0 PASS or promoted, 1 failed, 11 HOLD for too long or unwatched,
+    /// 12 taken back.
+    #[command(after_help = "Example:\n  hms canary watch 42")]
+    Watch(WhichCanary),
+    /// Say why the verdict is what it is: what each test says, what PASS still needs, how it came to this.
+    #[command(after_help = "Example:\n  hms canary explain 42")]
+    Explain(WhichCanary),
     /// Judge recorded samples: what hms wrote, or intervals. Exit 0 PASS, 11 HOLD, 12 ROLLBACK.
     #[command(
         after_help = "Example:\n  hms canary judge samples.jsonl --to-end\n  hms canary judge samples.jsonl --set slo_errors=0.5% --output json"

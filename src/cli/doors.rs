@@ -115,7 +115,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::List(look) => super::plan_verb::list(at.as_deref(), &look, output),
         Verb::Plan(asked) => super::plan_verb::plan(at.as_deref(), &asked, output),
         Verb::Explain { job, look } => super::explain_verb::explain(at.as_deref(), &job, &look, output),
-        Verb::Canary(verb) => super::canary::canary(&verb, output),
+        Verb::Canary(verb) => super::canary::canary(&verb, at.as_deref(), output),
         Verb::Metrics(verb) => super::metrics::metrics(&verb, output),
         Verb::Ledger(verb) => ledger_verb::ledger(&Environment::find()?, verb, output),
         Verb::Doctor => doctor::doctor(at.as_deref(), output),

@@ -318,7 +318,8 @@ fn p95_of(rollouts: &[(RolloutId, RolloutState)], id: &RolloutId) -> Option<f64>
 
 /// The first and the last sample alone: one interval over the whole watch.
 fn whole_of(rollout: &RolloutState) -> Vec<crate::event::Sample> {
-    let mut samples: Vec<crate::event::Sample> = rollout.samples.first().into_iter().chain(rollout.samples.last()).cloned().collect();
+    let mut samples: Vec<crate::event::Sample> =
+        rollout.samples_of_weight().first().into_iter().chain(rollout.samples_of_weight().last()).cloned().collect();
     if let [first, last] = samples.as_mut_slice() {
         // A series that was born meanwhile began at 0.
         for version in last.versions.keys() {

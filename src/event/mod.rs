@@ -18,7 +18,9 @@ mod weight;
 pub use actor::{Actor, ProcessName};
 pub use command::{Command, Facts, Refusal, RefusalKind};
 pub use ids::{AppName, AttemptId, BadName, Digest, EnvironmentName, JobName, LedgerId, Revision, RolloutId, RunId};
-pub use projection::{AttemptState, DeployEnd, EngineState, JobState, JobStatus, RolloutPhase, RolloutState, RunState};
+pub use projection::{
+    AttemptState, Course, DeployEnd, EngineState, JobState, JobStatus, Mark, MarkKind, RolloutPhase, RolloutState, RunState, Told,
+};
 pub use release::{
     AcceptedPolicy, AppRecord, EnvironmentRecord, LedgerHead, LedgerOwner, ReleaseRef, Slot, TargetIdentity, Watch, Weights, Yes, YesKind,
 };

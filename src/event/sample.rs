@@ -122,6 +122,28 @@ pub struct Verdict {
     pub forecast: Vec<String>,
 }
 
+impl Verdict {
+    /// How far the evidence is on its way to ROLLBACK: 0 none, 1 proven. The metric that is farthest counts.
+    #[must_use]
+    pub fn toward_rollback(&self) -> f64 {
+        let metrics = self.metrics.iter().map(MetricEvidence::toward_rollback).fold(0.0, f64::max);
+        if self.class == VerdictClass::Rollback { 1.0 } else { metrics }
+    }
+
+    /// How far the evidence is on its way to PASS: 0 none, 1 proven. The metric that lags, or the requests still missing, count; time
+    /// to bake does not.
+    #[must_use]
+    pub fn toward_pass(&self) -> f64 {
+        if self.class == VerdictClass::Pass {
+            return 1.0;
+        }
+        let small = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        let requests = if self.floor == 0 { 1.0 } else { small(self.canary_requests) / small(self.floor) };
+        let metrics = self.metrics.iter().map(MetricEvidence::toward_pass);
+        if self.metrics.is_empty() { 0.0 } else { metrics.fold(requests.min(1.0), f64::min) }
+    }
+}
+
 /// What is known of one metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricEvidence {
@@ -147,6 +169,35 @@ pub struct MetricEvidence {
     /// What the two words rest on; none in verdicts of programs before this was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Box<MetricDetail>>,
+}
+
+impl MetricEvidence {
+    /// How far HARM's e-value is on its way to a ROLLBACK, by its logarithm: 0 none, 1 proven.
+    #[must_use]
+    pub fn toward_rollback(&self) -> f64 {
+        match &self.detail {
+            Some(detail) if !self.harmed => part(self.harm_ln, Some(detail.harm_goal_ln)),
+            Some(_) | None => f64::from(u8::from(self.harmed)),
+        }
+    }
+
+    /// How far the better of SAFE and ABS is on its way to passing this metric, likewise.
+    #[must_use]
+    pub fn toward_pass(&self) -> f64 {
+        match &self.detail {
+            Some(detail) if !self.passed => {
+                part(detail.safe_ln.unwrap_or_default(), detail.safe_goal_ln).max(part(self.abs_ln, detail.abs_goal_ln))
+            }
+            Some(_) | None => f64::from(u8::from(self.passed)),
+        }
+    }
+}
+
+/// What of the way to its goal a logarithm has gone, 0 to 1; no goal is no way.
+fn part(ln: f64, goal_ln: Option<f64>) -> f64 {
+    let part = goal_ln.filter(|goal| *goal > 0.0).map_or(0.0, |goal| ln / goal);
+    // What rounding leaves of no evidence is none.
+    if part.is_finite() && part > 1e-9 { part.min(1.0) } else { 0.0 }
 }
 
 /// What the judge knows of a metric beside whether it passed. E-values as natural logs, each with the value that decides.

@@ -251,7 +251,7 @@ fn rollout_report(id: &RolloutId, rollout: &RolloutState, engine_lives: bool) ->
     }
 }
 
-fn release_report(release: &ReleaseRef) -> ReleaseReport {
+pub(super) fn release_report(release: &ReleaseRef) -> ReleaseReport {
     ReleaseReport {
         digest: release.digest.clone(),
         revision: release.revision.clone(),

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::canary::replay::{BadRecording, Moment, Played, ReplaySettings, Stop, play};
 use crate::cli::arguments::{JudgeArguments, Output};
 use crate::cli::failure::{Exit, Failure};
-use crate::event::{Estimate, MetricDetail, MetricEvidence, VerdictClass};
-use crate::text::{count, duration, plain, share};
+use crate::event::VerdictClass;
+use crate::report::{metric_text, metrics_json};
+use crate::text::{duration, plain};
 
 /// A day of a thousand series, sample by sample, is some hundred MiB; more is no sample file.
 const LARGEST_BYTES: u64 = 1 << 30;
@@ -88,7 +89,6 @@ fn seconds(value: f64) -> Value {
 
 fn value(moment: &Moment) -> Value {
     let verdict = &moment.verdict;
-    let metrics: Map<String, Value> = verdict.metrics.iter().map(|metric| (key(&metric.name).to_owned(), metric_value(metric))).collect();
     json!({
         "format": 1,
         "verdict": verdict.class,
@@ -100,33 +100,7 @@ fn value(moment: &Moment) -> Value {
         "stable_requests": verdict.stable_requests,
         "floor": verdict.floor,
         "measured_share": verdict.measured_share,
-        "metrics": metrics,
-    })
-}
-
-/// The file's word for a metric.
-fn key(name: &str) -> &str {
-    if name == "latency" { "slow" } else { name }
-}
-
-fn metric_value(metric: &MetricEvidence) -> Value {
-    let detail = metric.detail.as_deref().cloned().unwrap_or_default();
-    let arm = |all: u64, bad: u64, rate: Option<Estimate>| json!({"all": all, "bad": bad, "rate": rate});
-    json!({
-        "slo": metric.slo,
-        "slower_than_seconds": metric.threshold_seconds,
-        "harmed": metric.harmed,
-        "passed": metric.passed,
-        "passed_by": detail.passed_by,
-        "canary": arm(detail.canary_all, metric.canary_bad, detail.canary_rate),
-        "stable": arm(detail.stable_all, metric.stable_bad, detail.stable_rate),
-        "ratio": detail.ratio,
-        "evidence": {
-            "harm": {"ln_e": metric.harm_ln, "needs_ln_e": detail.harm_goal_ln},
-            "safe": detail.safe_ln.map(|safe| json!({"ln_e": safe, "needs_ln_e": detail.safe_goal_ln})),
-            "abs": {"ln_e": metric.abs_ln, "needs_ln_e": detail.abs_goal_ln},
-        },
-        "dispersion": detail.dispersion,
+        "metrics": metrics_json(verdict),
     })
 }
 
@@ -148,47 +122,4 @@ fn told(played: &Played, stop: Stop) -> String {
 
 fn moment_text(moment: &Moment) -> String {
     duration(u64::try_from(std::time::Duration::try_from_secs_f64(moment.at_seconds).unwrap_or_default().as_millis()).unwrap_or(u64::MAX))
-}
-
-fn metric_text(metric: &MetricEvidence) -> String {
-    let detail = metric.detail.as_deref().cloned().unwrap_or_default();
-    let mut text = format!("  {}, limit {}\n", plain(key(&metric.name)), share(metric.slo));
-    let arm = |name: &str, bad: u64, all: u64, rate: Option<Estimate>| {
-        let rate = rate.map_or_else(String::new, |rate| format!("  {}", rate_text(rate)));
-        format!("    {name:<8}{} of {}{rate}\n", count(bad), count(all))
-    };
-    text.push_str(&arm("canary", metric.canary_bad, detail.canary_all, detail.canary_rate));
-    if detail.stable_all > 0 {
-        text.push_str(&arm("stable", metric.stable_bad, detail.stable_all, detail.stable_rate));
-    }
-    if let Some(ratio) = detail.ratio {
-        let value = ratio.value.map_or_else(|| "no guess".to_owned(), |value| format!("{value:.2}"));
-        let high = ratio.high.map_or_else(|| "∞".to_owned(), |high| format!("{high:.2}"));
-        let _ = writeln!(text, "    ratio   {value}  (95 %: {:.2} to {high})", ratio.low);
-    }
-    let _ = writeln!(text, "    e-value {}", evidence_text(metric, &detail));
-    text
-}
-
-fn rate_text(rate: Estimate) -> String {
-    let high = rate.high.map_or_else(|| "100 %".to_owned(), share);
-    format!("{}  (95 %: {} to {high})", rate.value.map_or_else(String::new, share), share(rate.low))
-}
-
-fn evidence_text(metric: &MetricEvidence, detail: &MetricDetail) -> String {
-    let of = |name: &str, ln: f64, goal: f64| format!("{name} {} of {}", e_value(ln), e_value(goal));
-    let mut parts = vec![of("HARM", metric.harm_ln, detail.harm_goal_ln)];
-    parts.extend(detail.safe_ln.zip(detail.safe_goal_ln).map(|(safe, goal)| of("SAFE", safe, goal)));
-    parts.extend(detail.abs_goal_ln.map(|goal| of("ABS", metric.abs_ln, goal)));
-    let end = match (metric.harmed, metric.passed) {
-        (true, _) => "harm",
-        (false, true) => "passed",
-        (false, false) => "open",
-    };
-    format!("{}: {end}", parts.join(", "))
-}
-
-/// An e-value for people: three digits, then powers of ten.
-fn e_value(ln: f64) -> String {
-    if ln.abs() < 9.0 { format!("{:.3}", ln.exp()) } else { format!("10^{:.0}", ln / std::f64::consts::LN_10) }
 }

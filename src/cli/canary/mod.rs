@@ -1,14 +1,21 @@
-//! `hms canary`: judge recorded samples again, and plan what a canary can know when.
+//! `hms canary`: how a canary stands and why, recorded samples judged again, and plans of what it can know when.
 
 mod judge;
 mod plan;
+mod standing;
+mod which;
+
+use std::path::Path;
 
 use super::arguments::{CanaryVerb, Output};
 use super::failure::Failure;
 
 /// Carries out a verb of the canary.
-pub(crate) fn canary(verb: &CanaryVerb, output: Output) -> Result<u8, Failure> {
+pub(crate) fn canary(verb: &CanaryVerb, at: Option<&Path>, output: Output) -> Result<u8, Failure> {
     match verb {
+        CanaryVerb::Status(which) => standing::status(which, at, output),
+        CanaryVerb::Watch(which) => standing::watch(which, at, output),
+        CanaryVerb::Explain(which) => standing::explain(which, at, output),
         CanaryVerb::Judge(arguments) => judge::judge(arguments, output),
         CanaryVerb::Plan(arguments) => plan::plan(arguments, output),
     }

@@ -1,7 +1,9 @@
 //! State is only ever a fold of events: the same for the engine, the console, the headless printer and `hms replay`.
 
+mod course;
 mod rollout;
 mod run;
 
+pub use course::{Course, Mark, MarkKind, Told};
 pub use rollout::{RolloutPhase, RolloutState};
 pub use run::{AttemptState, DeployEnd, EngineState, JobState, JobStatus, RunState};

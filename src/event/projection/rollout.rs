@@ -7,6 +7,8 @@ use crate::event::{
     Weight,
 };
 
+use super::Course;
+
 /// A rollout as its journal tells it. Samples are kept whole: graphs and the judge read the same ones.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RolloutState {
@@ -30,8 +32,12 @@ pub struct RolloutState {
     pub watch_started_at: Option<DateTime<Utc>>,
     /// The `WatchStarted` event, whole, with the threshold that was chosen later.
     pub watch: Option<RolloutEvent>,
-    /// Samples since then, oldest first.
+    /// Samples of all weights, oldest first.
     pub samples: Vec<Sample>,
+    /// How many of them are older than the weight in force.
+    pub samples_before: usize,
+    /// What was concluded when, and what a graph of it marks.
+    pub course: Course,
     /// Scrapes that failed since the last good one, and why the last did.
     pub missed: u32,
     /// Why the last scrape failed; none when it did not.
@@ -119,10 +125,17 @@ impl RolloutState {
         self.verdict.as_ref().map(|verdict| verdict.class)
     }
 
+    /// Samples since the weight in force began, oldest first: its deltas start from the first one.
+    #[must_use]
+    pub fn samples_of_weight(&self) -> &[Sample] {
+        self.samples.get(self.samples_before..).unwrap_or_default()
+    }
+
     /// Folds one more event. An event that fits nothing known changes nothing.
     pub fn apply(&mut self, stamped: &Stamped<RolloutEvent>) {
         self.seq = stamped.seq;
         let time = stamped.time;
+        self.course.apply(stamped);
         match &stamped.event {
             RolloutEvent::RolloutCreated(created) => {
                 self.created = Some((**created).clone());
@@ -157,7 +170,7 @@ impl RolloutState {
                 self.phase = RolloutPhase::Watching;
                 self.watch_started_at = Some(time);
                 self.watch = Some(stamped.event.clone());
-                self.samples.clear();
+                self.samples_before = self.samples.len();
                 self.verdict = None;
                 self.hold_expired = false;
             }
@@ -167,7 +180,9 @@ impl RolloutState {
                 }
             }
             RolloutEvent::Sampled { sample } => {
-                self.samples.push(sample.clone());
+                if self.samples.last().is_none_or(|last| last.at < sample.at) {
+                    self.samples.push(sample.clone());
+                }
                 self.missed = 0;
                 self.missed_reason = None;
             }

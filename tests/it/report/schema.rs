@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hms::report::{RunReport, json_text, run_report};
+use hms::report::{CanaryFacts, RunReport, canary_json, json_text, run_report};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -20,6 +20,26 @@ fn run_status() -> Validator {
 
 fn event_stream() -> Validator {
     validator(include_str!("../../../assets/event-stream.schema.json"))
+}
+
+#[test]
+fn every_canary_has_the_shape_that_its_schema_promises() {
+    let schema = validator(include_str!("../../../assets/canary-status.schema.json"));
+    let mut seen = 0;
+    for story in world::all() {
+        for (_, state) in story.rollouts() {
+            let facts = CanaryFacts { state: &state, run_number: Some(42), unwatched_since: state.verdict_at, driver: Some(("engine", 7)) };
+            let value = canary_json(&facts);
+            assert_eq!(errors(&schema, &value), Vec::<String>::new(), "{}: {value:#}", story.name);
+            seen += 1;
+            for name in value.as_object().unwrap().keys() {
+                let mut changed = value.clone();
+                changed.as_object_mut().unwrap().remove(name);
+                assert!(!schema.is_valid(&changed), "{}: without {name}", story.name);
+            }
+        }
+    }
+    assert!(seen >= 3, "{seen}");
 }
 
 fn report(story: &Story) -> RunReport {

@@ -1,6 +1,7 @@
 //! What a run may bring to production, and who decides: the real programs, a home and a repository of their own, real requests.
 
 mod approvals;
+mod canary;
 mod ending;
 mod hold;
 mod policy;

@@ -1,0 +1,80 @@
+//! `hms canary status|watch|explain`: what a person reads of a canary while it is judged, and afterwards.
+
+use serde_json::Value;
+
+use super::world::{Said, World, pipeline, wait_for};
+
+fn canary(world: &World, arguments: &[&str]) -> Value {
+    let said = world.hms_ends(0, &[&["canary", "status", "--output", "json"], arguments].concat());
+    serde_json::from_str(&said.out).unwrap()
+}
+
+#[test]
+fn a_canary_tells_its_evidence_while_it_waits_at_the_gate() {
+    let world = World::new(&pipeline(&[]));
+    let said = world.hms_ends(3, &["canary", "status"]);
+    assert!(said.err.contains("has a canary") && said.err.contains("hms runs"), "{said:#?}");
+    let _users = world.users();
+    world.first_release();
+    world.commit_service("2", 0.0);
+    let run = world.start(&["run", "--headless", "--linger"]);
+    wait_for("the second canary", || (world.try_status("2")?["rollouts"][0]["weight"]["applied"] == 0.5).then_some(()));
+    // Followed from HOLD to PASS.
+    let watched = world.hms_ends(0, &["canary", "watch", "2"]);
+    let last = watched.out.lines().last().unwrap();
+    assert!(last.contains("PASS") && last.contains(" 50%  ") && last.contains("errors 0/"), "{watched:#?}");
+    assert_eq!(Said::wait(run).code, Some(10));
+
+    let told = canary(&world, &["2"]);
+    assert_eq!((&told["verdict"], &told["phase"], &told["watched"]), (&"PASS".into(), &"watching".into(), &true.into()), "{told:#}");
+    assert_eq!(told["toward_pass"], 1.0, "{told:#}");
+    assert_eq!(told["weights"].as_array().unwrap().len(), 1, "{told:#}");
+    let errors = &told["metrics"]["errors"];
+    assert!(errors["canary"]["all"].as_u64().unwrap() >= 299 && errors["canary"]["rate"]["high"].as_f64().unwrap() < 0.05, "{errors:#}");
+    let text = world.hms_ends(0, &["canary", "status"]).out;
+    for part in ["PASS  ", "watched by driver", "weight 50%", "errors, limit 1.0 %", "e-value HARM", "100.0 % of the way to PASS"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let why = world.hms_ends(0, &["canary", "explain"]).out;
+    for part in ["What each test says", "errors: HARM, worse than stable, is", "How it came to this", "HOLD: ", "PASS: "] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert!(!why.contains("still needs"), "{why}");
+    let happened: Value = serde_json::from_str(&world.hms_ends(0, &["canary", "explain", "--output", "json"]).out).unwrap();
+    assert!(happened["happened"].as_array().unwrap().len() >= 3, "{happened:#}");
+
+    // The same by the app's name and by the rollout's id, from no repository at all.
+    let by_app = world.command(&["canary", "status", "--app", "shop", "--output", "json"]).current_dir("/").output().unwrap();
+    let by_app: Value = serde_json::from_str(&Said::of(&by_app).out).unwrap();
+    assert_eq!(by_app["rollout"], told["rollout"]);
+    assert_eq!(canary(&world, &[told["rollout"].as_str().unwrap()])["rollout"], told["rollout"]);
+}
+
+#[test]
+fn a_canary_that_does_harm_is_followed_to_its_end_and_explained_afterwards() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.first_release();
+    world.commit_service("2", 0.5);
+    let run = world.start(&["run", "--headless"]);
+    wait_for("the second canary", || (world.try_status("2")?["rollouts"][0]["weight"]["applied"] == 0.5).then_some(()));
+    let watched = world.hms_ends(12, &["canary", "watch", "2", "--output", "json"]);
+    let last: Value = serde_json::from_str(watched.out.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["verdict"], &last["outcome"]), (&"ROLLBACK".into(), &"rolled_back".into()), "{last:#}");
+    assert_eq!(Said::wait(run).code, Some(12));
+    let why = world.hms_ends(0, &["canary", "explain", "2"]).out;
+    for part in ["rolled back at", "HARM, worse than stable, is", "proven", "taken back: "] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert_eq!(world.hms_ends(12, &["canary", "watch", "2"]).out.lines().count(), 2);
+}
+
+#[test]
+fn a_canary_that_nobody_watches_is_told_as_that() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.hms_ends(10, &["run", "--headless", "--no-linger"]);
+    assert_eq!(canary(&world, &[])["watched"], false);
+    let text = world.hms_ends(0, &["canary", "status"]).out;
+    assert!(text.contains("UNWATCHED since"), "{text}");
+}
