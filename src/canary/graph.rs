@@ -12,14 +12,22 @@ use crate::event::Sample;
 /// One version at one moment, over the window that ends there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GraphPoint {
+    /// The time of the sample before.
+    pub from: DateTime<Utc>,
     /// The sample's time.
     pub at: DateTime<Utc>,
-    /// The p95; none without durations.
+    /// The median; none without durations.
+    pub p50: Option<Quantile>,
+    /// The p95.
     pub p95: Option<Quantile>,
+    /// The p99.
+    pub p99: Option<Quantile>,
     /// Share of requests that failed, 0 to 1; none without requests.
     pub error_rate: Option<f64>,
     /// Requests in the window.
     pub requests: f64,
+    /// Those of them that failed.
+    pub errors: f64,
 }
 
 /// A point for each sample after the first. An interval belongs to a window that it fits into: one longer than the window, as after
@@ -35,17 +43,17 @@ pub fn series_for_graph(samples: &[Sample], version: &str, window: Duration) -> 
             inside.pop_front();
         }
         if interval.refused.is_some() {
-            points.push(GraphPoint { at, p95: None, error_rate: None, requests: 0.0 });
+            points.push(point(interval.from, at, std::iter::empty()));
             continue;
         }
         let delta = interval.versions.remove(version).filter(|_| at - interval.from <= window);
         inside.extend(delta.map(|delta| (interval.from, delta)));
-        points.push(point(at, inside.iter().map(|(_, delta)| delta)));
+        points.push(point(interval.from, at, inside.iter().map(|(_, delta)| delta)));
     }
     points
 }
 
-fn point<'a>(at: DateTime<Utc>, deltas: impl Iterator<Item = &'a VersionDelta>) -> GraphPoint {
+fn point<'a>(from: DateTime<Utc>, at: DateTime<Utc>, deltas: impl Iterator<Item = &'a VersionDelta>) -> GraphPoint {
     let (mut requests, mut errors, mut latency) = (0.0, 0.0, None::<Buckets>);
     for delta in deltas {
         requests += delta.requests;
@@ -54,6 +62,7 @@ fn point<'a>(at: DateTime<Utc>, deltas: impl Iterator<Item = &'a VersionDelta>) 
             latency = Some(latency.map_or_else(|| more.clone(), |sum| sum.plus(more)));
         }
     }
-    let p95 = latency.and_then(|buckets| quantile(&buckets, 0.95));
-    GraphPoint { at, p95, error_rate: (requests > 0.0).then(|| errors / requests), requests }
+    let of = |share: f64| latency.as_ref().and_then(|buckets| quantile(buckets, share));
+    let error_rate = (requests > 0.0).then(|| errors / requests);
+    GraphPoint { from, at, p50: of(0.5), p95: of(0.95), p99: of(0.99), error_rate, requests, errors }
 }

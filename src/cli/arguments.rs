@@ -75,6 +75,15 @@ pub enum Verb {
         #[arg(long)]
         app: Option<AppName>,
     },
+    /// Write a run as one page of HTML for the change ticket: verdict, graphs, pipeline, ledger entries. It needs no network and no scripts.
+    #[command(after_help = "Example:\n  hms report 42 --to /tmp/run-42.html\n  hms report 42 --output json > run-42.json")]
+    Report {
+        /// The run; the newest, when none is named.
+        run: Option<String>,
+        /// The file to write; standard output, when none is named and that is no terminal.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
     /// Look at a run that is going on.
     #[command(after_help = "Example:\n  hms attach 42")]
     Attach {
@@ -428,6 +437,9 @@ pub enum CanaryVerb {
     /// Say why the verdict is what it is: what each test says, what PASS still needs, how it came to this.
     #[command(after_help = "Example:\n  hms canary explain 42")]
     Explain(WhichCanary),
+    /// Write a canary's numbers interval by interval, as its graphs show them: a table, CSV or JSON.
+    #[command(after_help = "Example:\n  hms canary export 42 --format csv > canary.csv")]
+    Export(CanaryExportArguments),
     /// Judge recorded samples: what hms wrote, or intervals. Exit 0 PASS, 11 HOLD, 12 ROLLBACK.
     #[command(
         after_help = "Example:\n  hms canary judge samples.jsonl --to-end\n  hms canary judge samples.jsonl --set slo_errors=0.5% --output json"
@@ -454,6 +466,28 @@ pub enum MetricsVerb {
         #[arg(long, value_name = "LABEL")]
         version_label: Option<String>,
     },
+}
+
+/// `hms canary export`.
+#[derive(Debug, Args)]
+pub struct CanaryExportArguments {
+    /// Which canary.
+    #[command(flatten)]
+    pub which: WhichCanary,
+    /// In what shape; JSON also with --output json.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: TableFormat,
+}
+
+/// The shape of a table of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For people.
+    Table,
+    /// RFC 4180, with a line of names.
+    Csv,
+    /// One object.
+    Json,
 }
 
 /// `hms canary judge`.

@@ -115,6 +115,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::List(look) => super::plan_verb::list(at.as_deref(), &look, output),
         Verb::Plan(asked) => super::plan_verb::plan(at.as_deref(), &asked, output),
         Verb::Explain { job, look } => super::explain_verb::explain(at.as_deref(), &job, &look, output),
+        Verb::Report { run, to } => super::report_verb::report(&Environment::find()?, &clone()?, run.as_deref(), to.as_deref(), output),
         Verb::Canary(verb) => super::canary::canary(&verb, at.as_deref(), output),
         Verb::Metrics(verb) => super::metrics::metrics(&verb, output),
         Verb::Ledger(verb) => ledger_verb::ledger(&Environment::find()?, verb, output),

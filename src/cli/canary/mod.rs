@@ -1,11 +1,15 @@
 //! `hms canary`: how a canary stands and why, recorded samples judged again, and plans of what it can know when.
 
+mod curves;
+mod export;
 mod judge;
 mod plan;
 mod standing;
 mod which;
 
 use std::path::Path;
+
+pub(crate) use curves::{curves, points_of};
 
 use super::arguments::{CanaryVerb, Output};
 use super::failure::Failure;
@@ -16,6 +20,7 @@ pub(crate) fn canary(verb: &CanaryVerb, at: Option<&Path>, output: Output) -> Re
         CanaryVerb::Status(which) => standing::status(which, at, output),
         CanaryVerb::Watch(which) => standing::watch(which, at, output),
         CanaryVerb::Explain(which) => standing::explain(which, at, output),
+        CanaryVerb::Export(arguments) => export::export(arguments, at, output),
         CanaryVerb::Judge(arguments) => judge::judge(arguments, output),
         CanaryVerb::Plan(arguments) => plan::plan(arguments, output),
     }

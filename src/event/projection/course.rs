@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::event::{RolloutEvent, Stamped, VerdictClass, Weight};
+use crate::event::{Estimate, RolloutEvent, Stamped, VerdictClass, Weight};
 
 /// A rollout over time. It grows by a verdict every few seconds, so a watched day is some ten thousand small entries.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -24,6 +24,8 @@ pub struct Told {
     pub to_rollback: f64,
     /// How far it is on its way to PASS, 0 to 1.
     pub to_pass: f64,
+    /// The canary's rate of errors by then, with the interval that holds at every look.
+    pub error_rate: Option<Estimate>,
 }
 
 /// A moment that is worth a line in a graph.
@@ -61,7 +63,9 @@ impl Course {
         }
         if let RolloutEvent::VerdictReached { verdict } | RolloutEvent::HoldExpired { verdict } = &stamped.event {
             let (to_rollback, to_pass) = (verdict.toward_rollback(), verdict.toward_pass());
-            self.told.push(Told { at, class: verdict.class, to_rollback, to_pass });
+            let errors = verdict.metrics.iter().find(|metric| metric.name == "errors");
+            let error_rate = errors.and_then(|errors| errors.detail.as_deref()?.canary_rate);
+            self.told.push(Told { at, class: verdict.class, to_rollback, to_pass, error_rate });
         }
     }
 

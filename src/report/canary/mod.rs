@@ -8,6 +8,7 @@ mod text;
 
 pub use explain::{Happened, explain_text, happened};
 pub use metric::{e_value, metric_key, metric_text, metrics_json};
+pub(super) use text::mark_words;
 pub use text::{canary_line, canary_text};
 
 use chrono::{DateTime, SecondsFormat, Utc};

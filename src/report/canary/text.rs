@@ -104,7 +104,7 @@ pub fn canary_line(state: &RolloutState, at: DateTime<Utc>, clock: Clock<'_>) ->
 }
 
 /// A mark in words.
-pub(super) fn mark_words(kind: MarkKind) -> String {
+pub(in crate::report) fn mark_words(kind: MarkKind) -> String {
     match kind {
         MarkKind::Weight(weight) => format!("weight {weight}"),
         MarkKind::Verdict(class) => class.to_string(),

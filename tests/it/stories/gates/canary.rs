@@ -78,3 +78,64 @@ fn a_canary_that_nobody_watches_is_told_as_that() {
     let text = world.hms_ends(0, &["canary", "status"]).out;
     assert!(text.contains("UNWATCHED since"), "{text}");
 }
+
+#[test]
+fn a_run_is_reported_as_one_page_that_loads_and_runs_nothing() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.first_release();
+    world.write("service.json", r#"{"version":"2","error_rate":0.5}"#);
+    world.commit(r#"<script>alert("1")</script> & 'more'"#);
+    world.hms_ends(12, &["run", "--headless"]);
+    let file = world.path("home/run.html");
+    let said = world.hms_ends(0, &["report", "2", "--to", file.to_str().unwrap()]);
+    assert!(said.out.is_empty() && said.err.contains("wrote "), "{said:#?}");
+    let page = std::fs::read_to_string(file).unwrap();
+    assert_eq!(balanced(&page), Ok(()), "{page}");
+    for absent in ["<script", "http://", "https://", "src=", "href=", "@import", "url(", "onload", "javascript:"] {
+        assert!(!page.contains(absent), "{absent}");
+    }
+    assert_eq!(page.matches("<svg").count(), 5, "p95, errors, rate, share, evidence");
+    for part in [
+        "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; &#39;more&#39;",
+        "<strong>ROLLBACK</strong>",
+        "prefers-color-scheme:dark",
+        "default-src 'none'",
+        "<h2>Pipeline</h2>",
+        "<td>canary</td><td>✘ failed</td>",
+        "<h2>Ledger</h2>",
+        "<td>rollback intent</td>",
+        "e class=\"canary\"",
+        "e class=\"stable\"",
+        "weight 50%",
+        "taken back: ",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    // The same for programs, and the numbers alone.
+    let json: Value = serde_json::from_str(&world.hms_ends(0, &["report", "2", "--output", "json"]).out).unwrap();
+    assert_eq!((&json["run"]["outcome"], &json["canaries"][0]["status"]["verdict"]), (&"rolled_back".into(), &"ROLLBACK".into()));
+    assert!(json["ledger"].as_array().unwrap().iter().any(|entry| entry["type"] == "rollback" && entry["phase"] == "outcome"));
+    let points = json["canaries"][0]["curves"]["points"].as_array().unwrap();
+    let csv = world.hms_ends(0, &["canary", "export", "2", "--format", "csv"]).out;
+    assert_eq!(csv.lines().count(), points.len() + 1, "{csv}");
+    let failed: f64 = points.iter().filter(|point| point["arm"] == "canary").map(|point| point["errors"].as_f64().unwrap()).sum();
+    assert!(failed >= 3.0, "{points:#?}");
+    assert!(world.hms_ends(0, &["canary", "export", "2"]).out.lines().next().unwrap().starts_with("time  "));
+}
+
+/// Whether every element that is opened is closed, in order.
+fn balanced(page: &str) -> Result<(), String> {
+    let mut open: Vec<&str> = Vec::new();
+    for tag in page.split('<').skip(1).map(|piece| piece.split('>').next().unwrap_or_default()) {
+        let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap_or_default();
+        if let Some(closed) = tag.strip_prefix('/') {
+            if open.pop() != Some(closed) {
+                return Err(format!("</{closed}> closes nothing"));
+            }
+        } else if !tag.ends_with('/') && !["meta", "br", "!DOCTYPE"].contains(&name) {
+            open.push(name);
+        }
+    }
+    if open.is_empty() { Ok(()) } else { Err(format!("left open: {open:?}")) }
+}
