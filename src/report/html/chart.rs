@@ -227,7 +227,7 @@ mod tests {
             name: "<b>",
             class: "canary",
             gaps: Gaps::Silence,
-            points: vec![(at(0), Some(1.0)), (at(5), Some(2.0)), (at(60), Some(1.0))],
+            points: vec![(at(0), Some(1.0)), (at(5), Some(2.0)), (at(30), None), (at(60), Some(1.0))],
         }];
         let marks = [(at(2), "<script>".to_owned())];
         let band = Some(("95 %", vec![Band { at: at(0), low: 0.0, high: 1.0 }, Band { at: at(60), low: 0.5, high: 0.7 }]));
