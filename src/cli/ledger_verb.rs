@@ -18,7 +18,7 @@ use crate::text::{plain, share};
 
 use super::arguments::{LedgerVerb, Output};
 use super::environment::{Environment, actor};
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 
 /// Carries out a verb of the ledger.
 pub(crate) fn ledger(environment: &Environment, verb: LedgerVerb, output: Output) -> Result<u8, Failure> {
@@ -49,6 +49,9 @@ fn log(places: &Places, environment: Option<&EnvironmentName>, app: Option<&AppN
         read_if_there(&places.entries())?.map_or(0, |bytes| bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count());
     let mut notices = std::io::stderr().lock();
     if lines == 0 {
+        if let Some(finding) = verify(&places, &[])?.findings.into_iter().next() {
+            return Err(Failure::new(Exit::NotCarriedOut, finding.what).hint("hms ledger verify has every finding"));
+        }
         let _ = writeln!(notices, "hms: no ledger was begun here: nothing was done yet");
     } else if lines > all.len() {
         let _ = writeln!(notices, "hms: {} of {lines} lines are no entries and are not shown: hms ledger verify", lines - all.len());
@@ -145,6 +148,11 @@ fn check(places: &Places, output: Output) -> Result<u8, Failure> {
     check_evidence(places, &entries(&LedgerPlaces::of(places))?, &mut found);
     found.notes.extend(at_targets.unread.iter().map(|(app, why)| format!("not compared with the record of {app}: {why}")));
     let sound = found.findings.is_empty();
+    if sound && found.size == 0 {
+        let why = format!("no ledger is in {}: nothing was verified", LedgerPlaces::of(places).entries().display());
+        let hint = "the first deploy begins one; another user's is read with HMS_STATE_HOME and HMS_DATA_HOME";
+        return Err(Failure::new(Exit::NotCarriedOut, why).hint(hint));
+    }
     let mut out = std::io::stdout().lock();
     if output == Output::Json {
         let findings: Vec<_> = found.findings.iter().map(|finding| json!({"line": finding.line, "what": finding.what})).collect();

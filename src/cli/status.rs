@@ -102,8 +102,11 @@ fn look_there(
     let target = LocalTarget::open(&environment.places, app, &environment.program);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let Ok(there) = runtime.block_on(target.status()) else { return Ok(()) };
-    if there.supervisor.is_none() {
+    if there.supervisor.is_none() && !there.stopped {
         return Ok(());
+    }
+    if there.stopped {
+        report.notices.push(format!("{app} was stopped by a person (hms local stop): nothing serves users"));
     }
     for rollout in report.rollouts.iter_mut().filter(|rollout| open(&rollout.id)) {
         let Some(found) = there.environments.iter().find(|found| Some(&found.environment) == rollout.environment.as_ref()) else {
@@ -117,6 +120,9 @@ fn look_there(
             (false, true) => rest.unwrap_or(Weight::FULL),
             (false, false) => Weight::ZERO,
         };
+        if there.stopped {
+            rollout.weight.measured = None;
+        }
         rollout.weight.applied = Some(applied.fraction());
         rollout.watched = (runs_as(ArmName::Canary) && found.weight > Weight::ZERO).then_some(false);
     }

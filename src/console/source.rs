@@ -288,6 +288,8 @@ pub struct EnvironmentView {
     pub back: Back,
     /// Why the record may be old, in one plain sentence; none when it is current.
     pub stale: Option<String>,
+    /// A person stopped it on purpose: nothing serves users.
+    pub stopped: bool,
 }
 
 impl EnvironmentView {
@@ -295,13 +297,13 @@ impl EnvironmentView {
     #[must_use]
     pub fn of(record: EnvironmentRecord) -> Self {
         let back = Back::of(&record);
-        Self { name: record.environment.clone(), record: Some(record), measured: None, back, stale: None }
+        Self { name: record.environment.clone(), record: Some(record), measured: None, back, stale: None, stopped: false }
     }
 
     /// An environment that was not observed yet.
     #[must_use]
     pub fn unknown(name: EnvironmentName) -> Self {
-        Self { name, record: None, measured: None, back: Back::Unknown, stale: None }
+        Self { name, record: None, measured: None, back: Back::Unknown, stale: None, stopped: false }
     }
 }
 

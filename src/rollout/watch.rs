@@ -227,8 +227,10 @@ impl<T: Target + 'static> Worker<T> {
         }
         let ttl = self.ttl();
         let Some(watch) = self.watch.as_mut() else { return Ok(()) };
+        // Nothing is promised of a canary that is not there: a target that a person stopped stays stopped.
+        let there = health.is_some();
         watch.facts.health = health;
-        if watch.renew_at <= Instant::now() {
+        if there && watch.renew_at <= Instant::now() {
             watch.renew_at = Instant::now() + ttl / 3;
             let promise = self.watch_promise();
             self.steps.amend(Claim::Holding, |record| record.watch = Some(promise.clone())).await?;

@@ -97,12 +97,14 @@ async fn look(targets: &Targets) -> Result<Observed, crate::deploy::TargetError>
     let policy =
         app.policy.as_ref().and_then(|accepted| Policy::from_text(&accepted.text).ok()).map(|stored| stored.policy).unwrap_or_default();
     let target = targets.of(&policy, &resolve_environment(&policy, &EnvironmentName::prod())).await?;
+    let stopped = target.was_stopped()?;
     let mut environments = Vec::new();
     for name in target.environments().await? {
         let record = target.record(&name).await?;
         let observation = target.observe(&name).await?;
         let mut view = EnvironmentView::of(as_seen(&record, &observation));
         view.measured = observation.served.and_then(|(canary, stable)| share(canary, stable));
+        view.stopped = stopped;
         environments.push(view);
     }
     let production: Option<EnvironmentName> = "prod".parse().ok();

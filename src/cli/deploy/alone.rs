@@ -14,7 +14,7 @@ use crate::cli::environment::{Environment, actor};
 use crate::cli::failure::{Exit, Failure, exit_of};
 use crate::cli::place::{Place, Refused, app_of, is_own_clone, no_such_environment, notice, outside_run, refuse, settings_at_head};
 use crate::cli::run_new::Clone;
-use crate::deploy::{AnyTarget, Target as _};
+use crate::deploy::{AnyTarget, ArmName, Health, Target as _};
 use crate::event::{
     Actor, AppName, Arm, DeployOutcome, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, RolloutCreated, RolloutId,
     Yes,
@@ -77,6 +77,7 @@ impl Alone<'_> {
             if target.was_stopped()? {
                 target.wake().await?;
                 notice(&format!("{} was stopped by a person and is brought back", self.app));
+                serves_again(target, &placed.environment, release).await?;
             }
             let answer = answered(DeployOutcome::Done, format!("{} is already in {}", release.tag, placed.environment));
             return self.report(&grounds, None, &answer).await;
@@ -361,6 +362,32 @@ fn driven_elsewhere(created: &RolloutCreated, name: &EnvironmentName) -> String 
         }
         Some(run) => format!("hms approve {run} {name}"),
         None => format!("wait for it, or take it back: hms rollback --env {name} --app {}", created.app),
+    }
+}
+
+/// Between two looks at a release that is brought back.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// Waits until a release that is brought back answers: before that nothing is done.
+async fn serves_again(target: &AnyTarget, environment: &EnvironmentName, release: &ReleaseRef) -> Result<(), Failure> {
+    let end = tokio::time::Instant::now() + ground::START_TIMEOUT;
+    loop {
+        let seen = target.observe(environment).await?;
+        let health =
+            seen.arms.into_iter().find(|view| view.arm == ArmName::Stable && view.release == release.digest).map(|view| view.health);
+        match health {
+            Some(Health::Healthy) => return Ok(()),
+            Some(Health::Failing { reason, last_lines }) if tokio::time::Instant::now() >= end => {
+                for line in last_lines {
+                    notice(&format!("  | {line}"));
+                }
+                return Err(Failure::new(Exit::Failed, format!("{} was brought back and does not answer: {reason}", release.tag)));
+            }
+            Some(Health::Starting) | None if tokio::time::Instant::now() >= end => {
+                return Err(Failure::new(Exit::Failed, format!("{} was brought back and is not healthy yet", release.tag)));
+            }
+            Some(Health::Starting | Health::Failing { .. }) | None => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     }
 }
 

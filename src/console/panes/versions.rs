@@ -80,6 +80,9 @@ fn lines(environment: &EnvironmentView, view: &View, arrow: &str, since: &str) -
         Back::Already { .. } => lines.push(("back   done, no further".into(), String::new(), true)),
         Back::Nothing | Back::Unknown => {}
     }
+    if environment.stopped {
+        lines.push(("STOPPED: nothing serves users".into(), String::new(), false));
+    }
     if let Some(why) = &environment.stale {
         lines.push((format!("OLD: {}", words::plain(why)), String::new(), false));
     }

@@ -294,6 +294,23 @@ async fn a_release_that_does_not_start_is_told_with_its_last_lines_and_gives_the
     assert_eq!(world.target.state().weight, Weight::ZERO);
 }
 
+/// To renew the promise is a write, and a write would bring a target back that a person stopped.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_promised_of_a_canary_that_is_not_there() {
+    let world = World::new();
+    world.promoted(1).await;
+    let driver = world.begin(2).await;
+    assert_eq!(driver.canary(Walk::One(percent(1))).await.outcome, DeployOutcome::Done);
+    let promised = || world.record().watch.unwrap().renewed_at;
+    let first = promised();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let renewed = promised();
+    assert!(renewed > first);
+    world.target.state().arms.clear();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert!(promised() - renewed < chrono::TimeDelta::seconds(30), "{renewed} {}", promised());
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_ledger_there_is_no_deploy() {
     let world = World::new();

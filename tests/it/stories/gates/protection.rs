@@ -126,10 +126,15 @@ fn a_job_does_not_stop_what_users_reach() {
     let said = world.deploy(&["status", "--app", "shop"]);
     assert!(said.out.contains("STOPPED by a person") && said.err.contains("hms-deploy --env prod --promote"), "{said:#?}");
     assert_eq!(world.deploy(&["rollback", "--env", "canary", "--app", "shop"]).code, Some(3));
+    let status = world.status("1");
+    assert!(status["notices"].to_string().contains("stopped by a person"), "{status:#}");
+    assert_eq!(status["rollouts"][0]["weight"]["applied"], 0.0, "{status:#}");
     let current = world.store()["environments"]["prod"]["record"]["current"]["digest"].as_str().unwrap().to_owned();
     let said = world.deploy(&["--env", "prod", "--promote", &current, "--app", "shop"]);
     assert_eq!(said.code, Some(0), "{said:#?}");
     assert!(said.err.contains("is brought back"), "{said:#?}");
+    let address = world.store()["environments"]["prod"]["address"].as_str().unwrap().to_owned();
+    assert!(super::world::answers(&address), "what is said to be deployed answers");
     assert!(!world.deploy(&["status", "--app", "shop"]).out.contains("STOPPED"));
 }
 

@@ -330,7 +330,7 @@ impl Drop for Users {
     }
 }
 
-fn answers(address: &str) -> bool {
+pub(super) fn answers(address: &str) -> bool {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
