@@ -71,7 +71,9 @@ fn line(entry: &Entry, unresolved: bool) -> String {
     words.extend(place);
     words.extend(release(entry));
     if let Some(weights) = &entry.weights {
-        let shown = [("requested", weights.requested), ("applied", weights.applied)];
+        // A rollback takes the canary's weight away; what the release that it goes to has is the rest.
+        let of = if entry.kind == "rollback" { "canary " } else { "" };
+        let shown = [(format!("{of}requested"), weights.requested), (format!("{of}applied"), weights.applied)];
         words.extend(shown.into_iter().filter_map(|(name, weight)| Some(format!("{name} {}", weight?))));
         words.extend(weights.measured.map(|measured| format!("measured {}", share(measured))));
     }

@@ -30,7 +30,7 @@ pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>
     let rollouts = followed.rollouts();
     let mut report = run_report(followed.state(), &rollouts, followed.engine()?.word(), &log)
         .ok_or_else(|| Failure::new(Exit::NotCarriedOut, "the run's journal has no beginning"))?;
-    if let Some(created) = followed.state().created.as_ref().filter(|_| report.engine != "alive") {
+    if let Some(created) = &followed.state().created {
         look_there(environment, &created.app, &rollouts, &mut report)?;
     }
     let mut out = std::io::stdout();
@@ -93,6 +93,7 @@ fn look_there(
     rollouts: &[(RolloutId, RolloutState)],
     report: &mut RunReport,
 ) -> Result<(), Failure> {
+    let engine_lives = report.engine == "alive";
     let open = |id: &RolloutId| {
         rollouts.iter().any(|(known, rollout)| known == id && (rollout.ended.is_none() || rollout.phase == RolloutPhase::Promoted))
     };
@@ -124,7 +125,8 @@ fn look_there(
             rollout.weight.measured = None;
         }
         rollout.weight.applied = Some(applied.fraction());
-        rollout.watched = (runs_as(ArmName::Canary) && found.weight > Weight::ZERO).then_some(false);
+        let live = runs_as(ArmName::Canary) && found.weight > Weight::ZERO;
+        rollout.watched = live.then_some(rollout.watched == Some(true) && engine_lives);
     }
     Ok(())
 }

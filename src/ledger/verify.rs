@@ -105,6 +105,11 @@ pub fn verify(places: &LedgerPlaces, targets: &[(String, LedgerHead)]) -> Result
             findings.push(Finding { line: None, what });
         }
     }
+    let waiting = std::fs::read_dir(places.unrecorded()).map_or(0, Iterator::count);
+    if waiting > 0 {
+        let what = if waiting == 1 { "1 action is".to_owned() } else { format!("{waiting} actions are") };
+        notes.push(format!("{what} UNRECORDED: the next entry takes them in"));
+    }
     notes.push(
         "whoever can write this user's files can write the ledger, its head, its pin and a local target's record alike; only a copy in other hands finds a forgery made of all of them".to_owned(),
     );

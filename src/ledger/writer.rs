@@ -56,7 +56,7 @@ pub enum OnFault {
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// Somebody else writes, for too long.
-    #[error("the ledger is being written")]
+    #[error("the ledger's lock cannot be had")]
     Lock(#[from] LockError),
     /// The disk said no.
     #[error("the ledger could not be read or written")]

@@ -23,12 +23,15 @@ pub fn outdated(ancestry: Ancestry, candidate: &ReleaseRef, current: &ReleaseRef
     }
     let message = match ancestry {
         Ancestry::Unknown => {
-            format!("nobody can tell whether {} comes after {}: one of them is not in this clone", candidate.tag, current.tag)
+            format!(
+                "nobody can tell whether {} comes after {}: one of them is in no clone that is looked at here",
+                candidate.tag, current.tag
+            )
         }
         Ancestry::Descends | Ancestry::Apart => format!("{} does not come after {}, which is there now", candidate.tag, current.tag),
     };
     let hint = match ancestry {
-        Ancestry::Unknown => "git fetch --unshallow, or git fetch; or --allow-outdated --reason TEXT",
+        Ancestry::Unknown => "from a clone that has both (git fetch, git fetch --unshallow); or --allow-outdated --reason TEXT",
         Ancestry::Descends | Ancestry::Apart => "rebase it; to go back use hms rollback; or --allow-outdated --reason TEXT",
     };
     Err(Refusal::new(RefusalKind::Outdated, message).hint(hint))

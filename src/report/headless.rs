@@ -96,7 +96,10 @@ impl Headless {
         };
         let environment = rollout.created.as_ref().map(|created| created.environment.to_string()).unwrap_or_default();
         if let Some(verdict) = rollout.verdict.as_ref().filter(|_| rollout.ended.is_none() && rollout.phase == RolloutPhase::Watching) {
-            let key = format!("verdict/{}/{}", verdict.class, rollout.hold_expired);
+            // Numbers that go on are no news, another reason is.
+            let kind: String = verdict.reason.split([';', ':']).next().unwrap_or_default().chars().filter(|c| c.is_alphabetic()).collect();
+            let kind = if verdict.class == VerdictClass::Hold { kind } else { String::new() };
+            let key = format!("verdict/{}/{}/{kind}", verdict.class, rollout.hold_expired);
             say(key, format!("hms: {environment} canary {}: {}", verdict.class, verdict_words(verdict)));
         }
         if let Some(reason) = &rollout.voided {

@@ -246,9 +246,16 @@ fn rollout_report(id: &RolloutId, rollout: &RolloutState, engine_lives: bool) ->
             measured: verdict.and_then(|verdict| verdict.measured_share),
         },
         verdict: rollout.verdict_class(),
-        reason: rollout.voided.clone().or_else(|| verdict.map(|verdict| verdict.reason.clone())),
+        reason: rollout.voided.clone().or_else(|| verdict.map(|verdict| as_it_ended(rollout, &verdict.reason))),
         watched: rollout.has_weight().then_some(engine_lives && !rollout.left),
     }
+}
+
+/// What was expected of a canary that goes on is no news of one that does not.
+fn as_it_ended(rollout: &RolloutState, reason: &str) -> String {
+    let goes_on = rollout.ended.is_none() && !rollout.left;
+    let forecast = |part: &&str| part.trim_start().starts_with("at this traffic");
+    if goes_on { reason.to_owned() } else { reason.split(';').filter(|part| !forecast(part)).collect::<Vec<_>>().join(";") }
 }
 
 pub(super) fn release_report(release: &ReleaseRef) -> ReleaseReport {

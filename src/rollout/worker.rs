@@ -301,7 +301,7 @@ impl<T: Target + 'static> Worker<T> {
 /// No ledger, no deploy; the answer is a failure all the same, since no rule weighed anything.
 fn unwritten(why: &str) -> Refusal {
     Refusal::new(RefusalKind::LedgerUnwritten, format!("nothing was done: {why}"))
-        .hint("make room there, then ask again; hms doctor shows the disk. A rollback does not wait for it")
+        .hint("see that it can be written, then ask again: hms doctor shows the disk; a rollback does not wait for it")
 }
 
 async fn until(tick: Option<Instant>) {

@@ -100,10 +100,14 @@ fn must_be_interactive(instead: &str) -> Result<(), Failure> {
     Err(Failure::new(Exit::Usage, why).hint(instead.to_owned()))
 }
 
+/// What a shell tells of a program that SIGHUP ended.
+const HUNG_UP: u8 = 129;
+
 fn show(source: Box<dyn Source>) -> Result<u8, Failure> {
     match run(source, options()) {
         Ok(Leave::Signal(signal)) => Ok(u8::try_from(128 + signal).unwrap_or(143)),
-        Ok(Leave::Detached | Leave::Hangup) => Ok(0),
+        Ok(Leave::Detached) => Ok(0),
+        Ok(Leave::Hangup) => Ok(HUNG_UP),
         Err(error) => Err(Failure::of(Exit::NotCarriedOut, &error)),
     }
 }

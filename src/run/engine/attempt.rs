@@ -192,6 +192,10 @@ impl Engine {
             *message = Some("its keeper was told to stop, and nobody cancelled the run".to_owned());
         }
         let deploy = self.state.job(&job).and_then(|job| job.deploy.clone()).filter(|deploy| deploy.attempt == attempt);
+        if *result == AttemptResult::Success && deploy.as_ref().is_some_and(|deploy| is_lost(deploy.outcome)) {
+            // `hms-deploy … || true`: the script may pass over its exit code, and no canary comes back by that.
+            *result = AttemptResult::Failed;
+        }
         *reason = failure_reason(*result, *reason, deploy.as_ref().map(|deploy| deploy.outcome));
         let success = *result == AttemptResult::Success;
         // What hms knows of the end says more than which line of the script it was.
@@ -297,6 +301,14 @@ impl Engine {
 
     pub(super) fn number_of(&self, attempt: &AttemptId) -> Option<u32> {
         self.state.jobs.iter().flat_map(|job| &job.attempts).find(|found| &found.id == attempt).map(|found| found.number)
+    }
+}
+
+/// Whether a deploy left its job without the canary that it asked for.
+fn is_lost(outcome: DeployOutcome) -> bool {
+    match outcome {
+        DeployOutcome::Held | DeployOutcome::RolledBack => true,
+        DeployOutcome::Done | DeployOutcome::Overridden | DeployOutcome::Failed | DeployOutcome::Refused => false,
     }
 }
 

@@ -149,7 +149,7 @@ impl Delivery {
             }
             NotEntered::Unwritten(why) => {
                 Refusal::new(RefusalKind::LedgerUnwritten, format!("the ledger cannot be written, so it is not done: {why}"))
-                    .hint("make room there, then say it again; hms doctor shows the disk")
+                    .hint("see that it can be written, then say it again: hms doctor shows the disk")
             }
         })
     }

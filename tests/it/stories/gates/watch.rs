@@ -109,6 +109,26 @@ fn a_bad_release_is_found_by_its_numbers_and_production_is_untouched() {
     world.hms_ends(13, &["approve", "2", "prod"]);
 }
 
+/// A script may pass over the exit code; the canary does not come back by that, and nothing waits for a yes to it.
+#[test]
+fn a_script_that_passes_over_a_lost_canary_has_failed() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.first_release();
+    world.write("service.json", r#"{"version":"2","error_rate":0.9}"#);
+    world.write(".hms-ci.yml", &pipeline(&[("--traffic 50% $MORE", "--traffic 50% || true")]));
+    world.commit("2");
+    let said = world.hms_ends(12, &["run", "--headless"]);
+    assert!(said.out.contains("▶ CANARY ✘ rolled back") && !said.out.contains("waiting for manual"), "{said:#?}");
+    let job = world.job("2", "canary");
+    assert_eq!(
+        (&job["status"], &job["failure_reason"], &job["exit_code"]),
+        (&"failed".into(), &"canary_harm".into(), &0.into()),
+        "{job:#}"
+    );
+    assert_eq!(world.status("2")["waiting"], serde_json::json!([]));
+}
+
 #[test]
 fn a_canary_that_a_person_takes_back_ends_its_run_alike_with_and_without_an_engine() {
     let world = World::new(&pipeline(&[]));
