@@ -11,8 +11,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use chrono::{DateTime, Utc};
 
 use crate::event::{
-    AppName, Digest, EnvironmentName, EnvironmentRecord, Facts, JobName, Refusal, ReleaseRef, Revision, RolloutId, RolloutState, RunId,
-    RunOutcome, RunState, TargetIdentity,
+    AppName, Digest, EnvironmentName, EnvironmentRecord, Facts, JobName, Mark, Refusal, ReleaseRef, Revision, RolloutId, RolloutState,
+    RunId, RunOutcome, RunState, TargetIdentity, Told,
 };
 
 use super::message::Message;
@@ -337,6 +337,10 @@ pub struct Graph {
     pub slo_errors: Option<f64>,
     /// How many canary requests PASS needs at the least.
     pub floor: Option<u64>,
+    /// The verdicts, oldest first: how far the evidence was from each end.
+    pub told: Vec<Told>,
+    /// What changed when, oldest first.
+    pub marks: Vec<Mark>,
 }
 
 impl Graph {
@@ -359,4 +363,14 @@ pub struct GraphPoint {
     pub error_rate: Option<f64>,
     /// Requests in the interval.
     pub requests: u64,
+    /// How long it lasted, in seconds.
+    pub seconds: f64,
+}
+
+impl GraphPoint {
+    /// Requests a second; none for an interval without length.
+    #[must_use]
+    pub fn per_second(&self) -> Option<f64> {
+        (self.seconds > 0.0).then(|| u32::try_from(self.requests).map_or(f64::from(u32::MAX), f64::from) / self.seconds)
+    }
 }

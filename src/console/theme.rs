@@ -181,6 +181,14 @@ impl Theme {
         }
     }
 
+    /// The dots of a line at a moment.
+    pub(crate) fn mark_symbol(self) -> &'static str {
+        match self.glyphs {
+            Glyphs::Unicode => "┊",
+            Glyphs::Ascii => ":",
+        }
+    }
+
     /// At the edge of a line that goes on.
     pub(crate) fn cut_symbol(self) -> &'static str {
         match self.glyphs {

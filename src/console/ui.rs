@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::FixedOffset;
+use chrono::{DateTime, FixedOffset, Utc};
 use ratatui::layout::Size;
 use regex::Regex;
 
@@ -32,8 +32,8 @@ pub(crate) struct Ui {
     /// Requests without an answer yet, with what they are called for people.
     pub(crate) asked: Vec<(Ticket, String)>,
     pub(crate) tickets: u64,
-    pub(crate) p95_scale: Scale,
-    pub(crate) error_scale: Scale,
+    pub(crate) graphs: GraphView,
+    pub(crate) scales: Scales,
     /// A frame must be drawn whole: the terminal may show anything.
     pub(crate) redraw: bool,
 }
@@ -61,6 +61,40 @@ impl Selection {
 pub(crate) enum Focus {
     Pipeline,
     Log,
+    Graphs,
+}
+
+/// How the graphs are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct GraphView {
+    pub(crate) page: GraphPage,
+    /// How much time is shown, as a place in `LENGTHS`; none: as much as there is.
+    pub(crate) length: Option<usize>,
+    /// The right edge; none: now.
+    pub(crate) end: Option<DateTime<Utc>>,
+    /// The moment whose values are read; none: the newest.
+    pub(crate) cursor: Option<DateTime<Utc>>,
+}
+
+/// Which two graphs are beside each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum GraphPage {
+    /// p95 and errors.
+    #[default]
+    Health,
+    /// Requests a second and the canary's share.
+    Traffic,
+    /// How far from a verdict, and errors.
+    Evidence,
+}
+
+/// The tops of the graphs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Scales {
+    pub(crate) p95: Scale,
+    pub(crate) errors: Scale,
+    pub(crate) rate: Scale,
+    pub(crate) share: Scale,
 }
 
 /// How the log is looked at.
@@ -185,8 +219,8 @@ impl Ui {
             rollback: RollbackKey::default(),
             asked: Vec::new(),
             tickets: 0,
-            p95_scale: Scale::default(),
-            error_scale: Scale::default(),
+            graphs: GraphView::default(),
+            scales: Scales::default(),
             redraw: false,
         }
     }

@@ -20,6 +20,7 @@ pub(super) fn graph(rollout: &RolloutState, observed: &Observed) -> Graph {
             p95_at_least: point.smooth_at_least,
             error_rate: point.smooth_errors,
             requests: whole(point.requests),
+            seconds: point.seconds(),
         };
         points_of(&rollout.samples, version).iter().map(point).collect()
     };
@@ -32,6 +33,8 @@ pub(super) fn graph(rollout: &RolloutState, observed: &Observed) -> Graph {
         slow_above: *threshold_seconds,
         slo_errors: slo_errors.or(observed.slo_errors),
         floor: rollout.verdict.as_ref().map(|verdict| verdict.floor),
+        told: rollout.course.told.clone(),
+        marks: rollout.course.marks.clone(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::console::update::may_be_retried;
 use crate::console::words;
 use crate::event::JobStatus;
 
-use super::{Scene, columns, notices, put};
+use super::{Scene, columns, graph, notices, put};
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
     let theme = scene.ui.theme;
@@ -62,6 +62,7 @@ fn useful(action: Action, scene: Scene<'_>) -> bool {
         }
         Action::Start => full && run.is_none_or(|run| run.ended.is_some()),
         Action::Notices => !notices::of(view).is_empty(),
+        Action::Graphs | Action::Closer | Action::Wider => graph::wanted(view),
         Action::Search | Action::NextError | Action::Move(_) => scene.ui.log.log.is_some(),
         Action::Rollback
         | Action::NextMatch

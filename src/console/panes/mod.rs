@@ -3,7 +3,7 @@
 mod banner;
 mod footer;
 mod frame;
-mod graph;
+pub(crate) mod graph;
 mod header;
 pub(crate) mod log;
 pub(crate) mod notices;
@@ -24,6 +24,8 @@ use super::source::View;
 use super::theme::Glyphs;
 use super::ui::{Focus, Ui};
 use super::words;
+
+pub(crate) use graph::shares;
 
 /// A finished frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +66,9 @@ pub(crate) fn render(ui: &Ui, view: &View, now: DateTime<Utc>) -> Screen {
         if let Some((p95, errors)) = layout.graphs {
             graph::draw(&mut buffer, p95, errors, scene);
         }
+        if let Some(area) = layout.all_graphs {
+            graph::draw_all(&mut buffer, area, scene);
+        }
         status::draw(&mut buffer, layout.status, scene);
         footer::draw(&mut buffer, layout.footer, scene);
         footer::draw_notice(&mut buffer, layout.body, scene);
@@ -87,6 +92,8 @@ struct Layout {
     versions: Option<Rect>,
     log: Option<Rect>,
     graphs: Option<(Rect, Rect)>,
+    /// The graphs have all the room.
+    all_graphs: Option<Rect>,
     status: Rect,
     footer: Rect,
 }
@@ -115,17 +122,20 @@ fn layout(ui: &Ui, view: &View, now: DateTime<Utc>) -> Option<Layout> {
         versions: None,
         log: None,
         graphs: None,
+        all_graphs: None,
         status: Rect::new(0, body.bottom(), width, status_rows),
         footer: Rect::new(0, height - 1, width, 1),
     };
+    let graphs_focused = ui.focus == Focus::Graphs && graph::wanted(view);
     if ui.zoom {
-        layout.log = Some(body);
+        *(if graphs_focused { &mut layout.all_graphs } else { &mut layout.log }) = Some(body);
         return Some(layout);
     }
     if width < TWO_COLUMNS.0 || height < TWO_COLUMNS.1 {
         match ui.focus {
             Focus::Pipeline => layout.pipeline = Some(body),
-            Focus::Log => layout.log = Some(body),
+            Focus::Graphs if graphs_focused => layout.all_graphs = Some(body),
+            Focus::Log | Focus::Graphs => layout.log = Some(body),
         }
         return Some(layout);
     }

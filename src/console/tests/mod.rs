@@ -1,5 +1,6 @@
 //! Screens and keys, made from journals.
 
+mod graphs;
 mod keys;
 mod laws;
 mod screens;

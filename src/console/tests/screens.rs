@@ -103,7 +103,7 @@ fn what_must_not_be_overlooked_stands_before_the_reason() {
         rollout.verdict.as_mut().unwrap().synthetic = true;
     });
     let text = Desk::new(view, 200, 24).text();
-    let line = text.lines().find(|line| line.contains("HOLD")).unwrap();
+    let line = text.lines().find(|line| line.starts_with(" HOLD")).unwrap();
     let places: Vec<_> = [
         "HOLD",
         "synthetic traffic",

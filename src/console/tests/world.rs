@@ -403,6 +403,7 @@ fn graph(rollout: &RolloutState) -> Graph {
                     p95_at_least: false,
                     error_rate: (!silent).then_some(if step % 6 == 0 { 0.004 } else { 0.0 }),
                     requests: if silent { 0 } else { requests },
+                    seconds: 5.0,
                 }
             })
             .collect()
@@ -414,6 +415,8 @@ fn graph(rollout: &RolloutState) -> Graph {
         slow_above: Some(0.25),
         slo_errors: Some(0.01),
         floor: Some(299),
+        told: rollout.course.told.clone(),
+        marks: rollout.course.marks.clone(),
     }
 }
 

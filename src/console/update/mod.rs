@@ -1,6 +1,7 @@
 //! The one function that changes the view's own state: (state, view, message) → effects. It does no I/O and has no clock.
 
 mod dialogs;
+mod graphs;
 mod log;
 mod rollback;
 mod selection;
@@ -112,10 +113,13 @@ fn act(ui: &mut Ui, view: &View, action: Action, now: Moment) -> Vec<Effect> {
         Action::Focus => {
             ui.focus = match ui.focus {
                 Focus::Pipeline => Focus::Log,
-                Focus::Log => Focus::Pipeline,
+                Focus::Log if graphs::there(view) => Focus::Graphs,
+                Focus::Log | Focus::Graphs => Focus::Pipeline,
             };
             Vec::new()
         }
+        Action::Graphs => graphs::turn(ui),
+        Action::Closer | Action::Wider => graphs::resize(ui, view, action),
         Action::Help => {
             ui.dialog = match ui.dialog {
                 Some(Dialog::Help { .. }) => None,
@@ -168,6 +172,9 @@ fn go(ui: &mut Ui, view: &View, to: Move) -> Vec<Effect> {
     if matches!(to, Move::Up | Move::Down) && ui.focus == Focus::Pipeline && !ui.zoom {
         return selection::go(ui, view, to);
     }
+    if ui.focus == Focus::Graphs && graphs::there(view) {
+        return graphs::go(ui, view, to);
+    }
     log::scroll(ui, view, to);
     Vec::new()
 }
@@ -178,6 +185,10 @@ fn cancel(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> {
     }
     if ui.log.searching.take().is_some() {
         say(ui, Tone::Said, "search stopped".into(), now);
+        return Vec::new();
+    }
+    let counting = crate::console::rollback::under_way(view).is_some();
+    if !counting && ui.graphs.cursor.take().is_some() {
         return Vec::new();
     }
     rollback::take_back(ui, view, now)

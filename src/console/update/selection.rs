@@ -2,9 +2,10 @@
 
 use crate::console::keymap::Move;
 use crate::console::message::{Effect, Moment};
-use crate::console::source::View;
-use crate::console::ui::{LogView, Selection, Ui};
-use crate::event::{AttemptId, JobName, JobStatus, RunState};
+use crate::console::panes;
+use crate::console::source::{GraphPoint, View};
+use crate::console::ui::{GraphView, LogView, Selection, Ui};
+use crate::event::{AttemptId, JobName, JobStatus, MarkKind, RunState};
 
 /// The view is another: the selection, the log and the graphs' scales go with it.
 pub(super) fn follow_view(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> {
@@ -13,6 +14,8 @@ pub(super) fn follow_view(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> 
         ui.run = run;
         ui.selected = Selection::Automatic(None);
         ui.log = LogView { wrap: ui.log.wrap, ..LogView::default() };
+        // Another run's time is another time; which graphs are shown stays.
+        ui.graphs = GraphView { page: ui.graphs.page, ..GraphView::default() };
     }
     let kept = |name: &JobName| view.run.as_ref().is_some_and(|run| run.jobs.iter().any(|job| &job.plan.name == name));
     if !matches!(&ui.selected, Selection::Chosen(job) if kept(job)) {
@@ -66,11 +69,22 @@ fn open_log(ui: &mut Ui, view: &View) -> Vec<Effect> {
     wanted.map(|(job, _)| Effect::OpenLog(job)).into_iter().collect()
 }
 
+/// A curve without a limit has some room over it.
+const ROOM: f64 = 1.15;
+
 fn scale(ui: &mut Ui, view: &View, now: Moment) {
     let points = || view.graph.canary.iter().chain(&view.graph.stable);
     let peak = |values: &mut dyn Iterator<Item = f64>, slo: Option<f64>| {
         values.filter(|value| value.is_finite()).fold(slo.unwrap_or_default() * 1.2, f64::max)
     };
-    ui.p95_scale.fit(peak(&mut points().filter_map(|point| point.p95), view.graph.p95_limit()), now.monotonic);
-    ui.error_scale.fit(peak(&mut points().filter_map(|point| point.error_rate), view.graph.slo_errors), now.monotonic);
+    let shares = panes::shares(&view.graph);
+    let asked = view.graph.marks.iter().filter_map(|mark| match mark.kind {
+        MarkKind::Weight(weight) => Some(weight.fraction()),
+        MarkKind::Verdict(_) | MarkKind::Overridden | MarkKind::Left | MarkKind::Promoted | MarkKind::RolledBack => None,
+    });
+    let scales = &mut ui.scales;
+    scales.p95.fit(peak(&mut points().filter_map(|point| point.p95), view.graph.p95_limit()), now.monotonic);
+    scales.errors.fit(peak(&mut points().filter_map(|point| point.error_rate), view.graph.slo_errors), now.monotonic);
+    scales.rate.fit(peak(&mut points().filter_map(GraphPoint::per_second), None) * ROOM, now.monotonic);
+    scales.share.fit(peak(&mut shares.iter().filter_map(|(_, share)| *share).chain(asked), None) * ROOM, now.monotonic);
 }
