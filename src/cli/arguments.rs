@@ -129,6 +129,9 @@ pub enum Verb {
         /// Why.
         #[arg(long)]
         reason: Option<String>,
+        /// A variable for the job that starts; it is written down, so no secret.
+        #[arg(long, value_name = "KEY=VALUE", conflicts_with = "release")]
+        variable: Vec<String>,
         /// The app, when not in its repository.
         #[arg(long)]
         app: Option<AppName>,

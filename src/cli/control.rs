@@ -1,9 +1,9 @@
 //! Control verbs: what a person says to a run's engine. An engine that is not there is started for it.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
-use crate::event::{Actor, Command, Facts, JobName, RunState};
+use crate::event::{Actor, Command, Facts, JobName, JobStatus, Refusal, RefusalKind, RunState};
 use crate::rollout::reader::RolloutReader;
 use crate::run::RunFolder;
 use crate::run::control::{ControlRequest, Reply, command};
@@ -11,7 +11,7 @@ use crate::run::reader::{RunReader, engine_of, find};
 use crate::store::SocketError;
 
 use super::arguments::{Output, Wait};
-use super::environment::{Environment, actor};
+use super::environment::{Environment, actor, is_interactive};
 use super::failure::{Exit, Failure};
 use super::follow::follow;
 use super::masked::Values;
@@ -38,6 +38,9 @@ pub(crate) fn say(
     if let Some(job) = command.job() {
         known_job(reader.state(), job)?;
     }
+    if let Command::Approve { job, .. } = &command {
+        confirm(reader.state(), job, &mut std::io::stderr())?;
+    }
     let message = send(environment, &listed.folder, command)?;
     let (mut out, mut notices) = (std::io::stdout(), std::io::stderr());
     let _ = match output {
@@ -48,6 +51,25 @@ pub(crate) fn say(
         None => Ok(0),
         Some(bound) => follow(&listed.folder, &environment.places, output, bound, &|| None, &mut out, &mut notices),
     }
+}
+
+/// What the file wants a person to be asked before a manual job starts (`manual_confirmation`): asked at a terminal, told elsewhere.
+fn confirm(state: &RunState, name: &JobName, notices: &mut dyn Write) -> Result<(), Failure> {
+    let waits = state.job(name).filter(|job| job.status == JobStatus::Manual && !job.gate_open);
+    let Some(text) = waits.and_then(|job| job.plan.manual_confirmation.as_deref()) else { return Ok(()) };
+    let text = crate::text::plain(text);
+    if !is_interactive() {
+        writeln!(notices, "hms: {name} asks: {text}")?;
+        return Ok(());
+    }
+    write!(notices, "{text}\nStart {name}? Type yes: ")?;
+    notices.flush()?;
+    let mut typed = String::new();
+    std::io::stdin().lock().read_line(&mut typed)?;
+    if typed.trim() == "yes" {
+        return Ok(());
+    }
+    Err(Refusal::new(RefusalKind::NotWaiting, format!("{name} was not confirmed; nothing was started")).into())
 }
 
 /// What this view sees of the run at this moment; the engine compares it with what is so.

@@ -82,8 +82,9 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Runs => status::runs(&Environment::find()?, &clone()?, output),
         Verb::Status { run, app: None } => status::status(&Environment::find()?, &clone()?, run.as_deref(), output),
         Verb::Logs { job, run, attempt, follow } => logs::logs(&clone()?, &job, run.as_deref(), (attempt, follow), output),
-        Verb::Approve { run: Some(run), job: Some(job), reason, wait, .. } => {
-            let build = |_: &_, facts| Command::Approve { job: job.clone(), facts, reason: reason.clone() };
+        Verb::Approve { run: Some(run), job: Some(job), reason, variable, wait, .. } => {
+            let variables = super::run_new::given_variables("--variable", &variable)?;
+            let build = |_: &_, facts| Command::Approve { job: job.clone(), facts, reason: reason.clone(), variables: variables.clone() };
             control::say(&Environment::find()?, &clone()?, &run, build, &wait, output)
         }
         Verb::Retry { run, job, wait } => {

@@ -77,7 +77,8 @@ pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>
         }
     }
     for waiting in &report.waiting {
-        writeln!(out, "  waits: {}", plain(&waiting.command))?;
+        let asks = waiting.confirmation.as_deref().map(|text| format!("   asks: {}", plain(text))).unwrap_or_default();
+        writeln!(out, "  waits: {}{asks}", plain(&waiting.command))?;
     }
     if let Some(gone) = engine_gone(followed.state()).filter(|_| followed.engine().is_ok_and(|life| life == EngineLife::Dead)) {
         writeln!(out, "  {gone}")?;

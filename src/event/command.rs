@@ -1,5 +1,7 @@
 //! What may be asked of an engine or a driver, with the facts the asker saw; and the answer no.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, InterruptedDecision, JobName, VerdictClass};
@@ -17,6 +19,9 @@ pub enum Command {
         /// Why, when the person said.
         #[serde(default)]
         reason: Option<String>,
+        /// Variables for this start of the job; they beat the file's and the run's.
+        #[serde(default)]
+        variables: BTreeMap<String, String>,
     },
     /// Pass a HOLD.
     Override {

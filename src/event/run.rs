@@ -83,6 +83,9 @@ pub enum RunEvent {
         policy_hash: Option<Digest>,
         /// How many yeses from different people are still missing after this one.
         missing: u32,
+        /// Variables for this one start of the job, none of them masked.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        variables: BTreeMap<String, String>,
     },
     /// An attempt is about to start; written before its keeper is.
     AttemptStarting {
@@ -316,6 +319,9 @@ pub struct PlannedJob {
     /// A manual job that holds back what comes after it.
     #[serde(default)]
     pub blocking: bool,
+    /// What a person is asked before a manual job starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual_confirmation: Option<String>,
 }
 
 /// GitLab's `when`.

@@ -222,7 +222,7 @@ pub const JOB: Table = &[
     ("cache", Warned("the job runs without a cache")),
     ("coverage", Done),
     ("interruptible", Warned("a newer commit cancels nothing")),
-    ("manual_confirmation", Warned("approving says what it changes; this text is not shown")),
+    ("manual_confirmation", Done),
     ("pages", Warned("no pages are published")),
     ("publish", Warned("no pages are published")),
     ("retry", Done),

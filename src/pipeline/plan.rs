@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{EnvironmentName, JobName, PlannedJob, When};
 
-use super::expand::expand_for_runner;
+use super::expand::{self, Definition, expand_for_runner};
 use super::kept::{Artifacts, Cache, ImageOptions, Retry, Service};
 
 /// The jobs of a run. Acyclic: every need names an earlier stage or the same one, and no job waits for itself.
@@ -85,6 +85,9 @@ pub struct Job {
     /// The file's variables, global and the job's, and those given for the run, after GitLab's expansion.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// Those among them that expansion changed, as they were written: a value that comes later than the plan changes them again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub written_variables: BTreeMap<String, String>,
     /// Names among them that nobody expands any further (`expand: false`).
     #[serde(default)]
     pub raw_variables: BTreeSet<String>,
@@ -204,24 +207,41 @@ impl Job {
             allow_failure_exit_codes: self.allow_failure_exit_codes.clone(),
             environments: self.environments.clone(),
             blocking: self.blocking,
+            manual_confirmation: self.manual_confirmation.clone(),
         }
     }
 
     /// The job's whole environment: the predefined variables, over them those of the file and of the run, over these the ones that
-    /// earlier jobs reported; all but the predefined expanded once more as the runner does it. Predefined values are taken as they
+    /// earlier jobs reported and a person gave; all but the predefined expanded once more as the runner does it. Predefined values are taken as they
     /// are, so that a commit's message cannot name a secret.
     #[must_use]
-    pub fn runner_variables(&self, predefined: &BTreeMap<String, String>, reported: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    pub fn runner_variables(&self, predefined: &BTreeMap<String, String>, over: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let own = self.expanded_with(predefined, over);
         let mut all = predefined.clone();
-        let own = self.variables.iter().filter(|(name, _)| !reported.contains_key(*name));
-        all.extend(own.chain(reported).map(|(name, value)| (name.clone(), value.clone())));
+        all.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
         let mut done = all.clone();
-        for (name, value) in self.variables.iter().chain(reported) {
-            if reported.contains_key(name) || !self.raw_variables.contains(name) {
-                let value = reported.get(name).unwrap_or(value);
-                done.insert(name.clone(), expand_for_runner(value, &all));
+        for (name, value) in own {
+            if over.contains_key(&name) || !self.raw_variables.contains(&name) {
+                let value = expand_for_runner(&value, &all);
+                done.insert(name, value);
             }
         }
         done
+    }
+
+    /// The job's variables under those that came later, with what names these made anew, as GitLab expands when a job is sent.
+    fn expanded_with(&self, predefined: &BTreeMap<String, String>, over: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let own = self.variables.iter().filter(|(name, _)| !over.contains_key(*name));
+        let written = own.clone().map(|(name, value)| {
+            let value = self.written_variables.get(name).unwrap_or(value);
+            Definition { name, value, raw: self.raw_variables.contains(name) }
+        });
+        let came = over.iter().map(|(name, value)| Definition { name, value, raw: false });
+        let fixed = |name: &str| predefined.get(name).map(String::as_str);
+        match expand::all(&written.chain(came).collect::<Vec<_>>(), &fixed) {
+            Ok(all) if !over.is_empty() => all,
+            // With nothing new they are as planned; in a circle nothing is expanded any further.
+            Ok(_) | Err(_) => own.chain(over).map(|(name, value)| (name.clone(), value.clone())).collect(),
+        }
     }
 }

@@ -115,6 +115,8 @@ struct Chosen<'p> {
 /// A job's variables, expanded.
 struct Expanded {
     values: BTreeMap<String, String>,
+    /// Those that expansion changed, as they were written.
+    written: BTreeMap<String, String>,
     /// Names of those that nobody expands.
     raw: BTreeSet<String>,
     origins: Vec<(String, Origin)>,
@@ -227,7 +229,11 @@ impl<'p> Planner<'p> {
         let predefined = &self.inputs.predefined;
         let fixed = |name: &str| own.get(name).or_else(|| predefined.get(name)).map(String::as_str);
         match expand::all(&definitions, &fixed) {
-            Ok(values) => Some(Expanded { values, raw, origins }),
+            Ok(values) => {
+                let changed = definitions.iter().filter(|written| values.get(written.name).is_some_and(|value| value != written.value));
+                let written = changed.map(|written| (written.name.to_owned(), written.value.to_owned())).collect();
+                Some(Expanded { values, written, raw, origins })
+            }
             Err(error) => {
                 self.unexpandable(spec, &origins, &error);
                 None

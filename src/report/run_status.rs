@@ -74,6 +74,8 @@ pub struct Waiting {
     pub yeses: Vec<String>,
     /// The command that goes on.
     pub command: String,
+    /// What its file wants to be asked before it starts.
+    pub confirmation: Option<String>,
 }
 
 /// A rollout.
@@ -215,13 +217,14 @@ fn waiting(job: &JobState, number: u64) -> Option<Waiting> {
     let name = &job.plan.name;
     if job.interrupted().is_some() {
         let command = format!("hms retry {number} {}", quoted(name));
-        return Some(Waiting { job: name.clone(), kind: "interrupted", yeses: Vec::new(), command });
+        return Some(Waiting { job: name.clone(), kind: "interrupted", yeses: Vec::new(), command, confirmation: None });
     }
     (job.status == JobStatus::Manual && !job.gate_open).then(|| Waiting {
         job: name.clone(),
         kind: "gate",
         yeses: job.yeses.iter().map(|(actor, ..)| actor.login.clone()).collect(),
         command: format!("hms approve {number} {}", quoted(name)),
+        confirmation: job.plan.manual_confirmation.clone(),
     })
 }
 

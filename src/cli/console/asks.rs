@@ -54,9 +54,11 @@ impl Asks {
         let no_run = || Failure::from(Refusal::new(RefusalKind::NotWaiting, "there is no such run"));
         let no_app = || Failure::from(Refusal::new(RefusalKind::NotWaiting, "it is not known yet which app this is"));
         match request {
-            Request::Approve { job, facts, .. } => {
-                send(&self.environment, &folder.ok_or_else(no_run)?, Command::Approve { job, facts, reason: None })
-            }
+            Request::Approve { job, facts, .. } => send(
+                &self.environment,
+                &folder.ok_or_else(no_run)?,
+                Command::Approve { job, facts, reason: None, variables: std::collections::BTreeMap::new() },
+            ),
             Request::Cancel { .. } => send(&self.environment, &folder.ok_or_else(no_run)?, Command::Cancel),
             Request::Retry { job, .. } => send(&self.environment, &folder.ok_or_else(no_run)?, Command::Retry { job: Some(job) }),
             // A canary goes to 0 at once: there is nothing that a moment's thought could save.

@@ -35,7 +35,10 @@ pub(super) fn abort(buffer: &mut Buffer, body: Rect, run: &RunId, scene: Scene<'
 
 /// Yes to a gate that deploys nothing?
 pub(super) fn gate(buffer: &mut Buffer, body: Rect, job: &JobName, scene: Scene<'_>) {
-    let lines = [format!("{job} waits for a yes; it deploys nothing by itself"), "it starts as soon as it has all its yeses".to_owned()];
+    let mut lines =
+        vec![format!("{job} waits for a yes; it deploys nothing by itself"), "it starts as soon as it has all its yeses".to_owned()];
+    let text = scene.view.run.as_ref().and_then(|run| run.job(job)?.plan.manual_confirmation.as_deref());
+    lines.extend(text.map(words::plain));
     ask(buffer, body, &format!("Yes to {job}?"), &lines, " y says yes  N does not ", scene);
 }
 

@@ -79,6 +79,9 @@ fn lines(review: &Review, scene: Scene<'_>) -> Vec<Fact> {
         lines.push(("override", format!("{}: {}", words::plain(&actor.login), words::plain(why)), strong));
     }
     lines.push(("yeses", yeses(review, scene), plain));
+    if let Some(text) = view.run.as_ref().and_then(|run| run.job(&review.job)?.plan.manual_confirmation.as_deref()) {
+        lines.push(("asks", words::plain(text), strong));
+    }
     let back = match &review.from {
         Some(from) => format!("R then means {} {} {} {}", review.environment, short(&review.to), theme.arrow(), short(from)),
         None => "none: there is nothing there yet".into(),

@@ -68,6 +68,7 @@ fn planned(name: &str, needs: Option<&[&str]>, when: When, environments: &[&str]
         allow_failure_exit_codes: Vec::new(),
         environments: environments.iter().map(|name| name.parse().unwrap()).collect(),
         blocking: when == When::Manual,
+        manual_confirmation: None,
     }
 }
 

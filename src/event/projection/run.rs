@@ -1,5 +1,7 @@
 //! A run, folded.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +114,8 @@ pub struct JobState {
     pub yeses: Vec<(Actor, Option<Digest>, Option<Digest>)>,
     /// The gate has all its yeses.
     pub gate_open: bool,
+    /// Variables given with those yeses.
+    pub given: BTreeMap<String, String>,
     /// When a delayed job starts, once its turn has come.
     pub starts_at: Option<DateTime<Utc>>,
     /// What the driver said of its last deploy request.
@@ -231,6 +235,7 @@ impl RunState {
             RunEvent::GateReached { job } => self.with_job(job, |job| {
                 job.status = JobStatus::Manual;
                 job.yeses.clear();
+                job.given.clear();
                 job.gate_open = false;
             }),
             RunEvent::JobScheduled { job, at } => self.with_job(job, |job| {
@@ -250,8 +255,9 @@ impl RunState {
                 job.status = JobStatus::Skipped;
                 job.why = Some(why.clone());
             }),
-            RunEvent::GateAnswered { job, actor, release, policy_hash, missing } => {
+            RunEvent::GateAnswered { job, actor, release, policy_hash, missing, variables } => {
                 self.with_job(job, |job| {
+                    job.given.extend(variables.clone());
                     job.yeses.push((actor.clone(), release.clone(), policy_hash.clone()));
                     job.gate_open = *missing == 0;
                     // Somebody wants it at once.
@@ -345,6 +351,7 @@ impl RunState {
             job.why = None;
             job.deploy = None;
             job.yeses.clear();
+            job.given.clear();
             job.gate_open = false;
         });
         self.reconsider_skipped();
@@ -368,6 +375,7 @@ impl JobState {
             attempts: Vec::new(),
             yeses: Vec::new(),
             gate_open: false,
+            given: BTreeMap::new(),
             starts_at: None,
             deploy: None,
             overridden: None,

@@ -37,7 +37,7 @@ impl Planner<'_> {
         if let Some(traced) = self.trace.jobs.get_mut(chosen.traced) {
             traced.variables = Valued::all(&expanded);
         }
-        let (variables, raw_variables) = (expanded.values, expanded.raw);
+        let (variables, written_variables, raw_variables) = (expanded.values, expanded.written, expanded.raw);
         let known =
             |name: &str| variables.get(name).or_else(|| own.get(name)).or_else(|| self.inputs.predefined.get(name)).map(String::as_str);
         let full = |text: &str| expand::text(text, &known).unwrap_or_else(|| text.to_owned());
@@ -72,6 +72,7 @@ impl Planner<'_> {
             cache: spec.cache.to_vec(),
             tags,
             variables,
+            written_variables,
             raw_variables,
             node: chosen.instance.node,
             matrix: chosen.instance.variables.iter().cloned().collect(),

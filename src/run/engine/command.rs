@@ -7,7 +7,7 @@ use crate::event::{
 use crate::run::control::{ControlRequest, DeployWish, JobRequest, Reply, Wish};
 use crate::store::{Inside, Peer, Signal, inside_run, send_signal};
 
-use super::delivery::DeployOrder;
+use super::delivery::{DeployOrder, Yes};
 use super::socket::Replies;
 use super::{Engine, EngineError};
 
@@ -45,7 +45,10 @@ impl Engine {
             )));
         }
         match command {
-            Command::Approve { job, facts, reason } => self.approve(job, facts, reason.as_deref(), actor).await,
+            Command::Approve { job, facts, reason, variables } => {
+                let yes = Yes { facts, reason: reason.as_deref(), variables };
+                self.approve(job, &yes, actor).await
+            }
             Command::Override { job, reason, facts } => self.pass_hold(job, reason, facts, actor).await,
             Command::Retry { job } => self.retry(job.as_ref(), actor),
             Command::Decide { job, decision } => self.decide_for(job, *decision, actor),
@@ -60,13 +63,7 @@ impl Engine {
         }
     }
 
-    async fn approve(
-        &mut self,
-        name: &JobName,
-        facts: &Facts,
-        reason: Option<&str>,
-        actor: &Actor,
-    ) -> Result<Result<String, Refusal>, EngineError> {
+    async fn approve(&mut self, name: &JobName, said: &Yes<'_>, actor: &Actor) -> Result<Result<String, Refusal>, EngineError> {
         let Some(job) = self.state.job(name) else { return Ok(Err(no_job(name))) };
         // A delayed job may be wanted at once.
         let scheduled = job.status == JobStatus::Scheduled;
@@ -75,7 +72,12 @@ impl Engine {
             let why = job.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             return Ok(Err(Refusal::new(RefusalKind::NotWaiting, format!("{name} does not wait for anybody: it is {status}{why}"))));
         }
-        let yes = match self.delivery.approve(&self.state, name, facts, reason, actor).await {
+        let masked = self.state.created.iter().flat_map(|created| &created.masked).find(|name| said.variables.contains_key(*name));
+        if let Some(masked) = masked {
+            let why = format!("{masked} is a masked variable of this run, and what is given at a gate is written down");
+            return Ok(Err(Refusal::new(RefusalKind::Protected, why).hint("leave it out: the job has it already")));
+        }
+        let yes = match self.delivery.approve(&self.state, name, said, actor).await {
             Ok(yes) => yes,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -85,6 +87,7 @@ impl Engine {
             release: yes.release,
             policy_hash: yes.policy_hash,
             missing: yes.missing,
+            variables: said.variables.clone(),
         })?;
         Ok(Ok(match yes.missing {
             0 => format!("{name} goes on"),

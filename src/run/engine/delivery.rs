@@ -10,13 +10,13 @@ mod setup;
 mod version;
 mod waits;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::event::{Actor, Arm, AttemptId, DeployOutcome, EnvironmentName, JobName, Refusal, RolloutId, RunEvent, RunState};
+use crate::event::{Actor, Arm, AttemptId, DeployOutcome, EnvironmentName, Facts, JobName, Refusal, RolloutId, RunEvent, RunState};
 use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
 use crate::pipeline::Plan;
 use crate::rollout::wired::Targets;
@@ -36,6 +36,15 @@ const LETTING_GO: Duration = Duration::from_secs(20);
 
 /// How long a driver may take to find out that it was superseded.
 const LOOKING: Duration = Duration::from_millis(200);
+
+/// A person's yes at a gate, as it was said.
+pub(super) struct Yes<'a> {
+    /// What the person saw.
+    pub(super) facts: &'a Facts,
+    pub(super) reason: Option<&'a str>,
+    /// Variables for the job.
+    pub(super) variables: &'a BTreeMap<String, String>,
+}
 
 /// A job's wish, with where its answer goes.
 pub(super) struct DeployOrder {

@@ -96,9 +96,21 @@ mod tests {
             allow_failure_exit_codes: Vec::new(),
             environments: Vec::new(),
             blocking: false,
+            manual_confirmation: None,
         };
         let (attempts, yeses) = (Vec::new(), Vec::new());
-        JobState { plan, status, why: None, attempts, yeses, gate_open: false, starts_at: None, deploy: None, overridden: None }
+        JobState {
+            plan,
+            status,
+            why: None,
+            attempts,
+            yeses,
+            gate_open: false,
+            given: std::collections::BTreeMap::new(),
+            starts_at: None,
+            deploy: None,
+            overridden: None,
+        }
     }
 
     fn outcome(jobs: Vec<JobState>) -> RunOutcome {

@@ -28,6 +28,8 @@ pub(super) struct Order {
     home: PathBuf,
     programs: PathBuf,
     inputs: Vec<PathBuf>,
+    /// Variables that were given at its gate.
+    given: BTreeMap<String, String>,
     /// The folders of the attempts whose reports it gets.
     producers: Vec<PathBuf>,
     artifacts_folder: PathBuf,
@@ -91,6 +93,7 @@ impl Engine {
             home: folder.home(name, number),
             programs: folder.programs(),
             inputs,
+            given: self.state.job(name).map(|job| job.given.clone()).unwrap_or_default(),
             producers: reporters,
             artifacts_folder: folder.artifacts(name, number),
             resource: self.resource_of(name),
@@ -150,7 +153,7 @@ fn reported(producers: &[PathBuf]) -> Result<Vec<(String, String)>, String> {
 fn specification(order: &Order, pipeline: &BTreeMap<String, String>, reported: &[(String, String)]) -> KeeperSpec {
     let started_at = now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let project_dir = order.work.to_string_lossy().into_owned();
-    let sources = Sources { pipeline, given: &order.created.variables, reported, briefing: &order.briefing };
+    let sources = Sources { pipeline, given: &order.created.variables, at_gate: &order.given, reported, briefing: &order.briefing };
     let variables = job_variables(&sources, &order.job, &order.attempt, &project_dir, &started_at);
     let artifacts = &order.job.artifacts;
     let artifacts = ArtifactSpec {

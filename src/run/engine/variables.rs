@@ -64,6 +64,8 @@ pub(super) struct Sources<'a> {
     pub(super) pipeline: &'a BTreeMap<String, String>,
     /// Those given for this run alone.
     pub(super) given: &'a BTreeMap<String, String>,
+    /// Those given at the job's gate.
+    pub(super) at_gate: &'a BTreeMap<String, String>,
     /// Those that earlier jobs reported; later ones win.
     pub(super) reported: &'a [(String, String)],
     /// Those that lie on no disk.
@@ -71,7 +73,7 @@ pub(super) struct Sources<'a> {
 }
 
 /// The variables of an attempt, in the order in which the script exports them; later ones win. What earlier jobs reported beats the
-/// file's, what was let in beats both, and what was given for this run beats these (`doc/ci/variables/_index.md`, precedence). Masked values come last, as GitLab's project variables beat the file's.
+/// file's, what was let in beats both, what was given for this run beats these, and what was given at the job's gate beats that (`doc/ci/variables/_index.md`, precedence). Masked values come last, as GitLab's project variables beat the file's.
 pub(super) fn job_variables(
     sources: &Sources<'_>,
     job: &Job,
@@ -79,7 +81,7 @@ pub(super) fn job_variables(
     project_dir: &str,
     started_at: &str,
 ) -> Vec<(String, String)> {
-    let Sources { pipeline, given, reported, briefing } = sources;
+    let Sources { pipeline, given, at_gate, reported, briefing } = sources;
     let mut known = (*pipeline).clone();
     known.extend(predefined_for_job(&JobFacts {
         job,
@@ -92,9 +94,10 @@ pub(super) fn job_variables(
     }));
     known.extend(briefing.masked.iter().map(|(name, value)| (name.clone(), value.clone())));
     let above = |name: &String| given.contains_key(name) || briefing.masked.contains_key(name);
-    let reported = reported.iter().filter(|(name, _)| !above(name)).cloned().collect();
-    let mut all = job.runner_variables(&known, &reported);
-    let passed = briefing.passed.iter().filter(|(name, _)| !given.contains_key(*name));
+    let reported = reported.iter().filter(|(name, _)| !above(name)).cloned();
+    let over = reported.chain(at_gate.iter().map(|(name, value)| (name.clone(), value.clone()))).collect();
+    let mut all = job.runner_variables(&known, &over);
+    let passed = briefing.passed.iter().filter(|(name, _)| !given.contains_key(*name) && !at_gate.contains_key(*name));
     all.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
     all.extend(briefing.masked.iter().map(|(name, value)| (name.clone(), value.clone())));
     all.into_iter().collect()

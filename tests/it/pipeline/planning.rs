@@ -116,6 +116,13 @@ fn variables_go_from_low_to_high_and_are_expanded_once() {
     assert_eq!(all["R"], "$A");
     assert_eq!(all["S"], "$A");
     assert_eq!(all["CI_COMMIT_TITLE"], "hot-fix: no $HOME", "a commit's message is never expanded");
+    // What a job reports or a person gives comes after the plan, and changes what names it.
+    let late = [("A", "late-$CI_JOB_STAGE"), ("R", "$A")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let all = job.runner_variables(&predefined(&facts()), &late.into());
+    assert_eq!((all["A"].as_str(), all["R"].as_str(), all["S"].as_str()), ("late-", "late-", "late-"));
+    assert_eq!(all["D"], "late--j-run-mine---$A");
+    let circle = [("A", "$D"), ("D", "$A")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(job.runner_variables(&predefined(&facts()), &circle.into())["C"], "run");
 }
 
 #[test]

@@ -77,6 +77,7 @@ pub(crate) fn job(name: &str) -> PlannedJob {
         allow_failure_exit_codes: Vec::new(),
         environments: if manual || name == "canary" { vec![name.parse().unwrap()] } else { Vec::new() },
         blocking: manual,
+        manual_confirmation: None,
     }
 }
 
@@ -315,7 +316,14 @@ pub(crate) fn success() -> Story {
     let mut story = at_the_gate();
     let mut events: Vec<RunEvent> = story.events.into_iter().map(|stamped| stamped.event).collect();
     let prod = || "prod".parse().unwrap();
-    events.push(RunEvent::GateAnswered { job: prod(), actor: actor("ben"), release: None, policy_hash: None, missing: 0 });
+    events.push(RunEvent::GateAnswered {
+        job: prod(),
+        actor: actor("ben"),
+        release: None,
+        policy_hash: None,
+        missing: 0,
+        variables: std::collections::BTreeMap::new(),
+    });
     events.extend(starts("prod"));
     let (rollout, environment) = (ROLLOUT.parse().unwrap(), prod_environment());
     events.push(RunEvent::RolloutLinked { job: prod(), rollout, environment, arm: Arm::Whole });

@@ -1,6 +1,7 @@
 //! The console as a person has it: the real program on a terminal of its own, looked at and typed into.
 
 mod back;
+mod confirm;
 mod errors;
 mod hostile;
 mod leaving;

@@ -4,6 +4,7 @@ mod delayed;
 mod dotenv;
 mod engine;
 mod files;
+mod given;
 mod groups;
 mod honest;
 mod json;

@@ -9,7 +9,7 @@ use crate::policy::{Protection, count_people, resolve_environment};
 use crate::rollout::wired::in_force;
 
 use super::super::chain;
-use super::{Delivery, NotEntered, setup};
+use super::{Delivery, NotEntered, Yes, setup};
 
 /// A yes that was taken.
 pub(in crate::run::engine) struct TakenYes {
@@ -24,8 +24,7 @@ impl Delivery {
         &mut self,
         state: &RunState,
         job: &JobName,
-        facts: &Facts,
-        reason: Option<&str>,
+        said: &Yes<'_>,
         actor: &Actor,
     ) -> Result<TakenYes, Refusal> {
         let plan = state.job(job).map(|job| job.plan.clone());
@@ -35,12 +34,15 @@ impl Delivery {
         entry.app = state.created.as_ref().map(|created| created.app.clone());
         entry.revision = state.created.as_ref().map(|created| created.revision.clone());
         entry.tag = state.created.as_ref().map(|created| created.tag.clone());
-        entry.reason = Some(reason.map_or_else(|| format!("gate {job}"), |reason| format!("gate {job}: {reason}")));
+        // Their names alone: a ledger is for ever, and values are in the run's journal.
+        let given: Vec<&str> = said.variables.keys().map(String::as_str).collect();
+        let with = if given.is_empty() { String::new() } else { format!(" with {}", given.join(", ")) };
+        entry.reason = Some(said.reason.map_or_else(|| format!("gate {job}{with}"), |reason| format!("gate {job}{with}: {reason}")));
         let Some(environment) = environment else {
             self.enter(entry).await?;
             return Ok(TakenYes { release: None, policy_hash: None, missing: 0 });
         };
-        let taken = self.weigh(state, job, &environment, facts, actor, &mut entry).await?;
+        let taken = self.weigh(state, job, &environment, said, actor, &mut entry).await?;
         self.enter(entry).await?;
         Ok(taken)
     }
@@ -50,7 +52,7 @@ impl Delivery {
         state: &RunState,
         name: &JobName,
         asked: &EnvironmentName,
-        facts: &Facts,
+        said: &Yes<'_>,
         actor: &Actor,
         entry: &mut Entry,
     ) -> Result<TakenYes, Refusal> {
@@ -80,6 +82,15 @@ impl Delivery {
             verdict: verdict.as_ref().map(|verdict| verdict.class),
             policy_hash: Some(force.hash.clone()),
         };
+        if let Protection::Protected { approvals: 1.. } = placed.protection()
+            && !said.variables.is_empty()
+        {
+            let why = format!(
+                "{} needs the yes of several people, and each must say yes to the same: variables cannot be given",
+                placed.environment
+            );
+            return Err(Refusal::new(RefusalKind::Protected, why).hint("give them to the whole run: hms run --variable KEY=VALUE"));
+        }
         if let Some(release) = candidate.clone().filter(|release| now.current.as_ref() == Some(release)) {
             // It got there another way, by `hms-deploy` alone: nothing is left to protect it from, and the job says so.
             entry.environment = Some(placed.environment.clone());
@@ -90,7 +101,7 @@ impl Delivery {
         if let Some(rollout) = under_another.filter(|_| placed.protection() != Protection::Open && !overridden) {
             return Err(judged_before(state, &rollout, &force.hash));
         }
-        compare(facts, &now)?;
+        compare(said.facts, &now)?;
         let Some(release) = candidate else {
             // The gate comes before anything was deployed: its release is not made yet, so a yes here is bound to none.
             return match placed.protection() {

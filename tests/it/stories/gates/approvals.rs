@@ -18,7 +18,7 @@ fn somebody_else() -> Actor {
 }
 
 fn approve(facts: Facts) -> Command {
-    Command::Approve { job: "prod".parse().unwrap(), facts, reason: None }
+    Command::Approve { job: "prod".parse().unwrap(), facts, reason: None, variables: std::collections::BTreeMap::new() }
 }
 
 #[track_caller]
@@ -45,6 +45,8 @@ fn a_yes_counts_once_and_names_what_it_rests_on() {
     }
     let refused = world.entries("refuse").len();
     assert_eq!(refused, 4, "each refusal is in the ledger");
+    let said = world.hms_ends(13, &["approve", "1", "prod", "--variable", "MORE=--supersede"]);
+    assert!(said.err.contains("each must say yes to the same"), "{said:#?}");
     let said = world.hms_ends(0, &["approve", "1", "prod"]);
     assert!(said.out.contains("1 more yes"), "{said:#?}");
     let waiting = world.status("1")["waiting"].clone();

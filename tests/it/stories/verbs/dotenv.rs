@@ -3,7 +3,7 @@
 use super::World;
 
 const PIPELINE: &str = r#"stages: [make, use]
-variables: {LEVEL: file, WHERE: "at-$HOST", GIVEN: file}
+variables: {LEVEL: file, WHERE: "at-$HOST-$LEVEL", GIVEN: file}
 make:
   stage: make
   script:
@@ -41,7 +41,7 @@ fn variables_go_to_those_who_get_the_artifacts_and_beat_the_files_but_not_those_
     let said = world.hms(&["run", "--headless", "--variable", &out, "--variable", "GIVEN=given"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     let table = [
-        ("needs", "one reported \"q\" given at-one one/x\n"),
+        ("needs", "one reported \"q\" given at-one-reported one/x\n"),
         ("stage", "two reported\n"),
         ("without", "none file\n"),
         ("some", "two file\n"),
