@@ -17,6 +17,7 @@ use hms::event::{Digest, ReleaseRef, Weight};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::contract::{Stage, Standby, all};
@@ -66,6 +67,9 @@ impl Cluster {
         kubectl(folder, &["-n", &namespace, "apply", "-f", "-"], Some(&manifests(&namespace)));
         kubectl(folder, &["-n", &namespace, "rollout", "status", "deployment/shop", "--timeout=60s"], None);
         let target = KubernetesTarget::open(place, &app(), registry()).await.unwrap();
+        // A rollout is complete before the gateway knows its pods: until then it answers 503, and nobody's change is the cause.
+        let (client, host) = (client(), format!("{namespace}.test"));
+        until("the gateway knows the origin", async || ask(&client, &host).await == "v1").await;
         Self { folder: folder.to_owned(), namespace, target, empty: tempfile::tempdir().unwrap() }
     }
 
@@ -199,6 +203,26 @@ fn the_contract_is_kept() {
     });
 }
 
+type Requests = Client<HttpConnector, Empty<Bytes>>;
+
+fn client() -> Requests {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
+/// One request through the gateway: the first word of the answer, else its status, else what went wrong.
+async fn ask(client: &Requests, host: &str) -> String {
+    let request = hyper::Request::get("http://127.0.0.1:8000/").header("host", host).body(Empty::new()).unwrap();
+    match client.request(request).await {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let version = String::from_utf8_lossy(&body).split(' ').next().unwrap_or_default().to_owned();
+            if status == 200 { version } else { status.to_string() }
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
 /// Requests through the gateway, over kept connections, until it is told to stop: who answered how often, by the first word of the answer
 /// and its status.
 pub(crate) struct Traffic {
@@ -210,22 +234,13 @@ pub(crate) struct Traffic {
 impl Traffic {
     pub(crate) fn to(host: &str, clients: usize) -> Self {
         let mut traffic = Self { stop: Arc::default(), answers: Arc::default(), tasks: tokio::task::JoinSet::new() };
-        let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let client = client();
         for _ in 0..clients {
             let (client, host) = (client.clone(), host.to_owned());
             let (stop, answers) = (Arc::clone(&traffic.stop), Arc::clone(&traffic.answers));
             traffic.tasks.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    let request = hyper::Request::get("http://127.0.0.1:8000/").header("host", &host).body(Empty::new()).unwrap();
-                    let answer = match client.request(request).await {
-                        Ok(response) => {
-                            let status = response.status().as_u16();
-                            let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-                            let version = String::from_utf8_lossy(&body).split(' ').next().unwrap_or_default().to_owned();
-                            if status == 200 { version } else { format!("{status}") }
-                        }
-                        Err(error) => error.to_string(),
-                    };
+                    let answer = ask(&client, &host).await;
                     *answers.lock().unwrap().entry(answer).or_default() += 1;
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
