@@ -72,15 +72,23 @@ impl Selector {
 
     /// Whether these labels meet all conditions; the name is not looked at.
     pub(super) fn fits(&self, labels: &Labels) -> bool {
-        self.matchers.iter().all(|matcher| {
-            let value = labels.get(&matcher.label).map_or("", String::as_str);
-            match &matcher.test {
-                Test::Is(wanted) => value == wanted,
-                Test::IsNot(unwanted) => value != unwanted,
-                Test::Like(pattern) => pattern.regex.is_match(value),
-                Test::Unlike(pattern) => !pattern.regex.is_match(value),
-            }
-        })
+        self.matchers.iter().all(|matcher| matcher.fits(labels.get(&matcher.label).map_or("", String::as_str)))
+    }
+
+    /// The same, but conditions on labels that are not there are passed over.
+    pub(super) fn may_fit(&self, labels: &Labels) -> bool {
+        self.matchers.iter().all(|matcher| labels.get(&matcher.label).is_none_or(|value| matcher.fits(value)))
+    }
+}
+
+impl Matcher {
+    fn fits(&self, value: &str) -> bool {
+        match &self.test {
+            Test::Is(wanted) => value == wanted,
+            Test::IsNot(unwanted) => value != unwanted,
+            Test::Like(pattern) => pattern.regex.is_match(value),
+            Test::Unlike(pattern) => !pattern.regex.is_match(value),
+        }
     }
 }
 

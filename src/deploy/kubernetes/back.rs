@@ -25,14 +25,12 @@ impl Hands<'_> {
                 return Err(super::effects::impossible(format!("{} does not run beside {}", release.short(), target.place.workload)));
             }
             if is_up {
-                self.all_to_arm().await?;
+                self.all_to_arm(&stable).await?;
             }
         }
         let pod = target.template_for(self, &stable, release).await?;
         let written = self.restore(release, &pod).await?;
         target.await_rollout(&target.workloads(), target.place.workload.kind(), &written, GROWTH, self).await?;
-        // The gateway learns of the new pods after the cluster does.
-        self.settle().await;
         self.all_to_stable().await
     }
 

@@ -26,7 +26,7 @@ const DOUBT: Duration = Duration::from_secs(5);
 /// How long a pod of the arm goes on serving after it was told to end: the gateway learns of it only then.
 const LINGER_SECONDS: u64 = 10;
 /// The label that tells the arm's pods from all others.
-const BESIDE: &str = "hms/beside";
+pub(super) const BESIDE: &str = "hms/beside";
 
 /// The arm as it was found.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::KubernetesTarget;
 use super::arm::{arm_word, pods_for};
+use super::in_force::Seen;
 use super::names;
 use super::object::{DEPLOYMENT, Edit, Object};
 use super::workload::{release_of, replicas, runs};
-use crate::deploy::{Applied, ArmName, Effect, TargetError};
+use crate::deploy::{Applied, ArmName, Effect, Observation, TargetError};
 use crate::event::{Digest, EnvironmentName, Weight};
 
 /// How long pods of an arm that only grows may take.
@@ -29,15 +30,16 @@ pub(super) fn impossible(reason: impl Into<String>) -> TargetError {
 impl Hands<'_> {
     pub(super) async fn carry_out(&self, effect: &Effect) -> Result<Applied, TargetError> {
         self.admit().await?;
+        let mut seen = None;
         match effect {
             Effect::Start { release, arm, timeout_ms } => self.start(release, *arm, Duration::from_millis(*timeout_ms)).await?,
-            Effect::Weigh { weight } => self.weigh(*weight).await?,
+            Effect::Weigh { weight } => seen = self.weigh(*weight).await?,
             Effect::Promote { release } => self.promote(release).await?,
             Effect::Withdraw => self.withdraw().await?,
             Effect::Return { release } => self.go_back(release).await?,
             Effect::Retire { release } => self.retire(release).await?,
         }
-        let observation = self.target.seen().await?;
+        let observation = Observation { served: seen, ..self.target.seen().await? };
         Ok(Applied { weight: observation.weight, observation })
     }
 
@@ -92,9 +94,11 @@ impl Hands<'_> {
         let written = target.put_beside(self, &stable, arm, release, &pod, pods).await?;
         match target.await_rollout(&target.arms(), DEPLOYMENT, &written, patience, self).await {
             Ok(_) => {
-                // Available to the cluster is not known to the gateway: a weight given at once is answered with 503 for a moment.
-                self.settle().await;
-                Ok(())
+                // Available to the cluster is not known to the gateway.
+                match &target.place.traffic {
+                    Some(traffic) => self.learned(&traffic.canary, pods).await,
+                    None => Ok(()),
+                }
             }
             Err(error) => {
                 // What never came up takes no place. One that was up before stays for whoever looks.
@@ -124,7 +128,7 @@ impl Hands<'_> {
     }
 
     /// Another weight: the arm can carry it first, then the router gives it.
-    async fn weigh(&self, weight: Weight) -> Result<(), TargetError> {
+    async fn weigh(&self, weight: Weight) -> Result<Option<Seen>, TargetError> {
         let target = self.target;
         let Some(beside) = target.beside().await?.filter(|beside| beside.arm == ArmName::Canary) else {
             return Err(impossible("there is no canary to give traffic to"));
@@ -139,12 +143,18 @@ impl Hands<'_> {
             )));
         };
         self.carry(weight).await?;
+        let before = router.read().await?.weight;
         let seen = router.set(weight, self.fence).await?;
         for warning in seen.warnings {
             (self.say)(format!("{}: {warning}", router.name()));
         }
         (self.say)(format!("{} accepted, the canary has {}", router.name(), seen.weight));
-        self.mark(weight, seen.weight).await
+        self.mark(weight, seen.weight).await?;
+        // Weight 0 is told when it is accepted: whoever asked for it waits for nothing.
+        if weight == Weight::ZERO {
+            return Ok(None);
+        }
+        self.in_force((before, weight), &beside, &target.need_workload().await?).await
     }
 
     /// Makes the arm large enough for a share before it gets it.
@@ -156,7 +166,9 @@ impl Hands<'_> {
         if replicas(&beside.object) < needed {
             (self.say)(format!("{needed} pods for {weight}"));
             target.resize_beside(self, needed, GROWTH).await?;
-            self.settle().await;
+            if let Some(traffic) = &target.place.traffic {
+                self.learned(&traffic.canary, needed).await?;
+            }
         }
         let selector = super::arm::labels_at(beside.object.at("/spec/selector/matchLabels"));
         let ready = target.pods(&names::selector(&selector)).await?.ready;
@@ -187,7 +199,7 @@ impl Hands<'_> {
             router.set(Weight::ZERO, self.fence).await?;
             (self.say)(format!("{} accepted, the canary has nothing", router.name()));
         }
-        self.target.remove_beside(self.fence).await
+        self.clear_beside().await
     }
 
     async fn retire(&self, release: &Digest) -> Result<(), TargetError> {

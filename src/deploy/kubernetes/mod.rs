@@ -7,6 +7,7 @@
 //! workload ─ the user's Deployment, StatefulSet or DaemonSet            (workload, status, diagnosis)
 //! arm      ─ the Deployment beside it, with labels of its own           (arm, beside)
 //! router   ─ who splits traffic, one file each                          (router/)
+//! counts   ─ who gets it, by the pods' own count                       (counts, in_force)
 //! object   ─ JSON objects and conditional writes                        (object, access)
 //! ```
 //!
@@ -17,9 +18,11 @@ mod adopt;
 mod arm;
 mod back;
 mod beside;
+mod counts;
 mod diagnosis;
 mod effects;
 mod images;
+mod in_force;
 mod names;
 mod object;
 mod observe;
@@ -32,6 +35,7 @@ mod workload;
 
 use std::path::Path;
 
+pub use counts::{Page, RequestCount};
 pub use place::{ClusterPlace, DEFAULT_SETTLE, RouterName, TrafficPlace, WorkloadName};
 
 use crate::deploy::registry::Registry;
@@ -52,6 +56,7 @@ pub struct KubernetesTarget {
     records: Records,
     place: ClusterPlace,
     registry: Registry,
+    count: Option<RequestCount>,
 }
 
 impl KubernetesTarget {
@@ -62,7 +67,13 @@ impl KubernetesTarget {
     pub async fn open(place: ClusterPlace, app: &AppName, registry: Registry) -> Result<Self, TargetError> {
         let access = Access::open(place.context.as_deref(), &place.namespace).await?;
         let records = Records::new(access.clone(), app.clone());
-        Ok(Self { access, app: app.clone(), records, place, registry })
+        Ok(Self { access, app: app.clone(), records, place, registry, count: None })
+    }
+
+    /// The same, with the pods' counts of their requests: they say when a weight is in force and when pods get nothing any more.
+    #[must_use]
+    pub fn counting(self, count: RequestCount) -> Self {
+        Self { count: Some(count), ..self }
     }
 
     /// The environment's workload, which must be there.

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::KubernetesTarget;
 use super::effects::{GROWTH, Hands, impossible};
+use super::in_force::{Quiet, pods_beside, pods_of_stable};
 use super::names;
 use super::object::{DEPLOYMENT, Object};
-use super::workload::{applied_fields, release_of, runs, template};
+use super::workload::{applied_fields, release_of, replicas, runs, template};
 use crate::deploy::{ArmName, TargetError};
 use crate::event::{Digest, Weight};
 
@@ -28,15 +29,15 @@ impl Hands<'_> {
             self.keep_template(&stable).await?;
         }
         if is_canary && target.router().is_some() {
-            self.all_to_arm().await?;
+            if self.all_to_arm(&stable).await? == Quiet::Doubtful {
+                warn_of_lost_requests(&stable, self.say);
+            }
         } else {
             warn_of_lost_requests(&stable, self.say);
         }
         let written = self.roll_stable(release).await?;
         target.await_rollout(&target.workloads(), target.place.workload.kind(), &written, GROWTH, self).await?;
         self.keep_template(&target.need_workload().await?).await?;
-        // The gateway learns of the new pods after the cluster does.
-        self.settle().await;
         self.all_to_stable().await
     }
 
@@ -47,30 +48,29 @@ impl Hands<'_> {
         self.target.records.put_templates(self.environment, &release, &templates).await
     }
 
-    /// Gives the arm all traffic, once it can carry it.
-    pub(super) async fn all_to_arm(&self) -> Result<(), TargetError> {
-        let Some(router) = self.target.router() else { return Ok(()) };
+    /// Gives the arm all traffic, once it can carry it, and waits until stable gets none.
+    pub(super) async fn all_to_arm(&self, stable: &Object) -> Result<Quiet, TargetError> {
+        let Some(router) = self.target.router() else { return Ok(Quiet::Doubtful) };
         self.carry(Weight::FULL).await?;
         router.set(Weight::FULL, self.fence).await?;
         (self.say)(format!("{} accepted, all traffic is beside {}", router.name(), self.target.place.workload));
-        self.settle().await;
-        Ok(())
+        self.quiet(&self.target.place.workload.to_string(), &pods_of_stable(stable)).await
     }
 
-    /// Acceptance is not traffic: the gateway may serve the old split for a while, and the pods that have it stay meanwhile.
-    pub(super) async fn settle(&self) {
-        if let Some(traffic) = &self.target.place.traffic {
-            tokio::time::sleep(traffic.settle).await;
-        }
-    }
-
-    /// Gives stable all traffic, and takes the arm away.
+    /// Gives stable all traffic, once the gateway knows its pods, and takes the arm away.
     pub(super) async fn all_to_stable(&self) -> Result<(), TargetError> {
-        if let Some(router) = self.target.router() {
+        if let (Some(router), Some(traffic)) = (self.target.router(), &self.target.place.traffic) {
+            self.learned(&traffic.stable, replicas(&self.target.need_workload().await?)).await?;
             router.set(Weight::ZERO, self.fence).await?;
             (self.say)(format!("{} accepted, all traffic is at {}", router.name(), self.target.place.workload));
-            self.settle().await;
         }
+        self.clear_beside().await
+    }
+
+    /// Takes the arm away, which has no weight, once it gets nothing.
+    pub(super) async fn clear_beside(&self) -> Result<(), TargetError> {
+        let Some(beside) = self.target.beside().await? else { return Ok(()) };
+        self.quiet(&format!("deployment {}", beside.object.name()), &pods_beside(&beside)).await?;
         self.target.remove_beside(self.fence).await
     }
 

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::InForce;
-use crate::deploy::kubernetes::{ClusterPlace, DEFAULT_SETTLE, KubernetesTarget, RouterName, TrafficPlace, WorkloadName};
+use crate::canary::provider::{Selector, requests_on};
+use crate::deploy::kubernetes::{ClusterPlace, DEFAULT_SETTLE, KubernetesTarget, RequestCount, RouterName, TrafficPlace, WorkloadName};
 use crate::deploy::local::LocalTarget;
 use crate::deploy::registry::{Credentials, Registry, RegistrySettings};
 use crate::deploy::{AnyTarget, Target, TargetError};
@@ -112,7 +113,7 @@ impl Targets {
             Home::Local => Ok(self.local().into()),
             Home::Kubernetes(name) => {
                 let place = self.bare(&name);
-                self.cluster(place).await
+                Ok(self.cluster(place).await?.into())
             }
         }
     }
@@ -124,7 +125,7 @@ impl Targets {
     pub async fn of(&self, policy: &Policy, placed: &Placed) -> Result<AnyTarget, TargetError> {
         match cluster_place(&self.app, policy, &placed.settings) {
             None => Ok(self.local().listening_at(policy.local.listen).into()),
-            Some(place) => self.cluster(place).await,
+            Some(place) => Ok(counting(self.cluster(place).await?, policy).into()),
         }
     }
 
@@ -135,14 +136,15 @@ impl Targets {
     pub async fn of_named(&self, policy: &Policy, named: &ClusterName) -> Result<AnyTarget, TargetError> {
         let settings = resolve_environment(policy, &EnvironmentName::prod()).settings;
         let place = cluster_place(&self.app, policy, &settings).unwrap_or_else(|| self.bare(named));
-        self.cluster(ClusterPlace { context: Some(named.context.clone()), namespace: named.namespace.clone(), ..place }).await
+        let place = ClusterPlace { context: Some(named.context.clone()), namespace: named.namespace.clone(), ..place };
+        Ok(counting(self.cluster(place).await?, policy).into())
     }
 
-    async fn cluster(&self, place: ClusterPlace) -> Result<AnyTarget, TargetError> {
+    async fn cluster(&self, place: ClusterPlace) -> Result<KubernetesTarget, TargetError> {
         let failed = |reason: String| TargetError::Unreachable { reason };
         let credentials = Credentials::of_docker(self.variable).map_err(|error| failed(error.to_string()))?;
         let registry = Registry::new(credentials, RegistrySettings::default()).map_err(|problem| failed(problem.to_string()))?;
-        Ok(KubernetesTarget::open(place, &self.app, registry).await?.into())
+        KubernetesTarget::open(place, &self.app, registry).await
     }
 
     /// Remembers the home of a policy that is in force, when it is not this machine: here it is found without a note.
@@ -180,6 +182,12 @@ impl Targets {
             take_over: Vec::new(),
         }
     }
+}
+
+/// A target that reads from its pods' own pages what policy calls a request.
+fn counting(target: KubernetesTarget, policy: &Policy) -> KubernetesTarget {
+    let Ok(requests) = policy.metrics.requests.parse::<Selector>() else { return target };
+    target.counting(RequestCount::new(move |page| requests_on(page, &requests).map_err(|error| super::chain(&error))))
 }
 
 /// Where a policy would be kept: at the target of `prod`.

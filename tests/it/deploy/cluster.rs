@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use hms::deploy::kubernetes::{ClusterPlace, KubernetesTarget, RouterName, TrafficPlace, WorkloadName};
+use hms::canary::provider::{Selector, requests_on};
+use hms::deploy::kubernetes::{ClusterPlace, KubernetesTarget, RequestCount, RouterName, TrafficPlace, WorkloadName};
 use hms::deploy::registry::{Credentials, Registry, RegistrySettings};
 use hms::deploy::{ArmName, Effect, ReleaseImage, ReleaseRecord, Target, TargetError};
 use hms::event::{Digest, ReleaseRef, Weight};
@@ -66,10 +67,10 @@ impl Cluster {
         };
         kubectl(folder, &["-n", &namespace, "apply", "-f", "-"], Some(&manifests(&namespace)));
         kubectl(folder, &["-n", &namespace, "rollout", "status", "deployment/shop", "--timeout=60s"], None);
-        let target = KubernetesTarget::open(place, &app(), registry()).await.unwrap();
+        let target = KubernetesTarget::open(place, &app(), registry()).await.unwrap().counting(count());
         // A rollout is complete before the gateway knows its pods: until then it answers 503, and nobody's change is the cause.
         let (client, host) = (client(), format!("{namespace}.test"));
-        until("the gateway knows the origin", async || ask(&client, &host).await == "v1").await;
+        until("the gateway knows the origin", async || ask(&client, WEB, &host).await == "v1").await;
         Self { folder: folder.to_owned(), namespace, target, empty: tempfile::tempdir().unwrap() }
     }
 
@@ -150,6 +151,12 @@ fn kubectl(folder: &Path, arguments: &[&str], input: Option<&str>) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What the pods of the test service call a request.
+fn count() -> RequestCount {
+    let requests: Selector = "http_requests_total".parse().unwrap();
+    RequestCount::new(move |page| requests_on(page, &requests).map_err(|error| error.to_string()))
+}
+
 fn registry() -> Registry {
     Registry::new(Credentials::anonymous(), RegistrySettings::default()).unwrap()
 }
@@ -203,15 +210,18 @@ fn the_contract_is_kept() {
     });
 }
 
+/// The gateway's address.
+const WEB: &str = "127.0.0.1:8000";
+
 type Requests = Client<HttpConnector, Empty<Bytes>>;
 
 fn client() -> Requests {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
-/// One request through the gateway: the first word of the answer, else its status, else what went wrong.
-async fn ask(client: &Requests, host: &str) -> String {
-    let request = hyper::Request::get("http://127.0.0.1:8000/").header("host", host).body(Empty::new()).unwrap();
+/// One request: the first word of the answer, else its status, else what went wrong.
+async fn ask(client: &Requests, address: &str, host: &str) -> String {
+    let request = hyper::Request::get(format!("http://{address}/")).header("host", host).body(Empty::new()).unwrap();
     match client.request(request).await {
         Ok(response) => {
             let status = response.status().as_u16();
@@ -233,14 +243,18 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     pub(crate) fn to(host: &str, clients: usize) -> Self {
+        Self::at(WEB, host, clients)
+    }
+
+    fn at(address: &str, host: &str, clients: usize) -> Self {
         let mut traffic = Self { stop: Arc::default(), answers: Arc::default(), tasks: tokio::task::JoinSet::new() };
         let client = client();
         for _ in 0..clients {
-            let (client, host) = (client.clone(), host.to_owned());
+            let (client, address, host) = (client.clone(), address.to_owned(), host.to_owned());
             let (stop, answers) = (Arc::clone(&traffic.stop), Arc::clone(&traffic.answers));
             traffic.tasks.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    let answer = ask(&client, &host).await;
+                    let answer = ask(&client, &address, &host).await;
                     *answers.lock().unwrap().entry(answer).or_default() += 1;
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
@@ -296,8 +310,11 @@ fn one_per_cent_of_real_traffic_goes_to_the_canary_and_no_request_is_lost_on_the
 
         let two = cluster.bring(cluster.release("two", &["VERSION=two"])).await;
         cluster.apply(1, start(&two, ArmName::Canary)).await;
-        assert_eq!(cluster.apply(1, Effect::Weigh { weight: weight("1%") }).await.weight, weight("1%"));
-        until("the canary answers", async || traffic.count("two") > 0).await;
+        let applied = cluster.apply(1, Effect::Weigh { weight: weight("1%") }).await;
+        assert_eq!(applied.weight, weight("1%"));
+        let (canary, stable) = applied.observation.served.expect("the pods' own counts say that the weight is in force");
+        assert!(canary > 0 && stable > 50 * canary, "{canary} and {stable}");
+        assert!(traffic.count("two") > 0, "in force, and nobody was answered by the canary");
         let (before, canary) = (traffic.all(), traffic.count("two"));
         until("3,000 requests more", async || traffic.all() >= before + 3_000).await;
         let (all, canary) = (traffic.all() - before, traffic.count("two") - canary);
@@ -324,6 +341,46 @@ fn one_per_cent_of_real_traffic_goes_to_the_canary_and_no_request_is_lost_on_the
         let answers = traffic.end().await;
         assert_eq!(answers.keys().collect::<Vec<_>>(), ["two", "v1"], "{answers:?}");
         assert_eq!(cluster.target.adopt(&prod()).await.unwrap().map(|again| again.digest), Some(origin.digest));
+    });
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/cluster/README.md says how to run it"]
+fn an_arm_that_still_gets_requests_is_not_taken_away() {
+    let folder = folder();
+    let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
+    run(async {
+        let cluster = Cluster::new(&folder).await;
+        cluster.target.adopt(&prod()).await.unwrap().unwrap();
+        let two = cluster.bring(cluster.release("two", &["VERSION=two"])).await;
+        cluster.apply(1, start(&two, ArmName::Canary)).await;
+        let told = Mutex::new(Vec::new());
+        let tell = |line: String| told.lock().unwrap().push(line);
+        let said = |what: &str| told.lock().unwrap().iter().any(|line: &String| line.contains(what));
+        let weigh = Effect::Weigh { weight: weight("5%") };
+        let applied = cluster.target.apply(&prod(), 1, &weigh, &tell).await.unwrap();
+        assert_eq!(applied.observation.served, None, "there is no traffic to see a share in");
+        assert!(said("5% accepted, not seen in traffic yet"), "{told:?}");
+
+        // A gateway that goes on as before: a client of the canary's pods alone.
+        let address = cluster.kubectl(&["get", "pods", "-l", "hms/beside=shop", "-o", "jsonpath={.items[0].status.podIP}"]);
+        let late = Traffic::at(&format!("{address}:8080"), "late.test", 1);
+        until("the canary answers", async || late.count("two") > 0).await;
+        let environment = prod();
+        let withdrawn = cluster.target.apply(&environment, 2, &Effect::Withdraw, &tell);
+        let meanwhile = async {
+            until("weight 0 is accepted", async || said("the canary has nothing")).await;
+            let before = late.all();
+            until("2,000 requests more", async || late.all() >= before + 2_000).await;
+            assert!(!said("no requests any more"), "{told:?}");
+            cluster.kubectl(&["get", "deployment", "shop-canary"]);
+            late.end().await
+        };
+        let (applied, answers) = tokio::join!(withdrawn, meanwhile);
+        assert_eq!(answers.keys().collect::<Vec<_>>(), ["two"], "{answers:?}");
+        assert_eq!(applied.unwrap().weight, Weight::ZERO);
+        assert!(said("deployment shop-canary gets no requests any more"), "{told:?}");
+        assert!(cluster.target.observe(&prod()).await.unwrap().arms.iter().all(|view| view.arm == ArmName::Stable));
     });
 }
 
