@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::deploy::Target;
 use crate::event::{AppName, AppRecord, Digest, EnvironmentName, Refusal, RefusalKind};
-use crate::ledger::LedgerPlaces;
+use crate::ledger::{LedgerPlaces, entries};
 use crate::policy::{Difference, Policy, apply_floors, difference, resolve_environment};
-use crate::rollout::wired::{Asker, Home, accept, home_of};
+use crate::rollout::wired::{Asker, Home, accept, home_of, known_elsewhere, moved_from};
 use crate::text::plain;
 
 use super::arguments::{Output, PolicyVerb};
@@ -45,14 +45,14 @@ struct Asked {
 }
 
 /// A commit's policy.
-struct Commits {
-    commit: String,
-    app: AppName,
-    policy: Policy,
+pub(super) struct Commits {
+    pub(super) commit: String,
+    pub(super) app: AppName,
+    pub(super) policy: Policy,
 }
 
 impl Commits {
-    fn find(clone: &Clone, reference: &str) -> Result<Self, Failure> {
+    pub(super) fn find(clone: &Clone, reference: &str) -> Result<Self, Failure> {
         let resolved = clone.repository.resolve(reference)?;
         let commit = resolved.revision.short().to_owned();
         let Some(bytes) = clone.repository.read_file_at(&resolved.revision, Path::new(".hms-ci.yml"))? else {
@@ -175,7 +175,12 @@ async fn take(environment: &Environment, at: Option<&Path>, asked: &Asked, outpu
     let known = targets.known_home(Some(&commits.policy)).await?;
     let target = targets.home(Some(&commits.policy)).await?;
     let record = target.app_record().await?;
-    if record.policy.as_ref().is_some_and(|accepted| accepted.hash == hash) {
+    // Where it was last by the ledger and where it is now may be two clusters of one name: then a yes is what is missing.
+    let here = target.identity().await?;
+    let known_here = entries(&LedgerPlaces::of(&environment.places))?;
+    let has_moved = known_elsewhere(&known_here, &commits.app, &here).is_some()
+        || moved_from(&known_here, &commits.app, &EnvironmentName::prod(), &here).is_some();
+    if !has_moved && record.policy.as_ref().is_some_and(|accepted| accepted.hash == hash) {
         let mut out = std::io::stdout().lock();
         match output {
             Output::Text => writeln!(out, "the policy of {} is in force already: {hash}", commits.commit)?,

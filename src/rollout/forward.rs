@@ -225,6 +225,7 @@ impl<T: Target + 'static> Worker<T> {
         let release = self.release().await?;
         let facts = StartFacts {
             record,
+            target: &self.created.target,
             release: &release,
             policy_hash: &self.created.policy_hash,
             allow_outdated: self.created.allow_outdated.as_deref(),

@@ -302,6 +302,8 @@ pub trait Judge: Send + Sync {
 pub struct StartFacts<'a> {
     /// The environment as its target has it.
     pub record: &'a EnvironmentRecord,
+    /// Where that target is.
+    pub target: &'a TargetIdentity,
     /// The release, with its scan.
     pub release: &'a ReleaseRecord,
     /// The policy that the request was made under.
@@ -317,6 +319,8 @@ pub struct StartFacts<'a> {
 pub struct PromoteFacts<'a> {
     /// The environment as its target has it.
     pub record: &'a EnvironmentRecord,
+    /// Where that target is.
+    pub target: &'a TargetIdentity,
     /// The release, with its scan.
     pub release: &'a ReleaseRecord,
     /// The verdict in force.

@@ -75,6 +75,7 @@ impl<T: Target + 'static> Worker<T> {
         let verdict = state.verdict.as_ref().filter(|_| self.watch.is_some());
         let facts = PromoteFacts {
             record,
+            target: &self.created.target,
             release: &release,
             verdict,
             overridden: state.overridden.as_ref(),

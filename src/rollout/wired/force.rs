@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use super::same_place::{elsewhere, known_elsewhere};
 use crate::deploy::{Target, TargetError};
 use crate::event::{AcceptedPolicy, Actor, AppRecord, Digest, Refusal, RefusalKind, Revision};
-use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
+use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase, entries};
 use crate::policy::{Difference, Floors, Policy, apply_floors, difference};
 use crate::store::now;
 
+/// Why a policy came into force that nobody looked at.
+pub(super) const FIRST_USE: &str = "first use at this target";
 /// How often a write at the target is tried when somebody else's came between.
 const TRIES: u32 = 5;
 
@@ -63,7 +66,11 @@ pub async fn in_force<T: Target>(target: &T, asker: &Asker, commits: &Policy) ->
     let mut record = target.app_record().await?;
     let mut first_use = false;
     if record.policy.is_none() {
-        record = accept(target, asker, commits, Some("first use at this target"), record).await?;
+        let (here, known) = (target.identity().await?, ledger_of(asker).await?);
+        if let Some(there) = known_elsewhere(&known, &record.app, &here) {
+            return Err(ForceError::Refused(elsewhere(&record.app, there, &here)));
+        }
+        record = accept(target, asker, commits, Some(FIRST_USE), record).await?;
         first_use = true;
     }
     belongs(&record, asker)?;
@@ -79,6 +86,12 @@ pub async fn in_force<T: Target>(target: &T, asker: &Asker, commits: &Policy) ->
     }
     let (policy, floors) = apply_floors(&stored.policy, &asker.floors);
     Ok(InForce { differences: difference(&stored.policy, commits), policy, hash: accepted.hash.clone(), first_use, floors })
+}
+
+async fn ledger_of(asker: &Asker) -> Result<Vec<Entry>, LedgerError> {
+    let places = asker.ledger.clone();
+    let read = tokio::task::spawn_blocking(move || entries(&places)).await.map_err(|error| LedgerError::Entry(error.to_string()))?;
+    read.map_err(|error| LedgerError::Entry(error.to_string()))
 }
 
 /// Puts a policy in force: ledger first, then the target's record.

@@ -1,9 +1,14 @@
 //! The gates over policy: who may begin, and who may have all traffic.
 
 use super::Lineage;
-use crate::event::{Actor, EnvironmentName, EnvironmentRecord, Refusal, ReleaseRef, RunId, VerdictClass, Yes, YesKind};
+use super::same_place::{elsewhere, moved_from};
+use crate::event::{
+    Actor, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, RunId, TargetIdentity, VerdictClass, Yes, YesKind,
+};
+use crate::ledger::{LedgerPlaces, entries};
 use crate::policy::{FreezeWindow, GivenYes, Judgement, Policy, PromotionFacts, Protection, frozen, may_promote, outdated, scan_gate};
 use crate::rollout::ports::{Gatekeeper, PromoteFacts, StartFacts};
+use crate::store::DiskError;
 
 /// The gates of one release on its way into one environment.
 #[derive(Debug, Clone)]
@@ -20,17 +25,21 @@ pub struct PolicyGatekeeper {
     pub run: Option<RunId>,
     /// How commits stand to each other.
     pub lineage: Lineage,
+    /// The ledger, which knows where the environment was.
+    pub ledger: LedgerPlaces,
     /// The reason given with `--allow-outdated` by whoever asks now, beside the one that the rollout began with.
     pub allow_outdated: Option<String>,
 }
 
 impl Gatekeeper for PolicyGatekeeper {
     fn may_start(&self, facts: &StartFacts<'_>) -> Result<(), Refusal> {
+        self.same_place(facts.record, facts.target)?;
         self.outdated(facts.record, &facts.release.release, facts.allow_outdated)?;
         scan_gate(&self.policy.scan, self.protection, facts.release.scan.as_ref(), &facts.release.must_be_scanned)
     }
 
     fn may_promote(&self, facts: &PromoteFacts<'_>) -> Result<(), Refusal> {
+        self.same_place(facts.record, facts.target)?;
         self.outdated(facts.record, &facts.release.release, facts.allow_outdated)?;
         frozen(facts.now, &self.policy.freeze)?;
         frozen(facts.now, &self.freeze)?;
@@ -49,6 +58,13 @@ impl Gatekeeper for PolicyGatekeeper {
 }
 
 impl PolicyGatekeeper {
+    /// A context that leads elsewhere than it did is not followed.
+    fn same_place(&self, record: &EnvironmentRecord, here: &TargetIdentity) -> Result<(), Refusal> {
+        let unread = |error: DiskError| Refusal::new(RefusalKind::LedgerUnwritten, format!("the ledger cannot be read: {error}"));
+        let known = entries(&self.ledger).map_err(unread)?;
+        moved_from(&known, &record.app, &record.environment, here).map_or(Ok(()), |there| Err(elsewhere(&record.app, there, here)))
+    }
+
     /// What is there is asked of the record each time: a release that waited for its turn may have been overtaken.
     fn outdated(&self, record: &EnvironmentRecord, release: &ReleaseRef, allowed: Option<&str>) -> Result<(), Refusal> {
         let Some(current) = &record.current else { return Ok(()) };
@@ -120,6 +136,8 @@ mod tests {
 
     /// Later letters come after earlier ones.
     fn gatekeeper() -> PolicyGatekeeper {
+        let none = || std::path::PathBuf::from("/nonexistent");
+        let nowhere = crate::store::Places { state: none(), runtime: none(), data: none() };
         PolicyGatekeeper {
             policy: Policy::default(),
             freeze: Vec::new(),
@@ -127,6 +145,7 @@ mod tests {
             environment: "prod".parse().unwrap(),
             run: None,
             lineage: Lineage::new(|there, candidate| Some(there.as_str() < candidate.as_str())),
+            ledger: LedgerPlaces::of(&nowhere),
             allow_outdated: None,
         }
     }
@@ -139,9 +158,11 @@ mod tests {
             let mut record = EnvironmentRecord::empty("shop".parse().unwrap(), "prod".parse().unwrap());
             record.current = current.map(self::release);
             let now = DateTime::default();
-            let start = StartFacts { record: &record, release: &release, policy_hash: &policy_hash, allow_outdated, now };
+            let target = TargetIdentity { kind: "local".to_owned(), id: "here".to_owned(), name: "this machine".to_owned() };
+            let start = StartFacts { record: &record, target: &target, release: &release, policy_hash: &policy_hash, allow_outdated, now };
             let promote = PromoteFacts {
                 record: &record,
+                target: &target,
                 release: &release,
                 verdict: None,
                 overridden: None,

@@ -58,6 +58,7 @@ impl Ground {
             environment: placed.environment.clone(),
             run,
             lineage,
+            ledger: LedgerPlaces::of(&self.places),
             allow_outdated,
         };
         Setup {

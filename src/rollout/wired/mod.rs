@@ -7,6 +7,7 @@ mod judge;
 mod lineage;
 mod meter;
 mod recorder;
+mod same_place;
 mod targets;
 
 pub use force::{Asker, ForceError, InForce, accept, in_force};
@@ -15,6 +16,7 @@ pub use judge::CanaryJudge;
 pub use lineage::Lineage;
 pub use meter::{MetricsMeter, NoMeter, TargetMeter};
 pub use recorder::LedgerRecorder;
+pub use same_place::{known_elsewhere, moved_from};
 pub use targets::{ClusterName, Home, Targets, Variable, cluster_place, home_of};
 
 /// An error with its causes, on one line.
