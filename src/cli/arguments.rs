@@ -233,8 +233,13 @@ pub enum Verb {
     #[command(subcommand, after_help = "Example:\n  hms local status\n  hms local load --rps 200 --for 5m")]
     Local(LocalVerb),
     /// Say what hms finds on this machine, and what is missing.
-    #[command(after_help = "Example:\n  hms doctor")]
-    Doctor,
+    #[command(after_help = "Example:\n  hms doctor\n  hms doctor --rbac deployer | kubectl apply -f -")]
+    Doctor {
+        /// Print the rights that this user of the cluster needs for the commit's environments, and no more, as YAML. A service account is
+        /// `system:serviceaccount:NAMESPACE:NAME`.
+        #[arg(long, value_name = "USER")]
+        rbac: Option<String>,
+    },
     /// The whole story in a throw-away repository, with real traffic on loopback.
     #[command(after_help = "Example:\n  hms demo\n  hms demo --headless")]
     Demo {

@@ -14,7 +14,7 @@ use super::environment::{Environment, is_interactive};
 use super::failure::{Exit, Failure};
 use super::run_new::Clone;
 use super::{console, control, deploy, engine_door, logs, rollback, run_verb, status};
-use super::{doctor, ledger_verb, policy_verb, validate};
+use super::{doctor, ledger_verb, policy_verb, rbac, validate};
 
 /// Runs `hms` and gives its exit code.
 #[must_use]
@@ -120,7 +120,8 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Canary(verb) => super::canary::canary(&verb, at.as_deref(), output),
         Verb::Metrics(verb) => super::metrics::metrics(&verb, output),
         Verb::Ledger(verb) => ledger_verb::ledger(&Environment::find()?, verb, output),
-        Verb::Doctor => doctor::doctor(at.as_deref(), output),
+        Verb::Doctor { rbac: Some(user) } => rbac::rights(at.as_deref(), &user),
+        Verb::Doctor { rbac: None } => doctor::doctor(at.as_deref(), output),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Hms::command(), "hms", &mut script);

@@ -30,6 +30,7 @@ mod pipeline_file;
 mod place;
 mod plan_verb;
 mod policy_verb;
+mod rbac;
 mod report_verb;
 mod rollback;
 mod run_new;

@@ -28,6 +28,7 @@ mod object;
 mod observe;
 mod place;
 mod promote;
+mod rbac;
 mod records;
 mod router;
 mod status;
@@ -37,6 +38,7 @@ use std::path::Path;
 
 pub use counts::{Page, RequestCount};
 pub use place::{ClusterPlace, DEFAULT_SETTLE, RouterName, TrafficPlace, WorkloadName};
+pub use rbac::rbac;
 
 use crate::deploy::registry::Registry;
 use crate::deploy::{Applied, Effect, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};

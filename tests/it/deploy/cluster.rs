@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -137,6 +137,12 @@ spec:
 }
 
 fn kubectl(folder: &Path, arguments: &[&str], input: Option<&str>) -> String {
+    let output = kubectl_output(folder, arguments, input);
+    assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn kubectl_output(folder: &Path, arguments: &[&str], input: Option<&str>) -> Output {
     use std::io::Write;
     let mut child = Command::new(folder.join("kubectl"))
         .args(arguments)
@@ -146,9 +152,7 @@ fn kubectl(folder: &Path, arguments: &[&str], input: Option<&str>) -> String {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(input.unwrap_or_default().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    child.wait_with_output().unwrap()
 }
 
 /// What the pods of the test service call a request.
@@ -288,6 +292,16 @@ impl Cluster {
 
     async fn apply(&self, fence: u64, effect: Effect) -> hms::deploy::Applied {
         self.target.apply(&prod(), fence, &effect, &quiet).await.unwrap()
+    }
+
+    /// What kubectl prints, also when it says no.
+    pub(crate) fn answer(&self, arguments: &[&str]) -> String {
+        String::from_utf8(kubectl_output(&self.folder, &[&["-n", &self.namespace], arguments].concat(), None).stdout).unwrap()
+    }
+
+    /// Applies objects as the cluster's administrator.
+    pub(crate) fn apply_text(&self, objects: &str) {
+        kubectl(&self.folder, &["apply", "-f", "-"], Some(objects));
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {

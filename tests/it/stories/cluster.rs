@@ -10,15 +10,16 @@ use crate::deploy::cluster::{Cluster, GATEWAY, Traffic, folder, run};
 /// A person on a host: a home, a state and a runtime folder of their own.
 struct Person {
     folder: tempfile::TempDir,
+    kubeconfig: PathBuf,
 }
 
 impl Person {
-    fn new() -> Self {
+    fn new(kubeconfig: PathBuf) -> Self {
         let folder = tempfile::Builder::new().prefix("hms-").tempdir().unwrap();
         for name in ["home", "run", "repo"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        Self { folder }
+        Self { folder, kubeconfig }
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -28,10 +29,9 @@ impl Person {
     fn command(&self, program: impl AsRef<Path>, at: &Path) -> Command {
         let mut command = Command::new(program.as_ref());
         command.current_dir(at).env_clear();
-        for name in ["PATH", "KUBECONFIG"] {
-            command.env(name, std::env::var_os(name).unwrap());
-        }
         command
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("KUBECONFIG", &self.kubeconfig)
             .env("HOME", self.at("home"))
             .env("XDG_STATE_HOME", self.at("state"))
             .env("XDG_DATA_HOME", self.at("data"))
@@ -116,10 +116,18 @@ async fn there_and_back(cluster_folder: &Path) {
     let cluster = Cluster::new(cluster_folder).await;
     let traffic = Traffic::to(&format!("{}.test", cluster.namespace), 6);
 
-    let ada = Person::new();
+    // A user of the cluster with the rights that hms asks for, and none besides.
+    let ada = Person::new(cluster_folder.join("deployer.kubeconfig"));
     let repo = ada.at("repo");
     ada.git(&["init", "-q"]);
     ada.commit(".hms-ci.yml", &pipeline(&cluster.namespace, "two"));
+    let (code, rights) = ada.hms(HMS, &repo, &["doctor", "--rbac", "hms-deployer"]).await;
+    assert_eq!(code, 0, "{rights}");
+    cluster.apply_text(&rights);
+    for beyond in [["delete", "deployments/shop"], ["get", "secrets"], ["patch", "deployments/other"], ["create", "pods"]] {
+        let answer = cluster.answer(&[&["auth", "can-i", "--as=hms-deployer"], &beyond[..]].concat());
+        assert_eq!(answer.trim(), "no", "{beyond:?}");
+    }
     let (code, told) = ada.hms(HMS, &repo, &["run", "--headless"]).await;
     assert_eq!(code, 10, "{told}");
     assert!(told.contains("hms approve 1 prod"), "{told}");
@@ -131,7 +139,7 @@ async fn there_and_back(cluster_folder: &Path) {
     assert!(notes.contains(r#""hms/traffic":"100""#) && notes.contains("hms/run"), "{notes}");
 
     // Another host, with no clone and nothing of hms but the programs and a kubeconfig.
-    let grace = Person::new();
+    let grace = Person::new(cluster_folder.join("deployer.kubeconfig"));
     let target = format!("hms-test/{}", cluster.namespace);
     let place = ["--app", &cluster.namespace, "--target", &target];
     let (code, told) = grace.hms(DEPLOY, &grace.at("home"), &[&["status"], &place[..]].concat()).await;
