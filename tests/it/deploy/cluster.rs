@@ -48,6 +48,10 @@ pub(crate) fn folder() -> PathBuf {
 
 impl Cluster {
     pub(crate) async fn new(folder: &Path) -> Self {
+        Self::with(folder, RouterName::HttpRoute("shop".to_owned())).await
+    }
+
+    async fn with(folder: &Path, router: RouterName) -> Self {
         let namespace = format!("t{}", ulid::Ulid::generate().to_string().to_lowercase());
         kubectl(folder, &["create", "namespace", &namespace], None);
         let place = ClusterPlace {
@@ -57,7 +61,7 @@ impl Cluster {
             containers: Vec::new(),
             image: Some(format!("127.0.0.1:5000/{namespace}")),
             traffic: Some(TrafficPlace {
-                router: RouterName::HttpRoute("shop".to_owned()),
+                router: router.clone(),
                 stable: "shop".to_owned(),
                 canary: "shop-canary".to_owned(),
                 settle: SETTLE,
@@ -65,7 +69,7 @@ impl Cluster {
             version_label: "version".to_owned(),
             take_over: Vec::new(),
         };
-        kubectl(folder, &["-n", &namespace, "apply", "-f", "-"], Some(&manifests(&namespace)));
+        kubectl(folder, &["-n", &namespace, "apply", "-f", "-"], Some(&format!("{SHOP}{}", route(&router, &namespace))));
         kubectl(folder, &["-n", &namespace, "rollout", "status", "deployment/shop", "--timeout=60s"], None);
         let target = KubernetesTarget::open(place, &app(), registry()).await.unwrap().counting(count());
         // A rollout is complete before the gateway knows its pods: until then it answers 503, and nobody's change is the cause.
@@ -100,40 +104,62 @@ impl Drop for Cluster {
     }
 }
 
-fn manifests(namespace: &str) -> String {
-    format!(
-        r#"
+const SHOP: &str = r#"
 apiVersion: apps/v1
 kind: Deployment
-metadata: {{name: shop}}
+metadata: {name: shop}
 spec:
   replicas: 2
-  selector: {{matchLabels: {{app: shop}}}}
+  selector: {matchLabels: {app: shop}}
   template:
-    metadata: {{labels: {{app: shop}}, annotations: {{prometheus.io/scrape: "true"}}}}
+    metadata: {labels: {app: shop}, annotations: {prometheus.io/scrape: "true"}}
     spec:
       terminationGracePeriodSeconds: 5
       containers:
       - name: shop
         image: 127.0.0.1:5000/app:v1
-        ports: [{{name: http, containerPort: 8080}}]
-        readinessProbe: {{httpGet: {{path: /readyz, port: http}}, periodSeconds: 1}}
+        ports: [{name: http, containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 1}
 ---
 apiVersion: v1
 kind: Service
-metadata: {{name: shop}}
-spec: {{selector: {{app: shop}}, ports: [{{name: http, port: 80, targetPort: http}}]}}
+metadata: {name: shop}
+spec: {selector: {app: shop}, ports: [{name: http, port: 80, targetPort: http}]}
 ---
+"#;
+
+/// What leads the namespace's host to the service.
+fn route(router: &RouterName, namespace: &str) -> String {
+    match router {
+        RouterName::HttpRoute(name) => format!(
+            r"
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
-metadata: {{name: shop}}
+metadata: {{name: {name}}}
 spec:
   parentRefs: [{{name: web, namespace: default}}]
   hostnames: [{namespace}.test]
   rules:
   - backendRefs: [{{name: shop, port: 80}}]
-"#
-    )
+"
+        ),
+        RouterName::TraefikService(name) => format!(
+            r"
+apiVersion: traefik.io/v1alpha1
+kind: TraefikService
+metadata: {{name: {name}}}
+spec: {{weighted: {{services: [{{name: shop, port: 80, weight: 1}}]}}}}
+---
+apiVersion: traefik.io/v1alpha1
+kind: IngressRoute
+metadata: {{name: shop}}
+spec:
+  entryPoints: [web]
+  routes: [{{kind: Rule, match: Host(`{namespace}.test`), services: [{{kind: TraefikService, name: {name}}}]}}]
+"
+        ),
+        RouterName::Ingress(_) | RouterName::VirtualService(_) => panic!("the test cluster's gateway does not serve it"),
+    }
 }
 
 fn kubectl(folder: &Path, arguments: &[&str], input: Option<&str>) -> String {
@@ -312,10 +338,20 @@ impl Cluster {
 #[test]
 #[ignore = "needs a cluster: tests/cluster/README.md says how to run it"]
 fn one_per_cent_of_real_traffic_goes_to_the_canary_and_no_request_is_lost_on_the_way_to_prod_and_back() {
+    there_and_back(&RouterName::HttpRoute("shop".to_owned()));
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/cluster/README.md says how to run it"]
+fn the_same_by_a_traefik_service() {
+    there_and_back(&RouterName::TraefikService("split".to_owned()));
+}
+
+fn there_and_back(router: &RouterName) {
     let folder = folder();
     let _gateway = GATEWAY.write().unwrap_or_else(PoisonError::into_inner);
     run(async {
-        let cluster = Cluster::new(&folder).await;
+        let cluster = Cluster::with(&folder, router.clone()).await;
         let origin = cluster.target.adopt(&prod()).await.unwrap().expect("what ran before is adopted");
         assert_eq!(origin.tag, "v1");
         let host = format!("{}.test", cluster.namespace);
@@ -330,7 +366,7 @@ fn one_per_cent_of_real_traffic_goes_to_the_canary_and_no_request_is_lost_on_the
         assert!(canary > 0 && stable > 50 * canary, "{canary} and {stable}");
         assert!(traffic.count("two") > 0, "in force, and nobody was answered by the canary");
         let (before, canary) = (traffic.all(), traffic.count("two"));
-        until("3,000 requests more", async || traffic.all() >= before + 3_000).await;
+        until("10,000 requests more", async || traffic.all() >= before + 10_000).await;
         let (all, canary) = (traffic.all() - before, traffic.count("two") - canary);
         // The gateway's round robin is exact; requests on their way when the two counts are read make the difference.
         assert!((canary * 100).abs_diff(all) <= 300, "{canary} of {all} requests went to the canary");
