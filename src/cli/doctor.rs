@@ -288,14 +288,18 @@ fn repository(at: Option<&Path>) -> Vec<Found> {
         Ok(clone) => clone,
         Err(failure) => return vec![told("repository", Standing::Warned, &failure)],
     };
-    let place = clone.repository.work_dir().unwrap_or_else(|| clone.repository.common_dir());
+    let here = clone.repository.work_dir().unwrap_or_else(|| clone.repository.common_dir());
     let mut all = vec![match clone.repository.head() {
-        Ok(Some(revision)) => found("repository", Standing::Good, format!("{} at {}", place.display(), revision.short())),
-        Ok(None) => {
-            found("repository", Standing::Warned, format!("{} has no commit yet", place.display())).hint("git add -A && git commit")
-        }
+        Ok(Some(revision)) => found("repository", Standing::Good, format!("{} at {}", here.display(), revision.short())),
+        Ok(None) => found("repository", Standing::Warned, format!("{} has no commit yet", here.display())).hint("git add -A && git commit"),
         Err(error) => told("repository", Standing::Warned, &error.into()),
     }];
+    // Checkouts and logs lie there, on a disk that may be another than STATE's.
+    let kept = clone.repository.common_dir();
+    let runs = place("runs", &kept);
+    if runs.standing != Standing::Good {
+        all.push(runs);
+    }
     let head = clone.repository.head().ok().flatten();
     let bytes = head.and_then(|revision| clone.repository.read_file_at(&revision, Path::new(".hms-ci.yml")).ok().flatten());
     let Some(bytes) = bytes else {
