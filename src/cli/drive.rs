@@ -21,7 +21,7 @@ use crate::rollout::ports::Recorder;
 use crate::rollout::wired::{ClusterName, LedgerRecorder, ground};
 use crate::rollout::{Aim, RollbackEnd, RollbackRequest, RollbackSetup, folder_of, reader, roll_back};
 use crate::run::control::{ControlRequest, command};
-use crate::store::{self, Peer, inside_run, make_private_folder, now};
+use crate::store::{self, KEPT, Peer, inside_run, make_private_folder, now};
 
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
@@ -144,35 +144,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Drive {
     child: Child,
 }
-
-/// What the process keeps of its starter's environment: where things lie and what they are called, no more.
-const KEPT: [&str; 24] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "XDG_RUNTIME_DIR",
-    "XDG_STATE_HOME",
-    "XDG_DATA_HOME",
-    "XDG_CONFIG_HOME",
-    "HMS_CONFIG",
-    "KUBECONFIG",
-    // What credential plugins of a kubeconfig and helpers of a registry ask for.
-    "DOCKER_CONFIG",
-    "AWS_PROFILE",
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "AZURE_CONFIG_DIR",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-];
 
 /// Starts a rollback. It goes on whatever becomes of the caller.
 pub(crate) fn start_rollback(environment: &Environment, request: &DriveRequest) -> Result<Drive, Failure> {

@@ -3,6 +3,7 @@
 //! The only room that syncs to disk, reads the clock and the process table. It knows the shape of no event: journals are
 //! generic. It names only [`event`](crate::event). Formats: `docs/decisions.md` 2, 3 and 4.
 
+mod chain;
 mod change;
 mod clock;
 mod files;
@@ -14,6 +15,7 @@ mod places;
 mod process;
 mod socket;
 
+pub use chain::chain;
 pub use change::Changes;
 pub use clock::{monotonic_ms, now};
 pub use files::{DiskError, Prepared, make_private_folder, read_if_there, replace, sync_folder, write_new};
@@ -23,7 +25,7 @@ pub use journal::{Durability, Journal, JournalError, Opened, Tail, read, read as
 pub use lock::{Holder, Lock, LockError, holder_of};
 pub use places::{Places, PlacesError, socket_name};
 pub use process::{
-    Signal, ancestors, environment_has, executable, is_alive, is_stopped, name_of, pidfd, send_signal, this_process, with_mark,
+    KEPT, Signal, ancestors, environment_has, executable, is_alive, is_stopped, name_of, pidfd, send_signal, this_process, with_mark,
     without_terminal_since,
 };
 pub use socket::{Answer, Bound, Hello, LOOK, Peer, SocketError, accept, ask, bind, peer_of, write_line};

@@ -11,6 +11,36 @@ use rustix::process::{Pid, PidfdFlags};
 
 use crate::event::ProcessName;
 
+/// What a program of hms's own that goes on in the background keeps of its starter's environment: where things lie and what they are
+/// called, no more.
+pub const KEPT: [&str; 24] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CONFIG_HOME",
+    "HMS_CONFIG",
+    "KUBECONFIG",
+    // What credential plugins of a kubeconfig and helpers of a registry ask for.
+    "DOCKER_CONFIG",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "AZURE_CONFIG_DIR",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+];
+
 /// A signal that hms sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {

@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 
 use crate::deploy::TargetError;
 use crate::event::TargetIdentity;
+use crate::store::chain;
 
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(10);
@@ -331,19 +332,4 @@ fn answered(what: String, status: &Status) -> Trouble {
 /// `conflict with "gitops"` → `gitops`.
 fn manager_of(message: &str) -> String {
     message.split('"').nth(1).unwrap_or(message).to_owned()
-}
-
-/// An error with its causes; kube prints a cause twice, so repeated text is left out.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let told = cause.to_string();
-        if !text.contains(&told) {
-            text.push_str(": ");
-            text.push_str(&told);
-        }
-        next = cause.source();
-    }
-    text
 }

@@ -110,7 +110,7 @@ async fn page(access: &Access, place: &str) -> Result<String, String> {
     let request = hyper::Request::get(place).body(Vec::new()).map_err(|error| format!("{what}: {error}"))?;
     match tokio::time::timeout(PAGE, access.client().request_text(request)).await {
         Ok(Ok(page)) => Ok(page),
-        Ok(Err(error)) => Err(format!("{what}: {}", super::access::chain(&error))),
+        Ok(Err(error)) => Err(format!("{what}: {}", crate::store::chain(&error))),
         Err(_) => Err(format!("{what}: no answer within {} s", PAGE.as_secs())),
     }
 }

@@ -39,7 +39,7 @@ impl KubernetesTarget {
                 Err(error) if error.is_not_there() => asked.push(tagged.to_string()),
                 Err(error) => {
                     let hint = error.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-                    return Err(TargetError::Unreachable { reason: format!("{}{hint}", super::access::chain(&error)) });
+                    return Err(TargetError::Unreachable { reason: format!("{}{hint}", crate::store::chain(&error)) });
                 }
             }
         }

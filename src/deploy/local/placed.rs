@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::deploy::release::{Sync, copy_tree, digest_of_tree};
 use crate::deploy::{ReleaseRecord, TargetError};
 use crate::event::Digest;
-use crate::store::{self, DiskError};
+use crate::store::{self, DiskError, chain};
 
 /// The releases of an app.
 #[derive(Debug, Clone)]
@@ -125,16 +125,4 @@ impl Placed {
 /// An error of the disk, as the target's contract has it.
 pub(super) fn unreachable(error: impl std::error::Error) -> TargetError {
     TargetError::Unreachable { reason: chain(&error) }
-}
-
-/// An error with its causes, on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

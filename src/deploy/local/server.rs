@@ -13,13 +13,13 @@ use tokio::sync::mpsc;
 
 use super::effects::{DISK, refused};
 use super::keeping::DRAIN;
-use super::placed::{Placed, chain};
+use super::placed::Placed;
 use super::protocol::{End, Line, Request, WhenUnwritten};
 use super::status::LocalStatus;
 use super::supervisor::{Supervisor, complain};
 use crate::deploy::{Held, TargetError};
 use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord};
-use crate::store::{self, Bound, Hello, Inside, Peer};
+use crate::store::{self, Bound, Hello, Inside, Peer, chain};
 
 /// The longest request, in bytes. A record with its policy's text is the largest.
 const REQUEST_BYTES: u64 = 16 * 1024 * 1024;

@@ -9,14 +9,14 @@ use tokio::time::Instant;
 use super::health;
 use super::instance::Instance;
 use super::output;
-use super::placed::{Placed, chain, unreachable};
+use super::placed::{Placed, unreachable};
 use super::ports::{free_port, is_free};
 use super::process::{self, Launch, Process};
 use super::recipe::{Recipe, recipe_of};
 use super::supervisor::Supervisor;
 use crate::deploy::release::{Sync, copy_tree};
 use crate::deploy::{Health, ReleaseRecord, TargetError};
-use crate::store::{self, DiskError};
+use crate::store::{self, DiskError, chain};
 
 /// How often a starting instance is asked.
 const ASK: Duration = Duration::from_millis(40);

@@ -10,14 +10,13 @@ use tokio::sync::watch;
 use super::held;
 
 use super::metrics::Metrics;
-use super::placed::chain;
 use super::process::Process;
 use super::server;
 use super::starting::app_mark;
 use super::stored::{self, Stored};
 use super::world::World;
 use crate::event::{AppName, ProcessName};
-use crate::store::{self, Bound, Holder, Inside, Lock, LockError, Places, Signal};
+use crate::store::{self, Bound, Holder, Inside, Lock, LockError, Places, Signal, chain};
 
 /// How long a second supervisor waits for the first to be gone.
 const LOCK: Duration = Duration::from_secs(2);

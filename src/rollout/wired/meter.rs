@@ -6,12 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Mutex;
 
-use super::chain;
 use crate::canary::provider::{MetricsScrape, MetricsSettings, Provider};
 use crate::deploy::Target;
 use crate::event::{AppName, EnvironmentName};
 use crate::rollout::ports::{Meter, Past, Scrape};
-use crate::store::now;
+use crate::store::{chain, now};
 
 /// Metrics by a provider.
 #[derive(Debug)]

@@ -18,11 +18,3 @@ pub use meter::{MetricsMeter, NoMeter, TargetMeter};
 pub use recorder::LedgerRecorder;
 pub use same_place::{known_elsewhere, moved_from};
 pub use targets::{ClusterName, Home, Targets, Variable, cluster_place, home_of};
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
-}

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use super::chain;
 use crate::event::{AppName, EnvironmentName, LedgerHead, Refusal, RefusalKind, RolloutId};
 use crate::ledger::{
     Entry, Evidence, Fault, Ledger, LedgerError, LedgerPlaces, OnFault, Phase, Relation, Shares, entries, follows, keep_unrecorded,
     predecessors, unresolved,
 };
 use crate::rollout::ports::{ActionDraft, ActionResult, OutcomeDraft, Patience, RecordError, Recorder};
-use crate::store::now;
+use crate::store::{chain, now};
 
 /// How long a note waits for the ledger's lock.
 const NOTE_PATIENCE: Duration = Duration::from_secs(10);

@@ -187,7 +187,7 @@ impl Targets {
 /// A target that reads from its pods' own pages what policy calls a request.
 fn counting(target: KubernetesTarget, policy: &Policy) -> KubernetesTarget {
     let Ok(requests) = policy.metrics.requests.parse::<Selector>() else { return target };
-    target.counting(RequestCount::new(move |page| requests_on(page, &requests).map_err(|error| super::chain(&error))))
+    target.counting(RequestCount::new(move |page| requests_on(page, &requests).map_err(|error| crate::store::chain(&error))))
 }
 
 /// Where a policy would be kept: at the target of `prod`.

@@ -220,7 +220,7 @@ async fn append(places: &Places, entry: Entry) -> Result<u64, NotEntered> {
         Ok(Ok(seq)) => Ok(seq),
         Ok(Err(LedgerError::Fault(fault))) => Err(NotEntered::Fault(fault.to_string())),
         Ok(Err(error @ (LedgerError::Lock(_) | LedgerError::Disk(_) | LedgerError::Entry(_)))) => {
-            Err(NotEntered::Unwritten(super::chain(&error)))
+            Err(NotEntered::Unwritten(crate::store::chain(&error)))
         }
         Err(error) => Err(NotEntered::Unwritten(error.to_string())),
     }

@@ -434,14 +434,6 @@ impl Engine {
     }
 }
 
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
-}
-
 /// A job as the scheduler sees it. One that was interrupted and waits for a decision still goes on: nothing follows from it yet.
 fn as_scheduled(job: &JobState) -> Seen {
     let exit_code = job.attempts.last().and_then(|attempt| attempt.exit_code);

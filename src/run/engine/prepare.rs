@@ -10,10 +10,10 @@ use crate::event::{AttemptId, AttemptResult, Digest, JobName, ProcessName, Revis
 use crate::executor::{ArtifactSpec, KeeperSpec, KeeperState, Resource, keeper_state, start_keeper};
 use crate::pipeline::ArtifactsWhen;
 use crate::repo::Repository;
-use crate::store::{DiskError, make_private_folder, now, read_if_there};
+use crate::store::{DiskError, chain, make_private_folder, now, read_if_there};
 
+use super::Engine;
 use super::variables::{DEFAULT_TIMEOUT_SECONDS, Sources, expanded, job_variables, pipeline_variables};
-use super::{Engine, chain};
 
 /// An attempt, ready to be prepared.
 pub(super) struct Order {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::InterruptedDecision;
 use crate::run::RunFolder;
 use crate::run::reader::engine_of;
-use crate::store::{DiskError, Holder, Places};
+use crate::store::{DiskError, Holder, KEPT, Places};
 
 /// What an engine is told on its standard input, because it may not lie on disk or stand in its arguments.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,34 +64,6 @@ pub struct Started {
     /// Who holds the run's lock; none when the engine had nothing to do and ended at once.
     pub holder: Option<Holder>,
 }
-
-/// What an engine's environment keeps of its starter's: where things lie and what they are called, no more.
-const KEPT: [&str; 23] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "XDG_RUNTIME_DIR",
-    "XDG_STATE_HOME",
-    "XDG_DATA_HOME",
-    "XDG_CONFIG_HOME",
-    "HMS_CONFIG",
-    "KUBECONFIG",
-    // What credential plugins of a kubeconfig and helpers of a registry ask for.
-    "DOCKER_CONFIG",
-    "AWS_PROFILE",
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "AZURE_CONFIG_DIR",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-];
 
 fn spawn(program: &Path, folder: &RunFolder, places: &Places) -> std::io::Result<Child> {
     let log: PathBuf = folder.engine_log();

@@ -7,8 +7,8 @@ use crate::event::{
 use crate::ledger::{Entry, Evidence, Phase};
 use crate::policy::{Protection, count_people, resolve_environment};
 use crate::rollout::wired::in_force;
+use crate::store::chain;
 
-use super::super::chain;
 use super::{Delivery, NotEntered, Yes, setup};
 
 /// A yes that was taken.

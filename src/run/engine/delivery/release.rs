@@ -60,7 +60,7 @@ pub(super) struct Making {
 /// The run's release as its artifacts stand now: the one that was made, if nothing changed since.
 fn make(state: &RunState, plan: &Plan, folder: &RunFolder, start: Option<String>) -> Result<Bytes, String> {
     let created = state.created.as_ref().ok_or("the run has no beginning")?;
-    let told = |error: &dyn std::error::Error| super::super::chain(error);
+    let told = |error: &dyn std::error::Error| crate::store::chain(error);
     let place = folder.release();
     crate::store::make_private_folder(&place).map_err(|error| told(&error))?;
     let (base, fresh) = (place.join("base"), place.join("fresh"));

@@ -20,9 +20,9 @@ use crate::rollout::wired::{Asker, ForceError, InForce, Lineage, Targets, ground
 use crate::rollout::{Answer, Authority, Bytes, Driver, ReleaseRequest, Standing, Walk};
 use crate::run::RunFolder;
 use crate::run::control::Reply;
-use crate::store::now;
+use crate::store::{chain, now};
 
-use super::super::{EngineSetup, Input, chain};
+use super::super::{EngineSetup, Input};
 use super::release::{Maker, Making};
 use super::version::{VersionTag, make_version_tag, name_release};
 use super::{Delivery, DeliveryEvent, DeployOrder};

@@ -71,7 +71,7 @@ pub(crate) async fn name_release<T: Target>(target: &T, about: &VersionTag, made
 }
 
 fn make(repository: &Path, places: &Places, about: &VersionTag, bump: Bump, revision: &Revision) -> Result<Option<MadeTag>, String> {
-    let told = |error: &dyn std::error::Error| super::super::chain(error);
+    let told = |error: &dyn std::error::Error| crate::store::chain(error);
     let repository = Repository::discover(repository).map_err(|error| told(&error))?;
     let Some(next) = repository.next_version(bump, revision).map_err(|error| told(&error))? else { return Ok(None) };
     let mut intent = Entry::new("tag", Phase::Intent, about.actor.clone());
