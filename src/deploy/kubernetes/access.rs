@@ -266,6 +266,9 @@ pub(super) async fn read<T, F: Future<Output = Result<T, Error>> + Send>(what: &
                 pause.max(Duration::from_secs(u64::from(asked))).min(LONGEST_PAUSE)
             }
             Ok(Err(error @ (Error::Service(_) | Error::HyperError(_)))) if !is_refusal_to_speak(&error) => pause,
+            Ok(Err(Error::Api(status))) if !is_an_api_servers(&status) => pause,
+            // Half an answer: what is between here and there was cut off.
+            Ok(Err(Error::SerdeError(_))) => pause,
             Ok(Err(error)) => return Err(trouble(what, &error)),
             Err(_) => return Err(late(what)),
         };
@@ -293,12 +296,23 @@ fn is_refusal_to_speak(error: &Error) -> bool {
     ["certificate", "credential", "exec plugin", "auth"].iter().any(|word| text.contains(word))
 }
 
+/// Whether an error is told as an API server tells it: a proxy's own 404, or half of one, says nothing of an object. A server that does not
+/// know a kind answers in plain words.
+fn is_an_api_servers(status: &Status) -> bool {
+    status.reason != "Failed to parse error data" || status.message == "404 page not found"
+}
+
 fn trouble(what: &str, error: &Error) -> Trouble {
     let what = what.to_owned();
     if let Error::Api(status) = &error {
+        if !is_an_api_servers(status) {
+            let said: String = status.message.chars().take(80).collect();
+            return Trouble::Silent { what, message: format!("what answered {} is no API server, or broke off: {said}", status.code) };
+        }
         return answered(what, status);
     }
-    Trouble::Silent { what, message: chain(&error) }
+    let broken = if matches!(error, Error::SerdeError(_)) { "the answer of the API server is none, or broke off: " } else { "" };
+    Trouble::Silent { what, message: format!("{broken}{}", chain(&error)) }
 }
 
 fn answered(what: String, status: &Status) -> Trouble {
@@ -332,4 +346,21 @@ fn answered(what: String, status: &Status) -> Trouble {
 /// `conflict with "gitops"` → `gitops`.
 fn manager_of(message: &str) -> String {
     message.split('"').nth(1).unwrap_or(message).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxys_own_404_is_no_word_on_an_object() {
+        let said = |message: &str, reason: &str| {
+            let status = Status::failure(message, reason).with_code(404);
+            trouble("read deployment shop", &Error::Api(Box::new(status)))
+        };
+        assert!(matches!(said("<html>no such site</html>", "Failed to parse error data"), Trouble::Silent { .. }));
+        assert!(matches!(said(r#"{"kind":"Status","#, "Failed to parse error data"), Trouble::Silent { .. }));
+        assert!(matches!(said("404 page not found", "Failed to parse error data"), Trouble::Gone { .. }), "a kind that is not served");
+        assert!(matches!(said(r#"deployments.apps "shop" not found"#, "NotFound"), Trouble::Gone { .. }));
+    }
 }

@@ -1,5 +1,7 @@
 //! The story of a release on a cluster, as a person types it: real API server, gateway, registry, Prometheus and pods.
 
+mod answers;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::PoisonError;
@@ -112,7 +114,8 @@ fn a_commit_reaches_production_on_a_cluster_and_another_host_takes_it_back() {
     run(there_and_back(&cluster_folder));
 }
 
-async fn there_and_back(cluster_folder: &Path) {
+/// A commit that a person brought to production, under traffic that goes on.
+async fn released(cluster_folder: &Path) -> (Cluster, Traffic, Person) {
     let cluster = Cluster::new(cluster_folder).await;
     let traffic = Traffic::to(&format!("{}.test", cluster.namespace), 6);
 
@@ -133,6 +136,11 @@ async fn there_and_back(cluster_folder: &Path) {
     assert!(told.contains("hms approve 1 prod"), "{told}");
     let (code, told) = ada.hms(HMS, &repo, &["approve", "1", "prod", "--wait=120s"]).await;
     assert_eq!(code, 0, "{told}");
+    (cluster, traffic, ada)
+}
+
+async fn there_and_back(cluster_folder: &Path) {
+    let (cluster, traffic, ada) = released(cluster_folder).await;
     let image = cluster.kubectl(&["get", "deployment", "shop", "-o", "jsonpath={.spec.template.spec.containers[0].image}"]);
     assert!(image.contains("@sha256:"), "{image}");
     let notes = cluster.kubectl(&["get", "deployment", "shop", "-o", "jsonpath={.metadata.annotations}"]);
@@ -152,12 +160,7 @@ async fn there_and_back(cluster_folder: &Path) {
     assert_eq!(code, 0, "{told}");
     assert!(told.contains("already reverted to v1"), "{told}");
 
-    let before = traffic.count("v1");
-    let bound = Instant::now() + Duration::from_secs(20);
-    while traffic.count("v1") < before + 200 {
-        assert!(Instant::now() < bound, "the origin does not answer again");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    answers_again(&traffic, "v1").await;
     let answers = traffic.end().await;
     assert_eq!(answers.keys().collect::<Vec<_>>(), ["two", "v1"], "a request was lost: {answers:?}");
     for person in [&ada, &grace] {
@@ -167,4 +170,13 @@ async fn there_and_back(cluster_folder: &Path) {
     }
     let (_, told) = grace.hms(HMS, &grace.at("home"), &["ledger", "log"]).await;
     assert!(told.contains("rollback"), "{told}");
+}
+
+async fn answers_again(traffic: &Traffic, version: &str) {
+    let before = traffic.count(version);
+    let bound = Instant::now() + Duration::from_secs(20);
+    while traffic.count(version) < before + 200 {
+        assert!(Instant::now() < bound, "{version} does not answer again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
