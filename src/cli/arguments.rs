@@ -277,6 +277,18 @@ pub struct RunArguments {
     /// A variable for this run.
     #[arg(long, value_name = "KEY=VALUE")]
     pub variable: Vec<String>,
+    /// Only this job, or this instance of one; several times for several.
+    #[arg(long, value_name = "JOB")]
+    pub job: Vec<String>,
+    /// Only the jobs of this stage; several times for several.
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Vec<String>,
+    /// With all that the chosen jobs wait for.
+    #[arg(long)]
+    pub with_needs: bool,
+    /// The jobs named by --job run whatever their rules and `workflow` say.
+    #[arg(long, requires = "job")]
+    pub ignore_rules: bool,
     /// A value for the pipeline file's own `spec: inputs`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub input: Vec<String>,
@@ -296,7 +308,7 @@ pub struct RunArguments {
     #[arg(long)]
     pub linger: bool,
     /// Go on with a run instead of starting one.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["reference", "variable"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["reference", "variable", "job", "stage"])]
     pub resume: Option<String>,
     /// What becomes of an interrupted job that deploys or is manual.
     #[arg(long, value_enum)]

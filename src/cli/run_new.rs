@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::deploy::Target;
 use crate::deploy::local::LocalTarget;
-use crate::event::{AppName, AppRecord, Revision, RunCreated, RunId};
+use crate::event::{AppName, AppRecord, Refusal, RefusalKind, Revision, RunCreated, RunId};
 use crate::executor::is_variable_name;
-use crate::pipeline::{PlanInputs, Purpose, ReadOptions, Severity, Surroundings, plan_in};
+use crate::pipeline::{Needed, NoPart, Part, Plan, PlanInputs, Purpose, ReadOptions, Severity, Surroundings, Trace, plan_in};
 use crate::policy::{Policy, Settings, may_be_let_in};
 use crate::repo::{Repository, Resolved};
 use crate::run::engine::{Briefing, Started, pipeline_variables, start_engine};
@@ -138,7 +138,13 @@ pub(crate) fn make_run(
         no_linger: no_linger(environment, arguments),
     };
     let predefined = pipeline_variables(&clone.repository, &created, &arguments.file, "").map_err(Failure::from)?;
-    let inputs = PlanInputs { variables: given, predefined, masked: masked.values, inputs: given_variables("--input", &arguments.input)? };
+    let inputs = PlanInputs {
+        variables: given,
+        predefined,
+        masked: masked.values,
+        inputs: given_variables("--input", &arguments.input)?,
+        regardless: arguments.job.iter().filter(|_| arguments.ignore_rules).cloned().collect(),
+    };
     let files = CommitFiles::of(&clone.repository, &resolved.revision, &environment.operator.includes);
     let around = Surroundings { files: &files, inputs: &inputs, path: &arguments.file };
     let options = ReadOptions { gitlab_strict: arguments.gitlab_strict, purpose: Purpose::Run };
@@ -146,14 +152,16 @@ pub(crate) fn make_run(
     for problem in &file.problems {
         tell(&arguments.file, problem, notices);
     }
-    let plan = plan_in(&file.pipeline, &inputs, &files).0.map_err(|problems| {
+    let (plan, trace) = plan_in(&file.pipeline, &inputs, &files);
+    let plan = plan.map_err(|problems| {
         for problem in &problems {
             tell(&arguments.file, problem, notices);
         }
         Failure::new(Exit::Usage, format!("{} cannot be planned", arguments.file))
     })?;
+    let (plan, said) = part_of(plan, &trace, arguments)?;
     created.jobs = plan.jobs.iter().map(crate::pipeline::Job::planned).collect();
-    created.notices = notices_of(&created, &file, &plan);
+    created.notices = said.into_iter().chain(notices_of(&created, &file, &plan)).collect();
     let plan = serde_json::to_vec(&plan).map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
     let watched_ref = match cause {
         Cause::Asked => None,
@@ -161,6 +169,37 @@ pub(crate) fn make_run(
     };
     let holder = Holder { process: this_process(), host: who.host, role: who.via, socket: None };
     Ok(register(&clone.folder, NewRun { created, pipeline: bytes, plan, watched_ref }, &holder, now())?)
+}
+
+/// The part of a plan that was asked for, all of it when none was named; and what is said of it.
+fn part_of(plan: Plan, trace: &Trace, arguments: &RunArguments) -> Result<(Plan, Vec<String>), Failure> {
+    if arguments.job.is_empty() && arguments.stage.is_empty() {
+        return Ok((plan, Vec::new()));
+    }
+    if let Some(why) = plan.nothing.as_ref().filter(|_| !arguments.job.is_empty()) {
+        let failure = Failure::new(Exit::Usage, format!("nothing of this commit is run: {why}"));
+        return Err(failure.hint("`--ignore-rules` runs the jobs that `--job` names all the same"));
+    }
+    let named = |job: &&crate::pipeline::Job| arguments.job.iter().any(|name| *name == job.base_name || name == job.name.as_str());
+    if let Some(job) = plan.jobs.iter().filter(named).find(|job| job.deploys()).filter(|_| arguments.ignore_rules) {
+        let refusal = Refusal::new(RefusalKind::Protected, format!("{} deploys, and its rules say when it may", job.name));
+        return Err(refusal.hint("leave out `--ignore-rules`; `hms plan --job JOB` shows which rule says no").into());
+    }
+    let needed = if arguments.with_needs { Needed::Taken } else { Needed::LeftOut };
+    let part = Part { jobs: arguments.job.clone(), stages: arguments.stage.clone(), needed };
+    let (plan, mut said) = plan.part(&part, trace).map_err(|no| match &no {
+        NoPart::LeftOut { .. } => Failure::new(Exit::Usage, no.to_string()).hint("`--ignore-rules` runs it all the same"),
+        NoPart::UnknownJob { meant: Some(meant), .. } | NoPart::UnknownStage { meant: Some(meant), .. } => {
+            Failure::new(Exit::Usage, no.to_string()).hint(format!("did you mean `{meant}`?"))
+        }
+        NoPart::UnknownJob { .. } | NoPart::UnknownStage { .. } => Failure::new(Exit::Usage, no.to_string()).hint("see `hms list`"),
+    })?;
+    said.push(if arguments.ignore_rules {
+        format!("rules and `workflow` were passed over for {}; those of other jobs hold", arguments.job.join(", "))
+    } else {
+        "rules and `workflow` were obeyed".to_owned()
+    });
+    Ok((plan, said))
 }
 
 /// What a person must know of a run before its first job: what is not in it, and what is not honoured.

@@ -38,6 +38,8 @@ pub struct PlanInputs {
     pub masked: BTreeMap<String, String>,
     /// Values for the pipeline file's own `spec: inputs`.
     pub inputs: BTreeMap<String, String>,
+    /// Jobs that are in the pipeline whatever rules say, by name; what they need and is not there they do not wait for.
+    pub regardless: BTreeSet<String>,
 }
 
 impl fmt::Debug for PlanInputs {
@@ -49,6 +51,7 @@ impl fmt::Debug for PlanInputs {
             .field("predefined", predefined)
             .field("masked", &masked)
             .field("inputs", &self.inputs)
+            .field("regardless", &self.regardless)
             .finish()
     }
 }
@@ -157,7 +160,7 @@ impl<'p> Planner<'p> {
         let Some(known) = self.known(&self.pipeline.variables.iter().collect::<Vec<_>>(), &BTreeMap::new(), None) else {
             return Ok(None);
         };
-        if let Some(rules) = &workflow.rules {
+        if let Some(rules) = workflow.rules.as_ref().filter(|_| self.inputs.regardless.is_empty()) {
             match self.first(rules, &known) {
                 (Err(undecided), looks) => {
                     self.trace.workflow = looks;

@@ -9,6 +9,7 @@ mod keywords;
 mod laws;
 mod limits;
 mod needs;
+mod partial;
 mod planning;
 mod structure;
 mod variables;

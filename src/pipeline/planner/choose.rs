@@ -34,12 +34,18 @@ impl<'p> Planner<'p> {
                     self.problems.error(spec.place, "plan-too-large", message);
                     return Vec::new();
                 }
-                let Some(verdict) = self.verdict(spec, &instance) else { return Vec::new() };
+                let Some(mut verdict) = self.verdict(spec, &instance) else { return Vec::new() };
+                let regardless = [&spec.name, &instance.name].into_iter().any(|name| self.inputs.regardless.contains(name));
+                if regardless && matches!(verdict.why, Why::LeftOut(_)) {
+                    verdict.why = Why::Taken("its rules are passed over, as was asked".to_owned());
+                }
                 let traced = self.trace.jobs.len();
                 let taken = matches!(verdict.why, Why::Taken(_));
                 self.trace.jobs.push(Considered::new(&instance.name, spec.place, verdict.looks, verdict.why));
                 if let Some(name) = instance.name.parse().ok().filter(|_| taken) {
                     let when = verdict.rule.and_then(|rule| rule.when).unwrap_or(spec.when);
+                    // Only what is wanted regardless comes here with `never`.
+                    let when = if when == When::Never { When::OnSuccess } else { when };
                     chosen.push(Chosen { spec, stage, rule: verdict.rule, instance, name, when, traced });
                 }
             }

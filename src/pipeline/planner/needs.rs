@@ -98,7 +98,8 @@ impl Planner<'_> {
                 Some(_) => None,
                 None => names.is_empty().then_some(wanted),
             };
-            if let Some(missing) = missing.filter(|_| !spec.optional) {
+            let regardless = [&job.spec.name, &job.instance.name].into_iter().any(|name| self.inputs.regardless.contains(name));
+            if let Some(missing) = missing.filter(|_| !spec.optional && !regardless) {
                 let message = format!("`{}` needs `{missing}`, which is not in this pipeline: its rules leave it out", job.name);
                 self.problems
                     .error(spec.place, "unknown-need", message)

@@ -14,6 +14,7 @@ mod ledger;
 mod look;
 mod masked;
 mod names;
+mod partial;
 mod policy;
 mod retried;
 
