@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::kubernetes::KubernetesTarget;
 use super::local::LocalTarget;
-use super::{Applied, Effect, Held, Observation, ReleaseRecord, Target, TargetError};
-use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity};
+use super::{Applied, ArmName, Effect, Held, Observation, ReleaseRecord, Target, TargetError};
+use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity, Weight};
 
 /// A target of some kind.
 #[derive(Debug, Clone)]
@@ -117,6 +117,10 @@ impl Target for AnyTarget {
 
     async fn remove(&self, release: &Digest) -> Result<(), TargetError> {
         of_either!(self, target => target.remove(release))
+    }
+
+    async fn preview(&self, release: &Digest, arm: ArmName, weight: Option<Weight>) -> Result<Vec<String>, TargetError> {
+        of_either!(self, target => target.preview(release, arm, weight))
     }
 
     async fn apply(

@@ -278,6 +278,18 @@ pub trait Target: Send + Sync {
     /// Removes a release's bytes; refused while it runs.
     fn remove(&self, release: &Digest) -> impl Future<Output = Result<(), TargetError>> + Send;
 
+    /// What a placed release would change here as the canary (with that share) or as stable, in lines for people; changes nothing. None where
+    /// all that changes is which release runs.
+    fn preview(
+        &self,
+        release: &Digest,
+        arm: ArmName,
+        weight: Option<Weight>,
+    ) -> impl Future<Output = Result<Vec<String>, TargetError>> + Send {
+        let _ = (release, arm, weight);
+        async { Ok(Vec::new()) }
+    }
+
     /// Carries out one effect under a fence. `progress` is told of what happens meanwhile, a line at a time.
     fn apply(
         &self,

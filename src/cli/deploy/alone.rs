@@ -70,6 +70,9 @@ struct Grounds {
 impl Alone<'_> {
     async fn carry_out(mut self) -> Result<u8, Failure> {
         let grounds = self.grounds().await?;
+        if self.arguments.dry_run {
+            return self.preview(&grounds).await;
+        }
         let Grounds { target, force, placed, record, release } = &grounds;
         let whole = placed.arm == Arm::Whole;
         let there = record.current.as_ref().is_some_and(|current| current.digest == release.digest);
@@ -115,6 +118,32 @@ impl Alone<'_> {
         code
     }
 
+    /// What would change, in lines.
+    async fn preview(&self, grounds: &Grounds) -> Result<u8, Failure> {
+        let Grounds { target, placed, record, release, force } = grounds;
+        let (arm, weight) = match placed.arm {
+            Arm::Canary => (ArmName::Canary, self.arguments.traffic.or(force.policy.canary.steps.first().copied())),
+            Arm::Whole => (ArmName::Stable, None),
+        };
+        let changes = target.preview(&release.digest, arm, weight).await?;
+        let (place, mut out) = (target.identity().await?, std::io::stdout());
+        if self.output == Output::Json {
+            let value = json!({"format": 1, "dry_run": true, "environment": placed.environment, "arm": placed.arm, "release": release,
+                "current": record.current, "weight": weight, "target": place, "changes": changes});
+            writeln!(out, "{value}")?;
+            return Ok(0);
+        }
+        let there = record.current.as_ref().map_or("nothing", |current| current.tag.as_str());
+        let share = weight.map(|weight| format!(" with {weight}")).unwrap_or_default();
+        let line =
+            format!("would bring {} ({}) to {}{share} on {}, where {there} is", release.tag, release.digest.short(), self.name, place.name);
+        writeln!(out, "{}", plain(&line))?;
+        for change in &changes {
+            writeln!(out, "  {}", plain(change))?;
+        }
+        Ok(0)
+    }
+
     /// The target, the policy in force there, the environment, the release.
     async fn grounds(&mut self) -> Result<Grounds, Failure> {
         let place = Place::find(&self.environment, &self.app, self.arguments.target.as_ref()).await?;
@@ -124,6 +153,10 @@ impl Alone<'_> {
         if releases.is_empty() {
             return Err(Failure::new(Exit::NotCarriedOut, format!("no release of {} is at this target", self.app))
                 .hint("releases are made by runs: hms run --headless"));
+        }
+        if self.arguments.dry_run && place.record.policy.is_none() {
+            // To look is no first use.
+            return Err(Failure::new(Exit::NotCarriedOut, "no policy is in force there").hint("hms policy accept"));
         }
         let force = self.force(&place).await?;
         let mut known = place.names().await?;

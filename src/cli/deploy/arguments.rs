@@ -56,6 +56,7 @@ pub(super) struct Place {
 }
 
 /// A deploy.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line, and clap wants a field for each")]
 #[derive(Debug, Args)]
 pub(super) struct DeployArguments {
     /// The environment; `canary` is the canary arm of the one that policy says, `prod` by default.
@@ -76,6 +77,9 @@ pub(super) struct DeployArguments {
     /// Alone: stay and watch the canary after its verdict, until Ctrl-C. Inside a run its engine watches.
     #[arg(long)]
     pub(super) watch: bool,
+    /// Alone: only tell what would change at the target; nothing is changed there, and nothing is entered in the ledger.
+    #[arg(long, conflicts_with_all = ["promote", "watch", "supersede"])]
+    pub(super) dry_run: bool,
     /// Push out the release that holds the environment.
     #[arg(long)]
     pub(super) supersede: bool,

@@ -37,6 +37,9 @@ impl Attempt {
 
     /// Has the engine deploy, and waits for its word: at a canary until the verdict.
     pub(super) fn deploy(&self, arguments: &DeployArguments, output: Output) -> Result<u8, Failure> {
+        if arguments.dry_run {
+            return Err(Failure::new(Exit::Usage, "inside a run a deploy is a deploy").hint("hms-deploy --dry-run in a shell"));
+        }
         let slot_timeout = arguments.slot_timeout.as_deref().map(crate::cli::duration::parse).transpose()?;
         let wish = Wish::Deploy(DeployWish {
             environment: arguments.env.as_ref().map(ToString::to_string).unwrap_or_default(),

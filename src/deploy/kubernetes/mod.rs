@@ -27,6 +27,7 @@ mod names;
 mod object;
 mod observe;
 mod place;
+mod preview;
 mod promote;
 mod rbac;
 mod records;
@@ -41,8 +42,8 @@ pub use place::{ClusterPlace, DEFAULT_SETTLE, RouterName, TrafficPlace, Workload
 pub use rbac::rbac;
 
 use crate::deploy::registry::Registry;
-use crate::deploy::{Applied, Effect, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
-use crate::event::{AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity};
+use crate::deploy::{Applied, ArmName, Effect, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
+use crate::event::{AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity, Weight};
 
 use access::Access;
 use images::Images;
@@ -188,6 +189,10 @@ impl Target for KubernetesTarget {
             return Err(TargetError::NotPossible { reason: format!("release {} runs", release.short()) });
         }
         self.records.remove_release(release).await
+    }
+
+    async fn preview(&self, release: &Digest, arm: ArmName, weight: Option<Weight>) -> Result<Vec<String>, TargetError> {
+        self.would_change(release, arm, weight).await
     }
 
     async fn apply(

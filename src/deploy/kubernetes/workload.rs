@@ -213,22 +213,8 @@ impl KubernetesTarget {
             let object = self.need_workload().await?;
             object.admit(fence)?;
             let fields = fields(&object)?;
-            let how = |run, conflicts| Apply { resource_version: object.resource_version(), run, conflicts };
-            let mut conflicts = Conflicts::Show;
-            let dry = match objects.apply(name, &fields, &how(Run::Dry, conflicts)).await {
-                Err(Trouble::Owned { fields: owned, .. }) if self.may_take(&owned) => {
-                    for (manager, field) in &owned {
-                        if !manager.starts_with(names::MANAGER) {
-                            say(format!("{field} was written by {manager}; it is hms's from here on"));
-                        }
-                    }
-                    conflicts = Conflicts::Take;
-                    objects.apply(name, &fields, &how(Run::Dry, conflicts)).await
-                }
-                other => other,
-            };
-            let dry = match dry {
-                Ok(dry) => dry,
+            let (dry, conflicts) = match self.dry_run(&object, &fields, say).await {
+                Ok(found) => found,
                 Err(trouble @ Trouble::Conflict { .. }) => {
                     last = Some(trouble);
                     continue;
@@ -238,7 +224,8 @@ impl KubernetesTarget {
             for line in difference(&template(&object), &template(&dry)) {
                 say(format!("{}{line}", self.place.workload));
             }
-            match objects.apply(name, &fields, &how(Run::Real, conflicts)).await {
+            let how = Apply { resource_version: object.resource_version(), run: Run::Real, conflicts };
+            match objects.apply(name, &fields, &how).await {
                 Ok(written) => return Ok(written),
                 // No answer: what is there tells; another round finds it done.
                 Err(trouble @ (Trouble::Conflict { .. } | Trouble::Silent { .. })) => last = Some(trouble),
@@ -249,6 +236,28 @@ impl KubernetesTarget {
             || TargetError::Unreachable { reason: format!("{} could not be changed", self.place.workload) },
             TargetError::from,
         ))
+    }
+
+    /// What the API server would make of the workload with these fields, and whether other managers' are taken for it.
+    pub(super) async fn dry_run(
+        &self,
+        object: &Object,
+        fields: &Value,
+        say: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<(Object, Conflicts), Trouble> {
+        let how = |conflicts| Apply { resource_version: object.resource_version(), run: Run::Dry, conflicts };
+        let (objects, name) = (self.workloads(), self.place.workload.name());
+        match objects.apply(name, fields, &how(Conflicts::Show)).await {
+            Err(Trouble::Owned { fields: owned, .. }) if self.may_take(&owned) => {
+                for (manager, field) in &owned {
+                    if !manager.starts_with(names::MANAGER) {
+                        say(format!("{field} was written by {manager}; it is hms's from here on"));
+                    }
+                }
+                Ok((objects.apply(name, fields, &how(Conflicts::Take)).await?, Conflicts::Take))
+            }
+            other => Ok((other?, Conflicts::Show)),
+        }
     }
 
     fn may_take(&self, owned: &[(String, String)]) -> bool {

@@ -134,6 +134,13 @@ async fn released(cluster_folder: &Path) -> (Cluster, Traffic, Person) {
     let (code, told) = ada.hms(HMS, &repo, &["run", "--headless"]).await;
     assert_eq!(code, 10, "{told}");
     assert!(told.contains("hms approve 1 prod"), "{told}");
+    let version = || cluster.kubectl(&["get", "deployment", "shop", "-o", "jsonpath={.metadata.resourceVersion} {.metadata.generation}"]);
+    let (before, entries) = (version(), ada.hms(HMS, &repo, &["ledger", "log"]).await);
+    let (code, told) = ada.hms(DEPLOY, &repo, &["--env", "prod", "--dry-run"]).await;
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("deployment/shop ~ .spec.containers[shop].image: 127.0.0.1:5000/app:v1 → 127.0.0.1:5000/"), "{told}");
+    assert!(told.contains("written by kubectl"), "{told}");
+    assert_eq!((version(), ada.hms(HMS, &repo, &["ledger", "log"]).await), (before, entries), "a dry run changed something");
     let (code, told) = ada.hms(HMS, &repo, &["approve", "1", "prod", "--wait=120s"]).await;
     assert_eq!(code, 0, "{told}");
     (cluster, traffic, ada)
