@@ -265,8 +265,8 @@ fn local_targets(places: &Places) -> Vec<Found> {
         }
         match holder_of(&folder.join("lock")) {
             Ok(Some(holder)) => found(&name, Standing::Good, format!("its supervisor lives (pid {})", holder.process.pid)),
-            Ok(None) => found(&name, Standing::Warned, "its supervisor does not run; a deploy, a rollback or a status by --app starts it")
-                .hint(format!("hms local status --app {app}")),
+            Ok(None) => found(&name, Standing::Warned, "its supervisor does not run: nothing serves users")
+                .hint(format!("hms-deploy status --app {app} says why, and what brings it back")),
             Err(error) => found(&name, Standing::Warned, error.to_string()),
         }
     };
