@@ -457,6 +457,18 @@ pub enum CanaryVerb {
     /// Say why the verdict is what it is: what each test says, what PASS still needs, how it came to this.
     #[command(after_help = "Example:\n  hms canary explain 42")]
     Explain(WhichCanary),
+    /// Keep a canary at its weight, whatever its verdict; harm is still acted on.
+    #[command(after_help = "Example:\n  hms canary pause 42 --reason 'a look at the logs first'")]
+    Pause(SteerArguments),
+    /// Let a paused canary go on.
+    #[command(after_help = "Example:\n  hms canary resume 42")]
+    Resume(SteerArguments),
+    /// Give a canary its next weight without a PASS, with a reason that goes into the ledger.
+    #[command(after_help = "Example:\n  hms canary skip 42 --reason 'too little traffic at 1 % tonight'")]
+    Skip(SteerArguments),
+    /// Let HOLD last longer at this weight before the canary fails as held.
+    #[command(after_help = "Example:\n  hms canary extend 42 --by 30m")]
+    Extend(ExtendArguments),
     /// Write a canary's numbers interval by interval, as its graphs show them: a table, CSV or JSON.
     #[command(after_help = "Example:\n  hms canary export 42 --format csv > canary.csv")]
     Export(CanaryExportArguments),
@@ -486,6 +498,31 @@ pub enum MetricsVerb {
         #[arg(long, value_name = "LABEL")]
         version_label: Option<String>,
     },
+}
+
+/// `hms canary pause`, `resume` and `skip`.
+#[derive(Debug, Args)]
+pub struct SteerArguments {
+    /// Which canary.
+    #[command(flatten)]
+    pub which: WhichCanary,
+    /// Why; it goes into the ledger.
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// `hms canary extend`.
+#[derive(Debug, Args)]
+pub struct ExtendArguments {
+    /// Which canary.
+    #[command(flatten)]
+    pub which: WhichCanary,
+    /// By how much, at most 7d.
+    #[arg(long, value_name = "DURATION")]
+    pub by: String,
+    /// Why; it goes into the ledger.
+    #[arg(long)]
+    pub reason: Option<String>,
 }
 
 /// `hms canary export`.

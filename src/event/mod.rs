@@ -25,7 +25,7 @@ pub use release::{
     AcceptedPolicy, AppRecord, EnvironmentRecord, LedgerHead, LedgerOwner, ReleaseRef, Slot, TargetIdentity, Watch, Weights, Yes, YesKind,
 };
 pub use repository::RepositoryEvent;
-pub use rollout::{RolloutCreated, RolloutEvent, RolloutKind, RolloutOutcome, Step};
+pub use rollout::{RolloutCreated, RolloutEvent, RolloutKind, RolloutOutcome, Steering, Step};
 pub use run::{
     Arm, AttemptResult, DeployOutcome, FailureReason, InterruptedDecision, PlannedJob, RunCreated, RunEvent, RunOutcome, ScanSummary,
     TestCounts, When,

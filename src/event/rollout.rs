@@ -91,6 +91,9 @@ pub enum RolloutEvent {
         /// Likewise.
         #[serde(default)]
         stable_version: Option<String>,
+        /// The weight that follows at PASS; none after the last, and where it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Weight>,
     },
     /// What is slow was chosen after the watch had begun: no sample before told. It is judged from here on.
     ThresholdChosen {
@@ -130,6 +133,16 @@ pub enum RolloutEvent {
         actor: Actor,
         /// Why.
         reason: String,
+    },
+    /// A person steered the canary.
+    Steered {
+        /// Who.
+        actor: Actor,
+        /// What was done.
+        what: Steering,
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// No driver watches from here on although the canary has weight.
     WatchLeft,
@@ -235,6 +248,39 @@ pub enum Step {
     Withdraw,
     /// Give a former release all traffic.
     Return,
+}
+
+/// What a person did to a canary under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Steering {
+    /// It stays at its weight, whatever its verdict; harm is still acted on.
+    Paused,
+    /// It goes on.
+    Resumed,
+    /// It took its next weight without a PASS.
+    Skipped {
+        /// From this weight.
+        from: Weight,
+        /// To that one.
+        to: Weight,
+    },
+    /// HOLD may last longer at this weight.
+    Extended {
+        /// By so many seconds.
+        seconds: u64,
+    },
+}
+
+impl std::fmt::Display for Steering {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Paused => f.write_str("paused"),
+            Self::Resumed => f.write_str("resumed"),
+            Self::Skipped { from, to } => write!(f, "taken from {from} to {to} without a PASS"),
+            Self::Extended { seconds } => write!(f, "given {seconds} s more on HOLD"),
+        }
+    }
 }
 
 /// How a rollout ended.

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::crash::{self, CrashPoint};
+use super::hearing::{Hearing, Listening, SteerAsk};
 use super::logbook::{DriveError, Logbook, folder_of};
 use super::ports::{Ports, Rules};
 use super::steps::{Clock, Steps, Tell};
@@ -36,6 +37,8 @@ pub struct Setup<T> {
     pub host: String,
     /// Where the holder of the rollout's lock listens, for those who look for it: the engine's socket.
     pub socket: Option<PathBuf>,
+    /// Where people are heard who steer a canary; none: nowhere.
+    pub hearing: Option<Hearing>,
     /// Lines for the person who asked.
     pub tell: Tell,
     /// Wall time: `store::now`.
@@ -134,6 +137,7 @@ pub(crate) enum Ask {
     Canary(Walk, Reply),
     Promote(Authority, Reply),
     Override(Actor, String, Reply),
+    Steer(SteerAsk, Reply),
     Cancel(Actor, Option<String>, Reply),
     Look(Reply),
     Leave(Reply),
@@ -147,6 +151,8 @@ pub struct Driver {
     interrupt: Arc<watch::Sender<Interrupt>>,
     standing: watch::Receiver<Standing>,
     task: JoinHandle<()>,
+    /// Held for as long as it drives.
+    _hearing: Option<Listening>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -190,7 +196,8 @@ impl Driver {
         book.append(now, RolloutEvent::RolloutCreated(Box::new(created.clone())))?;
         book.append(now, RolloutEvent::DriverStarted { driver: this_process() })?;
         crash::reach(CrashPoint::Created).await;
-        Ok(Self::start(Worker::new(steps(&setup, &created, book), &setup, created, Some(request.bytes))))
+        let worker = Worker::new(steps(&setup, &created, book), &setup, created, Some(request.bytes));
+        Ok(Self::start(worker, setup.hearing.as_ref()))
     }
 
     /// Takes up a rollout whose driver ended: folds its journal, looks at the target, closes what was left open, goes on watching.
@@ -220,15 +227,16 @@ impl Driver {
         }
         let mut worker = Worker::new(steps(&setup, &created, book), &setup, created, bytes);
         Box::pin(worker.take_up(&events)).await?;
-        Ok(Self::start(worker))
+        Ok(Self::start(worker, setup.hearing.as_ref()))
     }
 
-    fn start<T: Target + 'static>(worker: Worker<T>) -> Self {
+    fn start<T: Target + 'static>(worker: Worker<T>, hearing: Option<&Hearing>) -> Self {
         let rollout = worker.created.rollout.clone();
         let folder = worker.steps.book.folder().to_owned();
         let (interrupt, standing) = (Arc::clone(&worker.interrupt), worker.standing.subscribe());
         let (asks, inbox) = mpsc::channel(ASKS);
-        Self { rollout, folder, asks, interrupt, standing, task: tokio::spawn(worker.run(inbox)) }
+        let hearing = hearing.and_then(|hearing| Listening::start(hearing, &folder, asks.clone()));
+        Self { rollout, folder, asks, interrupt, standing, task: tokio::spawn(worker.run(inbox)), _hearing: hearing }
     }
 
     /// Which rollout.
@@ -263,6 +271,11 @@ impl Driver {
     /// Passes a HOLD with a reason; the canary that waits for its verdict ends as a success with a warning.
     pub async fn override_hold(&self, actor: Actor, reason: String) -> Answer {
         self.ask(|reply| Ask::Override(actor, reason, reply)).await
+    }
+
+    /// Pauses, resumes, skips or extends the canary under way.
+    pub async fn steer(&self, ask: SteerAsk) -> Answer {
+        self.ask(|reply| Ask::Steer(ask, reply)).await
     }
 
     /// Takes the canary's weight away and ends the rollout, whatever it is doing.

@@ -198,6 +198,7 @@ fn durability(event: &RolloutEvent) -> Durability {
         | RolloutEvent::VerdictVoided { .. }
         | RolloutEvent::HoldExpired { .. }
         | RolloutEvent::HoldOverridden { .. }
+        | RolloutEvent::Steered { .. }
         | RolloutEvent::WatchLeft
         | RolloutEvent::Promoted
         | RolloutEvent::RolledBack { .. }

@@ -38,6 +38,18 @@ pub enum ActionKind {
     /// A HOLD passed.
     #[serde(rename = "override")]
     Override,
+    /// A canary stays at its weight.
+    #[serde(rename = "pause")]
+    Pause,
+    /// It goes on.
+    #[serde(rename = "resume")]
+    Resume,
+    /// It takes its next weight without a PASS.
+    #[serde(rename = "skip")]
+    Skip,
+    /// Its HOLD may last longer.
+    #[serde(rename = "extend")]
+    Extend,
     /// A no.
     #[serde(rename = "refuse")]
     Refuse,

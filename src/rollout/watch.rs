@@ -81,7 +81,8 @@ impl<T: Target + 'static> Worker<T> {
         watch.told = None;
         watch.hold_since = Some(now);
         watch.next_tick = Instant::now() + self.rules.scrape;
-        let started = watch_started(applied.weight, &watch.facts);
+        let requested = self.steps.book.state().requested.unwrap_or(applied.weight);
+        let started = watch_started(applied.weight, &watch.facts, tale::next_in(&self.walk, requested));
         if let Some(sample) = before.clone() {
             watch.keep(sample);
         }
@@ -224,6 +225,7 @@ impl<T: Target + 'static> Worker<T> {
             let requested = self.steps.book.state().requested.unwrap_or(seen.weight);
             self.steps.say(&format!("the target now gives the canary {}", seen.weight));
             self.steps.note(RolloutEvent::WeightApplied { requested, applied: seen.weight })?;
+            self.begin_span(seen.weight)?;
         }
         let ttl = self.ttl();
         let Some(watch) = self.watch.as_mut() else { return Ok(()) };
@@ -235,6 +237,25 @@ impl<T: Target + 'static> Worker<T> {
             let promise = self.watch_promise();
             self.steps.amend(Claim::Holding, |record| record.watch = Some(promise.clone())).await?;
         }
+        Ok(())
+    }
+
+    /// The weight is another without this driver's doing: what was concluded at the one before holds no more, and PASS begins anew.
+    fn begin_span(&mut self, weight: Weight) -> Result<(), JournalError> {
+        if weight == Weight::ZERO {
+            return Ok(());
+        }
+        let (now, state) = (self.steps.now(), self.steps.book.state());
+        let (had_verdict, next) = (state.verdict.is_some() || state.overridden.is_some(), state.next_weight());
+        if had_verdict {
+            self.steps.note(RolloutEvent::VerdictVoided { reason: format!("the weight became {weight} outside of hms") })?;
+        }
+        let Some(watch) = self.watch.as_mut() else { return Ok(()) };
+        watch.facts.spans.push(Span { weight, since: now });
+        watch.told = None;
+        watch.hold_since = watch.hold_since.map(|_| now);
+        let started = watch_started(weight, &watch.facts, next);
+        self.steps.note(started)?;
         Ok(())
     }
 
@@ -324,7 +345,7 @@ impl<T: Target + 'static> Worker<T> {
         }
         let state = self.steps.book.state();
         let (requested, applied) = (state.requested.unwrap_or(Weight::ZERO), state.applied.unwrap_or(Weight::ZERO));
-        if self.pending.is_empty() {
+        if self.pending.is_empty() || state.paused.is_some() {
             return;
         }
         match tale::next_in(&self.walk, requested) {
@@ -342,11 +363,13 @@ impl<T: Target + 'static> Worker<T> {
     fn holding(&mut self, verdict: &Verdict) {
         let written = self.told(verdict);
         let now = self.steps.now();
-        let on_hold = TimeDelta::from_std(self.rules.on_hold).unwrap_or(TimeDelta::MAX);
+        let extended = Duration::from_secs(self.steps.book.state().extended_seconds);
+        let on_hold = TimeDelta::from_std(self.rules.on_hold.saturating_add(extended)).unwrap_or(TimeDelta::MAX);
         let Some(watch) = self.watch.as_mut() else { return };
         let expired = watch.hold_since.is_some_and(|since| now.signed_duration_since(since) > on_hold);
-        let overridden = self.steps.book.state().overridden.is_some();
-        if !expired || overridden || !written {
+        let state = self.steps.book.state();
+        let waits = state.overridden.is_some() || state.paused.is_some();
+        if !expired || waits || !written {
             return;
         }
         watch.hold_since = None;
@@ -409,8 +432,9 @@ impl<T: Target + 'static> Worker<T> {
             if let RolloutEvent::Sampled { sample } = &stamped.event {
                 samples.push(sample.clone());
             }
-            if let RolloutEvent::WatchStarted { weight, threshold_seconds, slow_share, absolute_only, canary_version, stable_version } =
-                &stamped.event
+            if let RolloutEvent::WatchStarted {
+                weight, threshold_seconds, slow_share, absolute_only, canary_version, stable_version, ..
+            } = &stamped.event
             {
                 facts.spans.push(Span { weight: *weight, since: stamped.time });
                 facts.threshold = threshold_seconds.zip(*slow_share).map(|(seconds, slow_share)| Threshold { seconds, slow_share });
@@ -435,7 +459,8 @@ impl<T: Target + 'static> Worker<T> {
             watch.facts.spans.push(Span { weight: seen.weight, since: now });
             watch.told = None;
             watch.hold_since = Some(now);
-            let started = watch_started(seen.weight, &watch.facts);
+            let next = state.next_weight();
+            let started = watch_started(seen.weight, &watch.facts, next);
             self.steps.note(started)?;
         }
         self.watch = Some(watch);
@@ -448,7 +473,7 @@ impl<T: Target + 'static> Worker<T> {
     }
 }
 
-fn watch_started(weight: Weight, facts: &WatchFacts) -> RolloutEvent {
+fn watch_started(weight: Weight, facts: &WatchFacts, next: Option<Weight>) -> RolloutEvent {
     RolloutEvent::WatchStarted {
         weight,
         threshold_seconds: facts.threshold.map(|threshold| threshold.seconds),
@@ -456,5 +481,6 @@ fn watch_started(weight: Weight, facts: &WatchFacts) -> RolloutEvent {
         absolute_only: facts.absolute_only,
         canary_version: facts.canary_version.clone(),
         stable_version: facts.stable_version.clone(),
+        next,
     }
 }

@@ -127,6 +127,10 @@ impl<T: Target + 'static> Worker<T> {
                 let answer = self.override_hold(actor, reason).await;
                 let _ = reply.send(answer);
             }
+            Ask::Steer(ask, reply) => {
+                let answer = self.steer(ask).await;
+                let _ = reply.send(answer);
+            }
             Ask::Cancel(actor, reason, reply) => {
                 self.interrupt.send_replace(Interrupt::None);
                 let answer = self.cancel(actor, reason).await;

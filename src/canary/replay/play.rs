@@ -236,7 +236,7 @@ impl Player {
     }
 
     fn event(&mut self, stamped: Stamped<RolloutEvent>) -> Result<bool, BadRecording> {
-        if let RolloutEvent::WatchStarted { weight, threshold_seconds, slow_share, absolute_only, canary_version, stable_version } =
+        if let RolloutEvent::WatchStarted { weight, threshold_seconds, slow_share, absolute_only, canary_version, stable_version, .. } =
             stamped.event
         {
             self.now = stamped.time;

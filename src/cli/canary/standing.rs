@@ -103,7 +103,9 @@ fn decided(state: &RolloutState) -> Option<u8> {
     if state.hold_expired {
         return Some(11);
     }
-    (state.verdict_class() == Some(VerdictClass::Pass)).then_some(0)
+    // At the last weight PASS is the end; at an earlier one the next weight follows, and while it is paused nothing does.
+    let goes_on = state.next_weight().is_some() || state.paused.is_some();
+    (state.verdict_class() == Some(VerdictClass::Pass) && !goes_on).then_some(0)
 }
 
 /// The exit code of a rollout whose driver ended in the middle.

@@ -220,6 +220,7 @@ impl Story {
                 absolute_only: false,
                 canary_version: "v1.42.0".into(),
                 stable_version: Some("v1.41.0".into()),
+                next: None,
             },
         );
         rollout.add(330, RolloutEvent::VerdictReached { verdict: verdict(VerdictClass::Hold, 212, "212 of 299 requests", Some(170)) });

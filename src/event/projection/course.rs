@@ -101,6 +101,7 @@ impl Course {
             | RolloutEvent::SampleMissed { .. }
             | RolloutEvent::VerdictVoided { .. }
             | RolloutEvent::HoldExpired { .. }
+            | RolloutEvent::Steered { .. }
             | RolloutEvent::StepFailed { .. }
             | RolloutEvent::Unrecorded { .. }
             | RolloutEvent::RolloutEnded { .. }

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::event::{
-    Actor, ProcessName, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutOutcome, Sample, Stamped, Step, Verdict, VerdictClass,
-    Weight,
+    Actor, ProcessName, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutOutcome, Sample, Stamped, Steering, Step, Verdict,
+    VerdictClass, Weight,
 };
 
 use super::Course;
@@ -50,6 +50,10 @@ pub struct RolloutState {
     pub voided: Option<String>,
     /// Who passed a HOLD, and why.
     pub overridden: Option<(Actor, String)>,
+    /// Who paused it, and why, while it is.
+    pub paused: Option<(Actor, Option<String>)>,
+    /// How much longer HOLD may last at this weight, in seconds.
+    pub extended_seconds: u64,
     /// HOLD lasted too long.
     pub hold_expired: bool,
     /// A driver left although the canary has weight.
@@ -119,6 +123,15 @@ impl RolloutState {
         self.ended.is_none() && self.phase != RolloutPhase::Promoted && self.applied.is_some_and(|weight| weight > Weight::ZERO)
     }
 
+    /// The weight that follows at PASS; none after the last.
+    #[must_use]
+    pub fn next_weight(&self) -> Option<Weight> {
+        match &self.watch {
+            Some(RolloutEvent::WatchStarted { next, .. }) => *next,
+            Some(_) | None => None,
+        }
+    }
+
     /// The verdict's class, if one is in force.
     #[must_use]
     pub fn verdict_class(&self) -> Option<VerdictClass> {
@@ -173,19 +186,14 @@ impl RolloutState {
                 self.samples_before = self.samples.len();
                 self.verdict = None;
                 self.hold_expired = false;
+                self.extended_seconds = 0;
             }
             RolloutEvent::ThresholdChosen { threshold_seconds: seconds, slow_share: share } => {
                 if let Some(RolloutEvent::WatchStarted { threshold_seconds, slow_share, .. }) = &mut self.watch {
                     (*threshold_seconds, *slow_share) = (Some(*seconds), Some(*share));
                 }
             }
-            RolloutEvent::Sampled { sample } => {
-                if self.samples.last().is_none_or(|last| last.at < sample.at) {
-                    self.samples.push(sample.clone());
-                }
-                self.missed = 0;
-                self.missed_reason = None;
-            }
+            RolloutEvent::Sampled { sample } => self.sampled(sample),
             RolloutEvent::SampleMissed { reason } => {
                 self.missed += 1;
                 self.missed_reason = Some(reason.clone());
@@ -208,6 +216,7 @@ impl RolloutState {
                 self.overridden = Some((actor.clone(), reason.clone()));
                 self.hold_expired = false;
             }
+            RolloutEvent::Steered { actor, what, reason } => self.steered(actor, *what, reason.as_deref()),
             RolloutEvent::WatchLeft => self.left = true,
             RolloutEvent::Promoted => {
                 self.phase = RolloutPhase::Promoted;
@@ -232,6 +241,24 @@ impl RolloutState {
                 }
                 self.ended = Some((*outcome, time));
             }
+        }
+    }
+
+    fn sampled(&mut self, sample: &Sample) {
+        if self.samples.last().is_none_or(|last| last.at < sample.at) {
+            self.samples.push(sample.clone());
+        }
+        self.missed = 0;
+        self.missed_reason = None;
+    }
+
+    fn steered(&mut self, actor: &Actor, what: Steering, reason: Option<&str>) {
+        match what {
+            Steering::Paused => self.paused = Some((actor.clone(), reason.map(str::to_owned))),
+            Steering::Resumed => self.paused = None,
+            Steering::Extended { seconds } => self.extended_seconds = self.extended_seconds.saturating_add(seconds),
+            // Its weight and its watch are events of their own.
+            Steering::Skipped { .. } => {}
         }
     }
 

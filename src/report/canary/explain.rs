@@ -51,6 +51,10 @@ pub fn happened(events: &[Stamped<RolloutEvent>]) -> Vec<Happened> {
             }
             RolloutEvent::HoldExpired { verdict } => format!("HOLD for too long: {}", verdict.reason),
             RolloutEvent::HoldOverridden { actor, reason } => format!("HOLD passed by {}: {reason}", actor.login),
+            RolloutEvent::Steered { actor, what, reason } => {
+                let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                format!("{what} by {}{why}", actor.login)
+            }
             RolloutEvent::ThresholdChosen { threshold_seconds, .. } => {
                 format!("slow is above {}", crate::text::seconds_latency(*threshold_seconds))
             }

@@ -30,6 +30,10 @@ pub fn canary_text(facts: &CanaryFacts<'_>, clock: Clock<'_>) -> String {
         let why = state.voided.as_deref().map_or_else(|| "nothing was concluded yet".to_owned(), |why| format!("voided: {}", plain(why)));
         let _ = writeln!(text, "no verdict: {why}");
     }
+    if let Some((actor, reason)) = &state.paused {
+        let why = reason.as_deref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
+        let _ = writeln!(text, "  PAUSED by {}{why}; harm is still acted on; hms canary resume goes on", plain(&actor.login));
+    }
     if let Some((actor, reason)) = &state.overridden {
         let _ = writeln!(text, "  HOLD passed by {}: {}", plain(&actor.login), plain(reason));
     }
@@ -52,7 +56,8 @@ fn head(facts: &CanaryFacts<'_>, clock: Clock<'_>) -> String {
     let measured =
         state.verdict.as_ref().and_then(|verdict| verdict.measured_share).map(|measured| format!(", {} measured", share(measured)));
     let since = state.watch_started_at.filter(|_| state.has_weight()).map(|since| format!(", since {}", clock(since)));
-    let stands = [asked, measured, since].into_iter().flatten().collect::<String>();
+    let next = state.next_weight().filter(|_| state.has_weight()).map(|next| format!(", {next} at PASS"));
+    let stands = [asked, measured, since, next].into_iter().flatten().collect::<String>();
     let _ = writeln!(text, "  weight {applied}{stands}{}", standing(facts, clock));
     text
 }

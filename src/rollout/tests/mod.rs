@@ -16,5 +16,6 @@ mod driver;
 mod faults;
 mod race;
 mod rollback;
+mod steer;
 mod target;
 mod world;

@@ -301,6 +301,7 @@ impl World {
             state: self.state(),
             host: "here".to_owned(),
             socket: None,
+            hearing: None,
             tell: Arc::new(move |line| said.lock().unwrap().push(line.to_owned())),
             clock: Arc::clone(&self.clock),
         }

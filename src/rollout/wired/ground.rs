@@ -11,8 +11,8 @@ use crate::policy::{
     Unwatched as PolicyUnwatched,
 };
 use crate::rollout::ports::{Meter, OnHarm, Ports, Protection, Rules, SlotPolicy, Unwatched};
-use crate::rollout::{Answer, Setup, Tell};
-use crate::store::{Places, now};
+use crate::rollout::{Answer, Hearing, Setup, Tell};
+use crate::store::{Inside, Peer, Places, inside_run, now};
 
 use super::{CanaryJudge, InForce, LedgerRecorder, Lineage, MetricsMeter, NoMeter, PolicyGatekeeper, TargetMeter};
 
@@ -73,9 +73,19 @@ impl Ground {
             state: self.places.state.clone(),
             host: self.host.clone(),
             socket: self.socket.clone(),
+            hearing: Some(self.hearing()),
             tell: Arc::clone(&self.tell),
             clock: Arc::new(now),
         }
+    }
+}
+
+impl Ground {
+    /// Beside the driver, for people of this user alone: no job steers a canary.
+    fn hearing(&self) -> Hearing {
+        let state = self.places.state.clone();
+        let inside = move |peer: &Peer| peer.process.as_ref().is_none_or(|process| inside_run(process.pid, &state) != Inside::No);
+        Hearing { runtime: self.places.runtime.clone(), inside: Arc::new(inside) }
     }
 }
 

@@ -257,6 +257,7 @@ fn canary(verdict_reached: Verdict) -> Vec<RolloutEvent> {
             absolute_only: false,
             canary_version: "v1.2.0".to_owned(),
             stable_version: Some("v1.1.9".to_owned()),
+            next: None,
         },
         RolloutEvent::VerdictReached { verdict: verdict_reached },
     ]

@@ -7,6 +7,7 @@ mod hold;
 mod policy;
 mod protection;
 mod slots;
+mod steer;
 mod verbatim;
 mod watch;
 mod world;
