@@ -6,6 +6,7 @@
 //! | file | what it says |
 //! |---|---|
 //! | `settings`, `reading`, `table` | `.hms` → [`Settings`], each mistake with its line and column |
+//! | `known` | which keys there are; `docs/settings.md` is held to it |
 //! | `model`, `canonical` | [`Policy`], its defaults, its text and hash (`docs/decisions.md` 8.1) |
 //! | `difference` | what a commit would change |
 //! | `operator` | the operator's file and its floors (8.3) |
@@ -16,6 +17,7 @@ mod canonical;
 mod descent;
 mod difference;
 mod freeze;
+mod known;
 mod model;
 mod near;
 mod operator;
@@ -33,6 +35,7 @@ pub use canonical::{BadPolicyText, StoredPolicy};
 pub use descent::{Ancestry, outdated};
 pub use difference::{Difference, difference};
 pub use freeze::{FreezeWindow, Moment, frozen};
+pub use known::{MAPPINGS, Mapping};
 pub use model::{
     Advisories, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, PassOn, Policy, Registry, Rollback, Scan,
     Slo, Target, Traffic, Unwatched, Version, VersionBump,

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use super::freeze::FreezeWindow;
 use super::period::share;
 use super::table::Table;
-use super::{Advisories, Environment, Level, Period, Policy, Problem, reading};
+use super::{Advisories, Environment, Level, Period, Policy, Problem, known, reading};
 use crate::document::Node;
 use crate::event::EnvironmentName;
 
@@ -121,8 +121,8 @@ impl Operator {
     /// # Errors
     /// At the first key that is not known and the first value that cannot be meant, with its place.
     pub fn read(node: &Node) -> Result<Self, Problem> {
-        let table = Table::of(node, "config", &["floors", "jobs", "includes", "state", "shell", "metrics"])?;
-        let jobs = table.table("jobs", &["environment"])?;
+        let table = Table::of(node, "config", &known::OPERATOR)?;
+        let jobs = table.table("jobs", &known::JOBS)?;
         let names: Vec<String> = jobs.parsed_list("environment")?;
         jobs.must(
             "environment",
@@ -234,9 +234,8 @@ pub fn apply_floors(policy: &Policy, floors: &Floors) -> (Policy, Vec<String>) {
 }
 
 fn floors(table: &Table<'_>) -> Result<Floors, Problem> {
-    let known = ["approvals", "protected", "scan", "slo", "bake", "freeze"];
-    let floors = table.table("floors", &known)?;
-    let (scan, slo) = (floors.table("scan", &["gate", "advisories"])?, floors.table("slo", &["p95", "error_rate"])?);
+    let floors = table.table("floors", &known::FLOORS)?;
+    let (scan, slo) = (floors.table("scan", &known::SCAN)?, floors.table("slo", &known::SLO)?);
     let approvals: Option<u32> = floors.parsed("approvals")?;
     floors.must("approvals", approvals.is_none_or(|approvals| approvals <= 20), "at most 20")?;
     let error_rate = slo.read("error_rate", share)?;
@@ -259,7 +258,7 @@ fn floors(table: &Table<'_>) -> Result<Floors, Problem> {
 fn metrics(table: &Table<'_>) -> Result<Vec<MetricsAccess>, Problem> {
     let mut all = Vec::new();
     for (node, path) in table.list("metrics") {
-        let access = Table::of(node, &path, &["origin", "bearer_file", "user", "password_file", "ca", "headers"])?;
+        let access = Table::of(node, &path, &known::ACCESS)?;
         let origin =
             access.text("origin")?.ok_or_else(|| access.problem("origin", "say which server this is for, as https://host:port"))?;
         let (bearer_file, user) = (absolute(&access, "bearer_file")?, access.text("user")?);
@@ -279,7 +278,7 @@ fn metrics(table: &Table<'_>) -> Result<Vec<MetricsAccess>, Problem> {
 }
 
 fn includes(table: &Table<'_>) -> Result<Includes, Problem> {
-    let table = table.table("includes", &["projects", "templates"])?;
+    let table = table.table("includes", &known::INCLUDES)?;
     let mut projects = BTreeMap::new();
     if let Some(node) = table.node("projects") {
         let named = Table::open(node, &table.path_of("projects"))?;

@@ -8,7 +8,7 @@ use super::period::share;
 use super::table::Table;
 use super::{
     Advisories, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, PassOn, Period, Policy, Problem, Registry,
-    Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump,
+    Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump, known,
 };
 use crate::event::{EnvironmentName, Weight};
 
@@ -36,7 +36,7 @@ fn registry(table: &Table<'_>) -> Result<Option<Registry>, Problem> {
     if table.node("registry").is_none() {
         return Ok(None);
     }
-    let registry = table.table("registry", &["image", "keep"])?;
+    let registry = table.table("registry", &known::REGISTRY)?;
     let image = required(&registry, "image")?;
     let last = image.rsplit('/').next().unwrap_or_default();
     registry.must("image", !image.contains(char::is_whitespace) && !image.contains("://"), "is no image name")?;
@@ -52,8 +52,7 @@ fn environments(table: &Table<'_>) -> Result<BTreeMap<EnvironmentName, Environme
     let mut read = BTreeMap::new();
     for (key, place, node, path) in all.rows() {
         let name: EnvironmentName = key.parse().map_err(|error| Problem::new(place, format!("{error}")))?;
-        let known = ["of", "target", "context", "namespace", "workload", "containers", "take_over", "protected", "approvals"];
-        let environment = environment(&name, &Table::of(node, &path, &known)?)?;
+        let environment = environment(&name, &Table::of(node, &path, &known::ENVIRONMENT)?)?;
         read.insert(name, environment);
     }
     for (key, place, _, path) in all.rows() {
@@ -75,7 +74,7 @@ fn environment(name: &EnvironmentName, table: &Table<'_>) -> Result<Environment,
         of => of,
     };
     if let Some(of) = of {
-        for key in ["target", "context", "namespace", "workload", "containers", "take_over", "protected", "approvals"] {
+        for key in known::ENVIRONMENT.keys.iter().filter(|key| **key != "of") {
             table.must(key, table.node(key).is_none(), &format!("this is the canary arm of `{of}`; set it there"))?;
         }
         table.must("of", name.as_str() == "canary", "the canary's arm is named `canary`; other names are places of their own")?;
@@ -114,7 +113,7 @@ fn traffic(table: &Table<'_>) -> Result<Option<Traffic>, Problem> {
         return Ok(None);
     }
     let routers = ["httproute", "ingress", "virtualservice", "traefikservice"];
-    let traffic = table.table("traffic", &["httproute", "ingress", "virtualservice", "traefikservice", "stable", "canary"])?;
+    let traffic = table.table("traffic", &known::TRAFFIC)?;
     let named = routers.iter().filter(|router| traffic.node(router).is_some()).count();
     traffic.must("httproute", named == 1, "name one router: httproute, ingress, virtualservice or traefikservice")?;
     let read = Traffic {
@@ -130,7 +129,7 @@ fn traffic(table: &Table<'_>) -> Result<Option<Traffic>, Problem> {
 }
 
 fn metrics(table: &Table<'_>) -> Result<Metrics, Problem> {
-    let metrics = table.table("metrics", &["prometheus", "scrape", "requests", "latency", "version_label"])?;
+    let metrics = table.table("metrics", &known::METRICS)?;
     let defaults = Metrics::default();
     let (mut servers, mut endpoints) = (addresses(&metrics, "prometheus")?.into_iter(), addresses(&metrics, "scrape")?.into_iter());
     let (source, fallbacks) = match (servers.next(), endpoints.next()) {
@@ -178,28 +177,10 @@ fn judge(canary: &Table<'_>) -> Result<JudgeRules, Problem> {
     })
 }
 
-const CANARY_KEYS: [&str; 15] = [
-    "slo",
-    "steps",
-    "bake",
-    "on_harm",
-    "on_hold",
-    "unwatched",
-    "warm_up",
-    "interval",
-    "pass_on",
-    "alpha",
-    "beta",
-    "min_requests",
-    "min_bad_events",
-    "burst",
-    "share_tolerance",
-];
-
 fn canary(table: &Table<'_>) -> Result<Canary, Problem> {
-    let canary = table.table("canary", &CANARY_KEYS)?;
+    let canary = table.table("canary", &known::CANARY)?;
     let defaults = Canary::default();
-    let slo = canary.table("slo", &["p95", "error_rate"])?;
+    let slo = canary.table("slo", &known::SLO)?;
     let (p95, error_rate) = (slo.parsed::<Period>("p95")?, slo.read("error_rate", share)?.unwrap_or(defaults.slo.error_rate));
     slo.must("p95", p95 != Some(Period::ZERO), "nothing is that fast")?;
     slo.must("error_rate", error_rate > 0.0 && error_rate < 1.0, "between 0% and 100%, both excluded: no number of requests proves 0%")?;
@@ -230,7 +211,7 @@ fn canary(table: &Table<'_>) -> Result<Canary, Problem> {
 }
 
 fn scan(table: &Table<'_>) -> Result<Scan, Problem> {
-    let scan = table.table("scan", &["gate", "advisories"])?;
+    let scan = table.table("scan", &known::SCAN)?;
     let defaults = Scan::default();
     Ok(Scan {
         gate: scan.choice("gate", &Level::WORDS)?.unwrap_or(defaults.gate),
@@ -244,14 +225,14 @@ pub(super) fn advisories(table: &Table<'_>) -> Result<Option<Advisories>, Proble
 }
 
 fn rollback(table: &Table<'_>) -> Result<Rollback, Problem> {
-    let rollback = table.table("rollback", &["delay"])?;
+    let rollback = table.table("rollback", &known::ROLLBACK)?;
     let delay = rollback.parsed("delay")?.unwrap_or(Rollback::default().delay);
     rollback.must("delay", delay <= Period::from_seconds(10), "10s at most: it is time that users pay for")?;
     Ok(Rollback { delay })
 }
 
 fn version(table: &Table<'_>) -> Result<Version, Problem> {
-    let version = table.table("version", &["bump"])?;
+    let version = table.table("version", &known::VERSION)?;
     let words = [("conventional", VersionBump::Conventional), ("patch", VersionBump::Patch), ("none", VersionBump::None)];
     Ok(Version { bump: version.choice("bump", &words)?.unwrap_or(Version::default().bump) })
 }
@@ -260,7 +241,7 @@ fn version(table: &Table<'_>) -> Result<Version, Problem> {
 pub(super) fn freeze(table: &Table<'_>, key: &str) -> Result<Vec<FreezeWindow>, Problem> {
     let mut windows = Vec::new();
     for (node, path) in table.list(key) {
-        let window = Table::of(node, &path, &["from", "to", "reason"])?;
+        let window = Table::of(node, &path, &known::FREEZE)?;
         let from = window.parsed("from")?.ok_or_else(|| window.problem("from", "say when it begins"))?;
         let to = window.parsed("to")?.ok_or_else(|| window.problem("to", "say when it ends"))?;
         let read = FreezeWindow { from, to, reason: window.text("reason")?.unwrap_or_else(|| "freeze".to_owned()) };
@@ -271,7 +252,7 @@ pub(super) fn freeze(table: &Table<'_>, key: &str) -> Result<Vec<FreezeWindow>, 
 }
 
 fn local(table: &Table<'_>) -> Result<Local, Problem> {
-    let local = table.table("local", &["listen"])?;
+    let local = table.table("local", &known::LOCAL)?;
     let bad = |_| "write an address and a port, as 127.0.0.1:8080";
     let listen: SocketAddr = local.read("listen", |text| text.parse().map_err(bad))?.unwrap_or(Local::default().listen);
     local.must("listen", listen.ip().is_loopback(), "the local target serves this machine alone: give a loopback address")?;

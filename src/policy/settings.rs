@@ -1,7 +1,7 @@
 //! What stands under `.hms`: policy, and the two things that are none.
 
 use super::table::Table;
-use super::{Period, Policy, Problem, reading};
+use super::{Period, Policy, Problem, known, reading};
 use crate::document::Node;
 use crate::event::AppName;
 
@@ -36,31 +36,13 @@ pub enum WatchOn {
     Push,
 }
 
-const KEYS: [&str; 15] = [
-    "app",
-    "watch",
-    "start",
-    "registry",
-    "environments",
-    "traffic",
-    "metrics",
-    "canary",
-    "scan",
-    "rollback",
-    "version",
-    "freeze",
-    "local",
-    "slot_timeout",
-    "policy_format",
-];
-
 impl Settings {
     /// Reads the value of the key `.hms`. Without such a key [`Settings::default`] holds.
     ///
     /// # Errors
     /// At the first key that is not known and the first value that cannot be meant, with its place.
     pub fn read(node: &Node) -> Result<Self, Problem> {
-        let table = Table::of(node, ".hms", &KEYS)?;
+        let table = Table::of(node, ".hms", &known::SETTINGS)?;
         table.must("policy_format", table.text("policy_format")?.is_none_or(|format| format == "1"), "this program knows format 1 only")?;
         Ok(Self { watch: watch(&table)?, start: command(&table, "start")?, policy: reading::policy(&table)? })
     }
@@ -82,7 +64,7 @@ fn watch(table: &Table<'_>) -> Result<Option<Watch>, Problem> {
     if table.node("watch").is_none() {
         return Ok(None);
     }
-    let watch = table.table("watch", &["branches", "on", "fetch"])?;
+    let watch = table.table("watch", &known::WATCH)?;
     let branches: Vec<String> = watch.parsed_list("branches")?;
     watch.must("branches", !branches.is_empty(), "name at least one branch")?;
     watch.must("branches", branches.iter().all(|branch| is_branch(branch)), "has a name that no branch can have")?;

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::Problem;
+use super::known::Mapping;
 use super::near::nearest;
 use crate::document::{Entry, Node, Place};
 
@@ -17,15 +18,15 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// Takes a node for a mapping with these keys at most. Nothing at all is an empty one.
-    pub(super) fn of(node: &'a Node, path: &str, known: &[&str]) -> Result<Self, Problem> {
+    pub(super) fn of(node: &'a Node, path: &str, known: &Mapping) -> Result<Self, Problem> {
         let table = Self::open(node, path)?;
-        match table.entries.iter().find(|entry| !known.contains(&entry.key.as_str())) {
+        match table.entries.iter().find(|entry| !known.keys.contains(&entry.key.as_str())) {
             None => Ok(table),
             Some(entry) => {
                 let problem = Problem::new(entry.place, format!("`{}.{}` is not known", path, entry.key.escape_debug()));
-                Err(problem.hint(match nearest(&entry.key, known) {
+                Err(problem.hint(match nearest(&entry.key, known.keys) {
                     Some(word) => format!("did you mean `{word}`?"),
-                    None => format!("known here: {}", known.join(", ")),
+                    None => format!("known here: {}", known.keys.join(", ")),
                 }))
             }
         }
@@ -55,7 +56,7 @@ impl<'a> Table<'a> {
     }
 
     /// The mapping under a key; an empty one when the key is not there.
-    pub(super) fn table(&self, key: &str, known: &[&str]) -> Result<Table<'a>, Problem> {
+    pub(super) fn table(&self, key: &str, known: &Mapping) -> Result<Table<'a>, Problem> {
         match self.node(key) {
             Some(node) => Table::of(node, &self.path_of(key), known),
             None => Ok(Table { path: self.path_of(key), place: self.place, entries: &[] }),

@@ -26,6 +26,7 @@ mod rollout;
 mod rooms;
 mod run;
 mod scan;
+mod settings_page;
 mod store;
 mod stories;
 
