@@ -34,6 +34,7 @@ mod start;
 mod sweep;
 mod variants;
 
+pub use artifacts::artifact_glob_names;
 pub use dotenv::{DOTENV_BYTES, DOTENV_VARIABLES, DotenvError, read_dotenv};
 pub use error::ExecutorError;
 pub use keeper::keeper_main;

@@ -17,6 +17,7 @@ mod canary;
 mod console;
 mod deploy;
 mod executor;
+mod fuzzed;
 mod ledger;
 mod pipeline;
 mod policy;

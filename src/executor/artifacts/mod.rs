@@ -13,7 +13,15 @@ pub(super) use collect::{Collected, collect, copy_reports, read_reports};
 pub(super) use restore::restore;
 pub(super) use walk::snapshot;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Whether a glob of `artifacts: paths`, variables already put in, names that very path below `checkout`.
+///
+/// # Errors
+/// In words: when it leads outside, or is no glob.
+pub fn artifact_glob_names(glob: &str, checkout: &Path, path: &Path) -> Result<bool, String> {
+    Ok(pattern::Pattern::read(glob, checkout)?.matches(path))
+}
 
 /// Artifacts that could not be kept or put back.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +42,7 @@ pub(super) enum ArtifactError {
 }
 
 impl ArtifactError {
-    fn of(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+    fn of(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::System { action, path, source }
     }

@@ -1,0 +1,7 @@
+#![no_main]
+
+#[allow(dead_code, reason = "each program calls one of the targets")]
+#[path = "../../tests/it/fuzzed/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::pipeline(data));
