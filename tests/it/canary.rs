@@ -2,6 +2,8 @@
 //! verdicts, and the scraper against a real server.
 
 #[cfg(test)]
+mod bad_data;
+#[cfg(test)]
 mod judge;
 #[cfg(test)]
 mod laws;
