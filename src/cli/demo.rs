@@ -10,9 +10,16 @@ mod story;
 mod traffic;
 mod world;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::json;
+
+use crate::report::json_text;
+use crate::store::now;
+
+use super::arguments::Output;
 use super::environment::{is_interactive, operator, program as hms_program};
 use super::failure::{Exit, Failure};
 use program::{Person, Program};
@@ -35,7 +42,10 @@ pub(crate) enum Afterwards {
 }
 
 /// Tells the story and gives the exit code. Without a terminal it is told without a screen.
-pub(crate) fn demo(headless: bool, afterwards: Afterwards) -> Result<u8, Failure> {
+pub(crate) fn demo(headless: bool, afterwards: Afterwards, output: Output) -> Result<u8, Failure> {
+    if output == Output::Json {
+        return in_lines_of_json(afterwards);
+    }
     if operator()?.state.is_some() {
         let message = "the operator's file says where hms keeps its state, so the demo cannot keep to a folder of its own";
         return Err(Failure::new(Exit::NotCarriedOut, message));
@@ -58,6 +68,34 @@ pub(crate) fn demo(headless: bool, afterwards: Afterwards) -> Result<u8, Failure
     if headless && code == 0 {
         writeln!(std::io::stdout(), "✔ the demo came out as it was told")?;
     }
+    Ok(code)
+}
+
+/// The story without a screen, each of its lines a value of JSON, and how it ended as the last. A program that stops reading ends the
+/// story at its next line.
+fn in_lines_of_json(afterwards: Afterwards) -> Result<u8, Failure> {
+    let keep = (afterwards == Afterwards::Keep).then_some("--keep");
+    let mut child = Command::new(hms_program()?).args(["demo", "--headless"]).args(keep).stdout(Stdio::piped()).spawn()?;
+    let mut out = std::io::stdout();
+    let mut seq: u64 = 0;
+    let mut say = |mut value: serde_json::Value| -> Result<(), Failure> {
+        seq += 1;
+        if let Some(fields) = value.as_object_mut() {
+            let time = now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+            fields.extend([("format".to_owned(), json!(1)), ("seq".to_owned(), json!(seq)), ("time".to_owned(), json!(time))]);
+        }
+        let text = json_text(&value).map_err(std::io::Error::from)?;
+        writeln!(out, "{text}")?;
+        Ok(out.flush()?)
+    };
+    for line in child.stdout.take().into_iter().flat_map(|lines| BufReader::new(lines).lines()) {
+        let line = line?;
+        if !line.trim().is_empty() {
+            say(json!({"type": "Told", "text": line}))?;
+        }
+    }
+    let code = child.wait()?.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    say(json!({"type": "DemoEnded", "exit_code": code}))?;
     Ok(code)
 }
 

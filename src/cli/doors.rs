@@ -109,7 +109,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Local(verb) => super::local::local(&Environment::find()?, &clone, verb, output),
         Verb::Demo { headless, keep } => {
             let afterwards = if keep { super::demo::Afterwards::Keep } else { super::demo::Afterwards::Remove };
-            super::demo::demo(headless, afterwards)
+            super::demo::demo(headless, afterwards, output)
         }
         Verb::Policy(verb) => policy_verb::policy(&Environment::find()?, at.as_deref(), verb, output),
         Verb::Validate { look, sarif } => validate::validate(at.as_deref(), &look, sarif.then_some(validate::Sarif), output),

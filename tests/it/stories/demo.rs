@@ -33,7 +33,7 @@ fn the_demo_tells_its_story_and_leaves_nothing() {
     let home = tempfile::tempdir().unwrap();
     let parent = tempfile::Builder::new().prefix("d").tempdir_in("/tmp").unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_hms"))
-        .args(["demo", "--headless"])
+        .args(["demo", "--output", "json"])
         .env("HOME", home.path())
         .env("TMPDIR", parent.path())
         .env_remove("XDG_STATE_HOME")
@@ -73,7 +73,14 @@ fn the_demo_tells_its_story_and_leaves_nothing() {
     let (said, beside) = (results.join().unwrap().unwrap(), notices.join().unwrap().unwrap());
     let whole = format!("{said}\n---\n{beside}");
     assert_eq!(status.map(|status| status.code()), Some(Some(0)), "{whole}");
-    let mut rest = said.as_str();
+    // Each line of the story is a value, and its end is one.
+    let values: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let numbered = values.iter().zip(1u64..).all(|(value, seq)| value["format"] == 1 && value["seq"] == seq && value["time"].is_string());
+    let last = values.last().map(|value| (value["type"].clone(), value["exit_code"].clone()));
+    assert!(numbered && last == Some(("DemoEnded".into(), 0.into())), "{whole}");
+    let told: Vec<&str> = values.iter().filter_map(|value| value["text"].as_str()).collect();
+    let told = told.join("\n");
+    let mut rest = told.as_str();
     for line in STORY {
         let at = rest.find(line).unwrap_or_else(|| panic!("`{line}` is not said, or not in its place:\n{whole}"));
         rest = &rest[at + line.len()..];
