@@ -23,6 +23,9 @@ pub struct Hms {
     /// Run without a screen: the same as `hms run --headless`.
     #[arg(long)]
     pub headless: bool,
+    /// Whether `hms demo` started this console, and ends with it.
+    #[arg(long, hide = true)]
+    pub in_demo: bool,
     /// How results are written.
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
 
+use crate::console::Leaving;
 use crate::event::{Command, YesKind};
 
 use super::approve_outside::{self, Given};
@@ -63,7 +64,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
     let verb = match hms.verb {
         Some(verb) => verb,
         None if hms.headless => Verb::Run(RunArguments { headless: true, file: ".hms-ci.yml".to_owned(), ..RunArguments::default() }),
-        None => return console::console(at.as_deref(), false),
+        None => return console::console(at.as_deref(), false, if hms.in_demo { Leaving::DemoEnds } else { Leaving::RunGoesOn }),
     };
     match verb {
         Verb::Run(arguments) => {
@@ -76,7 +77,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
             console::attach(environment, &clone, name.as_deref(), output)
         }
         Verb::Watch { headless: true } => console::watch_headless(&Environment::find()?, &clone()?, output),
-        Verb::Watch { headless: false } => console::console(at.as_deref(), true),
+        Verb::Watch { headless: false } => console::console(at.as_deref(), true, Leaving::RunGoesOn),
         Verb::Attach { run } => console::attach(Environment::find()?, &clone()?, run.as_deref(), output),
         Verb::Replay { run } => console::replay(&Environment::find()?, &clone()?, run.as_deref(), output),
         Verb::Runs => status::runs(&Environment::find()?, &clone()?, output),

@@ -2,6 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::live::Leaving;
+
 /// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
@@ -107,7 +109,23 @@ pub(crate) struct Binding {
     /// For the footer; empty when the footer does not name it.
     pub(crate) hint: &'static str,
     /// For the help; empty when the dialog itself says it.
-    pub(crate) help: &'static str,
+    help: &'static str,
+    /// The same where the console is the demo's, which ends with it.
+    help_in_demo: &'static str,
+}
+
+impl Binding {
+    /// What the help says of it; nothing when the dialog itself does.
+    pub(crate) fn help(&self, leaving: Leaving) -> &'static str {
+        match leaving {
+            Leaving::RunGoesOn => self.help,
+            Leaving::DemoEnds => self.help_in_demo,
+        }
+    }
+
+    const fn in_demo(self, help_in_demo: &'static str) -> Self {
+        Self { help_in_demo, ..self }
+    }
 }
 
 const SCREEN: &[Context] = &[Context::Screen];
@@ -118,7 +136,7 @@ const EVERYWHERE: &[Context] = &[Context::Screen, Context::Field, Context::Quest
 const DIALOGS: &[Context] = &[Context::Field, Context::Question, Context::Help];
 
 const fn bind(keys: &'static [Key], action: Action, contexts: &'static [Context], hint: &'static str, help: &'static str) -> Binding {
-    Binding { keys, action, contexts, hint, help }
+    Binding { keys, action, contexts, hint, help, help_in_demo: help }
 }
 
 /// The table, in the order of footer and help.
@@ -204,8 +222,9 @@ pub(crate) const BINDINGS: &[Binding] = &[
     ),
     bind(&[Key::Char('i')], Action::Notices, &[Context::Screen, Context::Help], "notices", "what is to be known of this run"),
     bind(&[Key::Char('?')], Action::Help, &[Context::Screen, Context::Help], "help", "this help"),
-    bind(&[Key::Char('q')], Action::Leave, &[Context::Screen], "leave", "leave; the run goes on"),
-    bind(&[Key::Ctrl('c')], Action::Leave, EVERYWHERE, "", "the same; it never aborts anything"),
+    bind(&[Key::Char('q')], Action::Leave, &[Context::Screen], "leave", "leave; the run goes on")
+        .in_demo("leave; the demo ends, and all that it made is removed"),
+    bind(&[Key::Ctrl('c')], Action::Leave, EVERYWHERE, "", "the same; it never aborts anything").in_demo("the same"),
     bind(&[Key::Char('q')], Action::Cancel, &[Context::Help, Context::Question], "", ""),
     bind(&[Key::Ctrl('z')], Action::Suspend, EVERYWHERE, "", "stop hms as the shell does; the run goes on"),
     bind(&[Key::Ctrl('l')], Action::Redraw, EVERYWHERE, "", "draw the screen anew"),

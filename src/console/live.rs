@@ -40,6 +40,17 @@ pub struct Options {
     pub frame_gap: Duration,
     /// Whether frames are marked.
     pub synchronized: Synchronized,
+    /// What the help says of leaving.
+    pub leaving: Leaving,
+}
+
+/// What becomes of all that is shown when the person leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// The run goes on.
+    RunGoesOn,
+    /// `hms demo` started this console, and ends with it.
+    DemoEnds,
 }
 
 /// Why a console could not run, or could not go on. The run is not touched by it.
@@ -159,7 +170,7 @@ impl<W: Write> Live<W> {
     fn new(painter: Painter<W>, options: Options, size: Size) -> Self {
         let theme = Theme { colour: options.colour, glyphs: options.glyphs };
         Self {
-            ui: Ui::new(size, theme, options.zone),
+            ui: Ui { leaving: options.leaving, ..Ui::new(size, theme, options.zone) },
             view: View::default(),
             pace: Pace::new(options.frame_gap),
             painter,
@@ -278,8 +289,14 @@ mod tests {
 
     fn live() -> Live<Vec<u8>> {
         let zone = FixedOffset::east_opt(0).unwrap();
-        let options =
-            Options { colour: Colour::Yes, glyphs: Glyphs::Unicode, zone, frame_gap: LOCAL_FRAME_GAP, synchronized: Synchronized::Yes };
+        let options = Options {
+            colour: Colour::Yes,
+            glyphs: Glyphs::Unicode,
+            zone,
+            frame_gap: LOCAL_FRAME_GAP,
+            synchronized: Synchronized::Yes,
+            leaving: Leaving::RunGoesOn,
+        };
         Live::new(Painter::new(Vec::new(), options.synchronized), options, Size::new(80, 24))
     }
 

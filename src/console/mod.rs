@@ -30,7 +30,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use live::{ConsoleError, LOCAL_FRAME_GAP, Options, REMOTE_FRAME_GAP, run};
+pub use live::{ConsoleError, LOCAL_FRAME_GAP, Leaving, Options, REMOTE_FRAME_GAP, run};
 pub use message::Leave;
 pub use paint::Synchronized;
 pub use replay::{GraphOf, Replay, environments};

@@ -8,6 +8,7 @@ use regex::Regex;
 
 use crate::event::{AttemptId, EnvironmentName, Facts, JobName, ReleaseRef, RolloutId, RunId};
 
+use super::live::Leaving;
 use super::log::{Log, Search};
 use super::rollback::Identity;
 use super::source::Ticket;
@@ -36,6 +37,8 @@ pub(crate) struct Ui {
     pub(crate) scales: Scales,
     /// A frame must be drawn whole: the terminal may show anything.
     pub(crate) redraw: bool,
+    /// For the help.
+    pub(crate) leaving: Leaving,
 }
 
 /// Which job the log is of.
@@ -222,6 +225,7 @@ impl Ui {
             graphs: GraphView::default(),
             scales: Scales::default(),
             redraw: false,
+            leaving: Leaving::RunGoesOn,
         }
     }
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 use chrono::{FixedOffset, Local};
 use serde_json::json;
 
-use crate::console::{Access, Colour, Glyphs, LOCAL_FRAME_GAP, Leave, Options, REMOTE_FRAME_GAP, Replay, Source, Synchronized, run};
+use crate::console::{
+    Access, Colour, Glyphs, LOCAL_FRAME_GAP, Leave, Leaving, Options, REMOTE_FRAME_GAP, Replay, Source, Synchronized, run,
+};
 use crate::executor::log_path;
 use crate::rollout::folder_of;
 use crate::run::reader::find;
@@ -26,12 +28,12 @@ use super::opening::{Opening, Watching};
 use super::source::{LiveSource, Shown};
 
 /// The console on the newest run; it watches the repository when that says so, or `asked` does.
-pub(crate) fn console(at: Option<&Path>, asked: bool) -> Result<u8, Failure> {
+pub(crate) fn console(at: Option<&Path>, asked: bool, leaving: Leaving) -> Result<u8, Failure> {
     must_be_interactive(if asked { "hms watch --headless" } else { "hms run --headless" })?;
     let environment = Environment::find()?;
     let watching = if asked { Watching::Asked } else { Watching::AsSettled };
     let opening = Opening::begin(at, watching)?;
-    show(Box::new(LiveSource::new(environment, opening, Shown::Newest, Access::Full)))
+    show(Box::new(LiveSource::new(environment, opening, Shown::Newest, Access::Full)), leaving)
 }
 
 /// The console on one run; without a screen its lines.
@@ -42,7 +44,7 @@ pub(crate) fn attach(environment: Environment, clone: &Clone, name: Option<&str>
         return follow(&listed.folder, &environment.places, output, None, &|| None, &mut out, &mut notices);
     }
     let opening = Opening::begin(Some(&clone.repository.common_dir()), Watching::No)?;
-    show(Box::new(LiveSource::new(environment, opening, Shown::This(listed.folder), Access::Full)))
+    show(Box::new(LiveSource::new(environment, opening, Shown::This(listed.folder), Access::Full)), Leaving::RunGoesOn)
 }
 
 /// A finished run again; as JSON what `attach` gives of it, up to now.
@@ -71,7 +73,7 @@ pub(crate) fn replay(environment: &Environment, clone: &Clone, name: Option<&str
         .filter_map(|job| Some((job.plan.name.clone(), log_path(&listed.folder.attempt(&job.plan.name, job.attempts.last()?.number)))))
         .collect();
     let graph_of = Box::new(|rollout: &crate::event::RolloutState| graph(rollout, &Observed::default()));
-    show(Box::new(Replay::new(events, rollouts.transpose()?.unwrap_or_default(), logs, graph_of)))
+    show(Box::new(Replay::new(events, rollouts.transpose()?.unwrap_or_default(), logs, graph_of)), Leaving::RunGoesOn)
 }
 
 /// Watching without a screen: a line for each run that is started.
@@ -103,8 +105,8 @@ fn must_be_interactive(instead: &str) -> Result<(), Failure> {
 /// What a shell tells of a program that SIGHUP ended.
 const HUNG_UP: u8 = 129;
 
-fn show(source: Box<dyn Source>) -> Result<u8, Failure> {
-    match run(source, options()) {
+fn show(source: Box<dyn Source>, leaving: Leaving) -> Result<u8, Failure> {
+    match run(source, options(leaving)) {
         Ok(Leave::Signal(signal)) => Ok(u8::try_from(128 + signal).unwrap_or(143)),
         Ok(Leave::Detached) => Ok(0),
         Ok(Leave::Hangup) => Ok(HUNG_UP),
@@ -112,7 +114,7 @@ fn show(source: Box<dyn Source>) -> Result<u8, Failure> {
     }
 }
 
-fn options() -> Options {
+fn options(leaving: Leaving) -> Options {
     let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
         .iter()
         .find_map(|name| variable(name))
@@ -124,5 +126,6 @@ fn options() -> Options {
         zone,
         frame_gap: if variable("SSH_CONNECTION").is_some() { REMOTE_FRAME_GAP } else { LOCAL_FRAME_GAP },
         synchronized: Synchronized::Yes,
+        leaving,
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn on_screen(world: &World, program: &Program<'_>) -> Result<u8, Fail
     say("P promotes it when it has its PASS, R takes it back, q leaves and ends the demo")?;
     say(&format!("a bad release waits on the branch `slow`, from another terminal: . {}/environment.sh", world.folder.display()))?;
     say(&format!("  cd {} && hms run --headless --ref slow", world.repository.display()))?;
-    let code = program.hand_over(&[])?;
+    let code = program.hand_over(&["--in-demo"])?;
     drop(traffic);
     Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }

@@ -5,22 +5,23 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::console::keymap::BINDINGS;
+use crate::console::live::Leaving;
 use crate::console::panes::Scene;
 use crate::console::words;
 
 use super::{framed, row};
 
 /// Lines of the help: keys, and what they do.
-pub(in crate::console) fn lines() -> Vec<(String, &'static str)> {
+pub(in crate::console) fn lines(leaving: Leaving) -> Vec<(String, &'static str)> {
     BINDINGS
         .iter()
-        .filter(|binding| !binding.help.is_empty())
-        .map(|binding| (binding.keys.iter().map(|key| key.name()).collect::<Vec<_>>().join(" "), binding.help))
+        .map(|binding| (binding.keys.iter().map(|key| key.name()).collect::<Vec<_>>().join(" "), binding.help(leaving)))
+        .filter(|(_, help)| !help.is_empty())
         .collect()
 }
 
 pub(super) fn draw(buffer: &mut Buffer, body: Rect, scroll: usize, scene: Scene<'_>) {
-    let lines = lines();
+    let lines = lines(scene.ui.leaving);
     let widest = lines.iter().map(|(_, help)| words::width(help)).max().unwrap_or_default() + 16;
     let size = (u16::try_from(widest).unwrap_or(u16::MAX), u16::try_from(lines.len()).unwrap_or(u16::MAX));
     let theme = scene.ui.theme;

@@ -44,7 +44,7 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, scene: Scene<'_>) -> Option<
 pub(super) fn last_scroll(ui: &Ui, view: &View) -> usize {
     let Some(body) = panes::body(ui, view) else { return 0 };
     let lines = match &ui.dialog {
-        Some(Dialog::Help { .. }) => help::lines().len(),
+        Some(Dialog::Help { .. }) => help::lines(ui.leaving).len(),
         Some(Dialog::Notices { .. }) => notices::lines(view, body.width).len(),
         Some(Dialog::Search(_) | Dialog::Abort { .. } | Dialog::Gate { .. } | Dialog::Review(_)) | None => 0,
     };

@@ -6,6 +6,7 @@ use ratatui::style::{Color, Modifier};
 
 use super::keys::press;
 use super::world::{Desk, Story, at, change_rollout, live, new_release, old_release};
+use crate::console::live::Leaving;
 use crate::console::rollback::{Back, Next};
 use crate::console::source::{EngineLife, EnvironmentView, SourceState, View};
 use crate::console::theme::{Colour, Glyphs};
@@ -56,6 +57,21 @@ fn the_help() {
     let mut desk = canary(100, 40);
     press(&mut desk, KeyCode::Char('?'));
     assert_snapshot!("help_100x40", desk.text());
+}
+
+#[test]
+fn the_help_says_what_leaving_ends() {
+    let leaving_says = |leaving: Leaving| {
+        let mut desk = canary(100, 40);
+        desk.ui.leaving = leaving;
+        press(&mut desk, KeyCode::Char('?'));
+        let text = desk.text();
+        let line = text.lines().find(|line| line.contains(" q ") && line.contains("leave;")).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("nothing is said of q:\n{text}"))
+    };
+    assert!(leaving_says(Leaving::RunGoesOn).contains("leave; the run goes on"));
+    let demo = leaving_says(Leaving::DemoEnds);
+    assert!(demo.contains("the demo ends, and all that it made is removed") && !demo.contains("goes on"), "{demo}");
 }
 
 #[test]
