@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::run_status::quoted;
 use crate::event::{
     AttemptState, DeployOutcome, EngineState, FailureReason, JobName, JobState, JobStatus, RolloutEvent, RolloutId, RolloutPhase,
     RolloutState, RunOutcome, RunState, ScanSummary, Verdict, VerdictClass, Weight,
 };
-use crate::text::{count, duration, plain, seconds_latency, share};
+use crate::text::{count, duration, plain, quoted, seconds_latency, share};
 
 /// Where a line belongs: results are what was asked for, notices are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,15 +122,16 @@ impl Headless {
             _ => String::new(),
         };
         let line = |text| Line { stream: Stream::Result, text };
-        let jobs =
-            |wanted: fn(&JobState) -> bool| state.jobs.iter().filter(move |job| wanted(job)).map(|job| plain(&quoted(&job.plan.name)));
+        let jobs = |wanted: fn(&JobState) -> bool| {
+            state.jobs.iter().filter(move |job| wanted(job)).map(|job| plain(&quoted(job.plan.name.as_str())))
+        };
         match outcome {
             RunOutcome::Waiting => state
                 .jobs
                 .iter()
                 .filter(|job| job.status == JobStatus::Manual && job.plan.blocking && !job.gate_open)
                 .map(|job| {
-                    let (title, name) = (plain(job.plan.name.as_str()).to_uppercase(), plain(&quoted(&job.plan.name)));
+                    let (title, name) = (plain(job.plan.name.as_str()).to_uppercase(), plain(&quoted(job.plan.name.as_str())));
                     line(format!(
                         "{title} waiting for manual approval: hms approve {number} {name}   (blocked at a gate: exit 10{watched})"
                     ))

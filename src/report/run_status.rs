@@ -9,6 +9,7 @@ use crate::event::{
     AttemptState, Digest, EnvironmentName, FailureReason, JobName, JobState, JobStatus, ReleaseRef, Revision, RolloutId, RolloutState,
     RunId, RunOutcome, RunState, TestCounts, VerdictClass, When,
 };
+use crate::text::quoted;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -216,22 +217,16 @@ pub fn run_report(
 fn waiting(job: &JobState, number: u64) -> Option<Waiting> {
     let name = &job.plan.name;
     if job.interrupted().is_some() {
-        let command = format!("hms retry {number} {}", quoted(name));
+        let command = format!("hms retry {number} {}", quoted(name.as_str()));
         return Some(Waiting { job: name.clone(), kind: "interrupted", yeses: Vec::new(), command, confirmation: None });
     }
     (job.status == JobStatus::Manual && !job.gate_open).then(|| Waiting {
         job: name.clone(),
         kind: "gate",
         yeses: job.yeses.iter().map(|(actor, ..)| actor.login.clone()).collect(),
-        command: format!("hms approve {number} {}", quoted(name)),
+        command: format!("hms approve {number} {}", quoted(name.as_str())),
         confirmation: job.plan.manual_confirmation.clone(),
     })
-}
-
-/// A job's name as an argument of a shell's command.
-pub(super) fn quoted(name: &JobName) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte);
-    if name.as_str().bytes().all(plain) { name.to_string() } else { format!("'{}'", name.as_str().replace('\'', "'\\''")) }
 }
 
 fn rollout_report(id: &RolloutId, rollout: &RolloutState, engine_lives: bool) -> RolloutReport {

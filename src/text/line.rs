@@ -156,6 +156,13 @@ impl vte::Perform for Shaper {
     }
 }
 
+/// A text as one argument of a shell's command, to be pasted.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

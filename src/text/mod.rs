@@ -11,6 +11,6 @@ mod line;
 mod number;
 mod style;
 
-pub use line::{MAX_CHARACTERS, for_terminal, plain, plain_line, safe_line, spans};
+pub use line::{MAX_CHARACTERS, for_terminal, plain, plain_line, quoted, safe_line, spans};
 pub use number::{age, count, duration, seconds_latency, share};
 pub use style::{Colour, Style};

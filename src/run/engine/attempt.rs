@@ -12,6 +12,7 @@ use crate::event::{
 };
 use crate::executor::{ExitRecord, KeeperState, at_work_below, children_of_this_process, keeper_state, last_words, sweep};
 use crate::store::{Lock, Signal, environment_has, executable, pidfd, send_signal};
+use crate::text::quoted;
 
 use super::outcome::failure_reason;
 use super::prepare::Prepared;
@@ -210,7 +211,10 @@ impl Engine {
             let number = self.state.created.as_ref().map_or(0, |created| created.number);
             self.notice(
                 Some(&job),
-                format!("its `retry` is not followed: it deploys, and what it did may be half done; look, then: hms retry {number} {job}"),
+                format!(
+                    "its `retry` is not followed: it deploys, and what it did may be half done; look, then: hms retry {number} {}",
+                    quoted(job.as_str())
+                ),
             )?;
         }
         self.live.remove(&attempt);

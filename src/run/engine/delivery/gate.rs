@@ -8,6 +8,7 @@ use crate::ledger::{Entry, Evidence, Phase};
 use crate::policy::{Protection, count_people, resolve_environment};
 use crate::rollout::wired::in_force;
 use crate::store::chain;
+use crate::text::quoted;
 
 use super::{Delivery, NotEntered, Yes, setup};
 
@@ -204,7 +205,7 @@ fn judged_before(state: &RunState, rollout: &RolloutState, in_force: &Digest) ->
     let its = |id: &RolloutId| rollout.created.as_ref().is_some_and(|created| &created.rollout == id);
     let job = state.rollouts.iter().find(|(id, ..)| its(id)).map_or("canary", |(.., job)| job.as_str());
     Refusal::new(RefusalKind::Stale, format!("the canary was judged under another policy than {}, which is in force now", in_force.short()))
-        .hint(format!("have it judged again: hms retry {number} {job} --wait"))
+        .hint(format!("have it judged again: hms retry {number} {} --wait", quoted(job)))
 }
 
 /// Refuses a command when one of the facts it was given is not so any more, and names the first.
