@@ -198,6 +198,7 @@ fn watching(rollout: &RolloutState, view: &View) -> Line {
     if rollout.verdict.as_ref().is_some_and(|verdict| verdict.synthetic) {
         line.flags.push("synthetic traffic".into());
     }
+    line.flags.extend(rollout.paused.as_ref().map(|(by, _)| format!("PAUSED by {}", words::plain(&by.login))));
     if let (Some(requested), Some(applied)) = (rollout.requested, rollout.applied)
         && requested != applied
     {

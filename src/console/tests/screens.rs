@@ -115,14 +115,16 @@ fn what_must_not_be_overlooked_stands_before_the_reason() {
     view.engine = EngineLife::Dead;
     change_rollout(&mut view, 0, |rollout| {
         rollout.unrecorded = true;
+        rollout.paused = Some((super::world::actor("kim"), None));
         rollout.requested = Some(Weight::from_thousandths(50).unwrap());
         rollout.verdict.as_mut().unwrap().synthetic = true;
     });
-    let text = Desk::new(view, 200, 24).text();
+    let text = Desk::new(view, 240, 24).text();
     let line = text.lines().find(|line| line.starts_with(" HOLD")).unwrap();
     let places: Vec<_> = [
         "HOLD",
         "synthetic traffic",
+        "PAUSED by kim",
         "asked 5%, in force 1%",
         "UNWATCHED since 16:05",
         "UNRECORDED",
