@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::instance::Instance;
+use super::output;
 use super::starting::NotStarted;
 use super::supervisor::Supervisor;
 use super::world::{Arms, Environment, Starting};
@@ -18,6 +19,8 @@ use crate::event::{Digest, EnvironmentName, Weight};
 /// How long an answer to whoever takes traffic back waits for the disk.
 pub(super) const DISK: Duration = Duration::from_millis(500);
 
+/// Between two words on a release that does not answer yet.
+const NEWS: Duration = Duration::from_secs(5);
 /// Who is told of what happens meanwhile.
 pub(super) type Say<'a> = &'a (dyn Fn(String) + Send + Sync);
 
@@ -160,7 +163,17 @@ impl Supervisor {
             Begun::New(instance) => instance,
         };
         say(format!("starting {} on this machine", instance.series.version));
-        let started = self.bring_up(admission, &instance, arm, deadline).await;
+        let (since, version) = (Instant::now(), &instance.series.version);
+        let starting = self.bring_up(admission, &instance, arm, deadline);
+        tokio::pin!(starting);
+        let started = loop {
+            if let Ok(started) = tokio::time::timeout(NEWS, &mut starting).await {
+                break started;
+            }
+            let last = output::last_lines(&output::log_of(&self.folder, version), instance.now().log_from).pop();
+            let last = last.map_or_else(|| "it wrote nothing".to_owned(), |line| format!("its last line: {line}"));
+            say(format!("{version} does not answer after {} s; {last}", since.elapsed().as_secs()));
+        };
         match &started {
             Ok(()) => say(format!("{} answers its health check", instance.series.version)),
             Err(error) => self.happened(format!("{}: {} did not start: {error}", admission.environment, instance.series.version)),

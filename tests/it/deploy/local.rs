@@ -41,6 +41,22 @@ fn the_contract_is_kept() {
     run(all(World::new));
 }
 
+/// Whoever waits for a start hears what it waits for, not the end alone.
+#[test]
+fn a_start_that_takes_long_is_told_of_meanwhile() {
+    run(async {
+        let world = World::new();
+        let slow = world.place(&[("slow", "")], Some("echo waiting for the database; sleep 300")).await;
+        let told = std::sync::Mutex::new(Vec::new());
+        let effect = Effect::Start { release: slow, arm: ArmName::Canary, timeout_ms: 7_000 };
+        let late = world.target.apply(&prod(), 1, &effect, &|line| told.lock().unwrap().push(line)).await.unwrap_err();
+        assert!(matches!(&late, TargetError::StartFailed { reason, .. } if reason.contains("not healthy in time")), "{late}");
+        let told = told.into_inner().unwrap();
+        let news = told.iter().any(|line| line.contains("does not answer after 5 s") && line.ends_with("waiting for the database"));
+        assert!(news, "{told:#?}");
+    });
+}
+
 #[test]
 fn reading_an_app_that_was_never_deployed_starts_nothing() {
     run(async {
