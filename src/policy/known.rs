@@ -40,7 +40,7 @@ mappings! {
     VERSION at [".hms.version"] has ["bump"];
     FREEZE at [".hms.freeze[]", "config.floors.freeze[]"] has ["from", "to", "reason"];
     LOCAL at [".hms.local"] has ["listen"];
-    OPERATOR at ["config"] has ["floors", "jobs", "includes", "state", "shell", "metrics"];
+    OPERATOR at ["config"] has ["floors", "jobs", "includes", "state", "metrics"];
     FLOORS at ["config.floors"] has ["approvals", "protected", "scan", "slo", "bake", "freeze"];
     JOBS at ["config.jobs"] has ["environment"];
     INCLUDES at ["config.includes"] has ["projects", "templates"];

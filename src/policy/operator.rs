@@ -13,7 +13,6 @@
 //! jobs: { environment: [CARGO_HOME, RUSTUP_HOME] }
 //! includes: { projects: { group/ci: /srv/checkouts/ci }, templates: /srv/gitlab-templates }
 //! state: /var/lib/hms
-//! shell: /bin/bash
 //! ```
 //!
 //! `/etc/hms/config.yml`, `$XDG_CONFIG_HOME/hms/config.yml` and `$HMS_CONFIG` are read in this order and joined (`docs/decisions.md` 8.3).
@@ -39,8 +38,6 @@ pub struct Operator {
     pub includes: Includes,
     /// Where STATE is.
     pub state: Option<PathBuf>,
-    /// The shell that runs scripts.
-    pub shell: Option<PathBuf>,
 }
 
 /// Checkouts that pipelines may include files of.
@@ -134,7 +131,6 @@ impl Operator {
             job_environment: names.into_iter().collect(),
             includes: includes(&table)?,
             state: absolute(&table, "state")?,
-            shell: absolute(&table, "shell")?,
         })
     }
 
@@ -146,13 +142,7 @@ impl Operator {
         let mut includes = later.includes;
         includes.projects.extend(self.includes.projects);
         includes.templates = self.includes.templates.or(includes.templates);
-        Self {
-            floors: self.floors.and(later.floors),
-            job_environment,
-            includes,
-            state: self.state.or(later.state),
-            shell: self.shell.or(later.shell),
-        }
+        Self { floors: self.floors.and(later.floors), job_environment, includes, state: self.state.or(later.state) }
     }
 }
 
@@ -350,11 +340,11 @@ mod tests {
     #[test]
     fn files_are_joined_and_the_first_names_the_paths() {
         let root = operator("floors: {approvals: 1, slo: {error_rate: 1%}}\nstate: /var/lib/hms\njobs: {environment: [A]}");
-        let own = operator("floors: {slo: {error_rate: 5%}, bake: 1h}\nstate: /home/x\nshell: /bin/bash\njobs: {environment: B}");
+        let own = operator("floors: {slo: {error_rate: 5%}, bake: 1h}\nstate: /home/x\njobs: {environment: B}");
         let joined = root.and(own);
         assert_eq!(joined.floors.error_rate, Some(0.01));
         assert_eq!((joined.floors.approvals, joined.floors.bake), (Some(1), Some(Period::from_seconds(3600))));
-        assert_eq!((joined.state, joined.shell), (Some(PathBuf::from("/var/lib/hms")), Some(PathBuf::from("/bin/bash"))));
+        assert_eq!(joined.state, Some(PathBuf::from("/var/lib/hms")));
         assert_eq!(joined.job_environment.into_iter().collect::<Vec<_>>(), ["A", "B"]);
         let shown = operator(concat!(
             "metrics:\n- {origin: 'https://p', bearer_file: /t, ca: /c, headers: {X-Scope-OrgID: shop}}\n",
