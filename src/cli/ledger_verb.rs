@@ -13,7 +13,7 @@ use crate::rollout::{
     folder_of,
     reader::{Kept as KeptEvidence, kept_evidence},
 };
-use crate::store::{DiskError, Inside, Places, now, read_if_there, this_inside_run};
+use crate::store::{DiskError, Inside, Places, chain, now, read_if_there, this_inside_run};
 use crate::text::{plain, share};
 
 use super::arguments::{LedgerVerb, Output};
@@ -184,12 +184,16 @@ fn check(places: &Places, output: Output) -> Result<u8, Failure> {
 /// Every evidence file that an entry cites and whose rollout lies here has the hash that the entry says, and the samples that it was
 /// made from still stand in that rollout's journal.
 fn check_evidence(places: &Places, entries: &[Entry], found: &mut Verification) {
-    let mut known: BTreeMap<RolloutId, Vec<KeptEvidence>> = BTreeMap::new();
+    let mut known: BTreeMap<RolloutId, Option<Vec<KeptEvidence>>> = BTreeMap::new();
     let mut elsewhere = 0;
     for entry in entries {
         let (Some(cited), Some(app), Some(rollout)) = (&entry.evidence, &entry.app, &entry.rollout) else { continue };
-        let here = known.entry(rollout.clone()).or_insert_with(|| kept_evidence(&folder_of(&places.state, app, rollout)));
         let mut bad = |what: String| found.findings.push(Finding { line: Some(entry.seq + 1), what });
+        let here = known.entry(rollout.clone()).or_insert_with(|| {
+            let kept = kept_evidence(&folder_of(&places.state, app, rollout));
+            kept.inspect_err(|error| bad(format!("the samples of rollout {rollout} cannot be compared: {}", chain(error)))).ok()
+        });
+        let Some(here) = here else { continue };
         if here.is_empty() {
             elsewhere += 1;
             continue;

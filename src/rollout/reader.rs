@@ -79,14 +79,16 @@ pub fn evidence(folder: &Path, class: VerdictClass) -> Option<EvidenceRef> {
 }
 
 /// The evidence files of the rollout in `folder` that are here, each compared with the samples of its journal.
-#[must_use]
-pub fn kept_evidence(folder: &Path) -> Vec<Kept> {
-    let events = Tail::<RolloutEvent>::new(&folder.join("journal")).poll().unwrap_or_default();
+///
+/// # Errors
+/// When the journal cannot be read or is damaged: nothing was compared then.
+pub fn kept_evidence(folder: &Path) -> Result<Vec<Kept>, JournalError> {
+    let events = Tail::<RolloutEvent>::new(&folder.join("journal")).poll()?;
     let of = |stamped: Stamped<_>| if let RolloutEvent::Sampled { sample } = stamped.event { Some(sample) } else { None };
     let mut samples: Vec<_> = events.into_iter().filter_map(of).collect();
     samples.sort_by_key(|sample| sample.at);
     samples.dedup_by_key(|sample| sample.at);
-    super::evidence::kept(folder, &samples)
+    Ok(super::evidence::kept(folder, &samples))
 }
 
 /// The rollout of this host that took the place of the one in `folder`; none when none says so.

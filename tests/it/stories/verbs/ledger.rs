@@ -124,6 +124,11 @@ fn evidence_that_was_changed_is_found() {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("evidence-1.json"), "{}").unwrap();
     assert_eq!(world.hms(&["ledger", "verify"]).code, Some(0));
+    // A journal that cannot be read is nothing compared.
+    std::fs::write(folder.join("journal"), "no event\nnor this\n").unwrap();
+    let said = world.hms(&["ledger", "verify"]);
+    assert!(said.code == Some(1) && said.out.contains("cannot be compared") && !said.out.contains("not here"), "{said:?}");
+    std::fs::remove_file(folder.join("journal")).unwrap();
     std::fs::write(folder.join("evidence-1.json"), "{ }").unwrap();
     let said = world.hms(&["ledger", "verify"]);
     assert!(said.code == Some(1) && said.out.contains("changed or removed"), "{said:?}");
