@@ -130,7 +130,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
             Ok(0)
         }
         Verb::Status { .. } | Verb::Approve { .. } | Verb::Override { .. } => {
-            Err(Failure::new(Exit::Usage, "this verb is not in this build yet"))
+            Err(Failure::new(Exit::Usage, "these arguments do not go together").hint("hms VERB --help has an example"))
         }
     }
 }
