@@ -1,0 +1,114 @@
+//! What concerns an environment and its record: `rollback`, `policy`, `ledger`, `local`.
+
+use clap::{Args, Subcommand};
+
+use crate::event::{AppName, EnvironmentName};
+use crate::rollout::wired::ClusterName;
+
+/// `hms rollback`, and `hms-deploy rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArguments {
+    /// The environment; `canary` takes the canary to 0.
+    #[arg(long)]
+    pub env: EnvironmentName,
+    /// A release: its tag, its digest, or a unique beginning of its revision.
+    #[arg(long)]
+    pub to: Option<String>,
+    /// The app, when not in its repository.
+    #[arg(long)]
+    pub app: Option<AppName>,
+    /// The cluster to look at, CONTEXT/NAMESPACE, when nothing on this machine knows where the app lives.
+    #[arg(long, value_name = "CONTEXT/NAMESPACE")]
+    pub target: Option<ClusterName>,
+    /// Why; it goes into the ledger.
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// `hms policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyVerb {
+    /// Show what is in force, and how this commit differs.
+    #[command(after_help = "Example:\n  hms policy show\n  hms policy show --app irs-api")]
+    Show {
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Put this commit's policy in force.
+    #[command(after_help = "Example:\n  hms policy accept --reason 'a second pair of eyes'\n  hms policy accept --hash sha256:…")]
+    Accept {
+        /// The hash that was looked at; asked for when there is no terminal.
+        #[arg(long)]
+        hash: Option<String>,
+        /// The commit. The default is HEAD.
+        #[arg(long = "ref", value_name = "REV")]
+        reference: Option<String>,
+        /// Why; it goes into the ledger.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+/// `hms ledger`.
+#[derive(Debug, Subcommand)]
+pub enum LedgerVerb {
+    /// Tell what was done, oldest first.
+    #[command(after_help = "Example:\n  hms ledger log --env prod")]
+    Log {
+        /// Only this environment.
+        #[arg(long)]
+        env: Option<EnvironmentName>,
+        /// Only this app.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Check every byte against tree, head and pins.
+    #[command(after_help = "Example:\n  hms ledger verify")]
+    Verify,
+    /// Begin a ledger where a pin says that there was one.
+    #[command(after_help = "Example:\n  hms ledger new --reason 'the disk died'")]
+    New {
+        /// Why; it goes into the ledger.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// `hms local`.
+#[derive(Debug, Subcommand)]
+pub enum LocalVerb {
+    /// Say what runs, with which share, and where.
+    #[command(after_help = "Example:\n  hms local status --app irs-api")]
+    Status {
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Stop releases and proxy.
+    #[command(after_help = "Example:\n  hms local stop")]
+    Stop {
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Send synthetic traffic to the proxy; it is named as synthetic wherever it counts.
+    #[command(after_help = "Example:\n  hms local load --rps 200 --for 5m --path /health")]
+    Load {
+        /// Requests a second, at most 5000.
+        #[arg(long, default_value_t = 200)]
+        rps: u32,
+        /// For how long, at most 1h.
+        #[arg(long = "for", default_value = "5m", value_name = "DURATION")]
+        duration: String,
+        /// The path to ask for.
+        #[arg(long, default_value = "/")]
+        path: String,
+        /// The environment.
+        #[arg(long, default_value = "prod")]
+        env: EnvironmentName,
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+}
