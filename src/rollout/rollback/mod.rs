@@ -6,26 +6,28 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+mod effects;
+
+use effects::execute;
+pub(super) use effects::insist;
+
 use super::abandoned;
 use super::choice::{self, Aim, Choice};
 use super::countdown::{Fired, Inside, count_down};
 use super::crash::{self, CrashPoint};
 use super::logbook::{DriveError, Insistence, Logbook, folder_of};
-use super::ports::{ActionDraft, ActionKind, ActionResult, OutcomeDraft, Recorder};
+use super::ports::{ActionDraft, ActionKind, Recorder};
 use super::reader;
-use super::steps::{Begun, Claim, Clock, StepError, Steps, Tell, failed};
-use crate::deploy::{Applied, ArmName, Effect, Health, Observation, Target};
+use super::steps::{Claim, Clock, StepError, Steps, Tell};
+use crate::deploy::Target;
 use crate::event::{
-    Actor, AppName, Arm, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutKind,
-    RolloutOutcome, RunId, Slot, Step, TargetIdentity, Weight, Weights,
+    Actor, AppName, Arm, Digest, EnvironmentName, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutKind, RolloutOutcome, RunId,
+    Step, TargetIdentity, Weight,
 };
 use crate::store::{Holder, socket_name, this_process};
 
 /// How often the decision is made anew because somebody else's write came between.
 const DECISIONS: u32 = 8;
-/// How often an effect is tried at a target that does not answer, and the pause between.
-const EFFECT_TRIES: u32 = 4;
-const EFFECT_PAUSE: Duration = Duration::from_millis(200);
 /// A rollback that is under way on this host is waited for as long as its journal moves, and so long after.
 const STANDSTILL: Duration = Duration::from_secs(2);
 /// How often its journal is looked at meanwhile.
@@ -389,187 +391,6 @@ fn draft(request: &RollbackRequest, plan: &Plan, target: &TargetIdentity) -> Opt
         synthetic: false,
         pinned: None,
     })
-}
-
-async fn execute<T: Target + 'static>(
-    setup: &RollbackSetup<T>,
-    request: &RollbackRequest,
-    plan: &Plan,
-    claim: Claim,
-    identity: &TargetIdentity,
-    steps: &mut Steps<T>,
-) -> Result<RollbackEnd, StepError> {
-    let Some((release, draft)) = plan.release().cloned().zip(draft(request, plan, identity)) else {
-        // A canary that no record names and no stable beside it: there is no release to write about, but the weight goes.
-        steps.fence = steps.observe().await?.fence + 1;
-        let applied = steps.carry_out(&Effect::Withdraw).await?;
-        return Ok(reverted(plan, steps, &applied));
-    };
-    let slot = Slot { release, rollout: request.rollout.clone(), since: steps.now() };
-    let bad = plan.from.as_ref().map(|release| release.digest.clone());
-    let returned_to = plan.wanted.as_ref().filter(|_| plan.kind == RolloutKind::Rollback).map(|release| release.digest.clone());
-    let begun = steps
-        .begin(plan.step(), draft, claim, |record| {
-            choice::take_over(record, slot.clone(), bad.as_ref(), returned_to.as_ref());
-            let applied = record.weights.map_or(Weight::ZERO, |weights| weights.applied);
-            record.weights = Some(Weights { requested: Weight::ZERO, applied });
-        })
-        .await?;
-    match move_traffic(setup, plan, steps).await {
-        Ok((applied, measured)) => finish(request, plan, steps, begun, applied, measured).await,
-        Err(StepError::Superseded(by)) => {
-            steps.close(begun.intent, &failed(ActionResult::Superseded, "superseded by another rollback".to_owned())).await;
-            Err(StepError::Superseded(by))
-        }
-        Err(error) => {
-            let outcome = failed(ActionResult::Failed, error.to_string());
-            let _ = steps.settle(begun, outcome, |record| record.slot = None).await;
-            Err(error)
-        }
-    }
-}
-
-/// Brings the environment to where `wanted` has all traffic, from whatever it is seen as. Each effect may be the second of its kind.
-async fn move_traffic<T: Target + 'static>(
-    setup: &RollbackSetup<T>,
-    plan: &Plan,
-    steps: &mut Steps<T>,
-) -> Result<(Applied, Option<f64>), StepError> {
-    let mut seen = steps.observe().await?;
-    let measured = measured(&seen);
-    let has_canary = choice::running(&seen, ArmName::Canary).is_some();
-    let mut last = None;
-    if plan.kind == RolloutKind::Abort {
-        last = Some(insist(steps, &Effect::Withdraw).await?);
-    } else if seen.weight > Weight::ZERO {
-        last = Some(insist(steps, &Effect::Weigh { weight: Weight::ZERO }).await?);
-    }
-    if let Some(applied) = &last {
-        seen = applied.observation.clone();
-    }
-    if let Some(wanted) = &plan.wanted {
-        // For an abort this is a promotion that was under way and won: after the first effect under our fence it can win no more.
-        if plan.kind == RolloutKind::Rollback || choice::running(&seen, ArmName::Stable) != Some(&wanted.digest) {
-            warm(setup, wanted, &seen, steps).await?;
-            last = Some(insist(steps, &Effect::Return { release: wanted.digest.clone() }).await?);
-        }
-    }
-    if plan.kind == RolloutKind::Rollback && has_canary {
-        // It has no weight already; that it cannot be stopped is said, and is no failure of the rollback.
-        if let Err(error) = steps.carry_out(&Effect::Withdraw).await {
-            if matches!(error, StepError::Superseded(_)) {
-                return Err(error);
-            }
-            steps.say(&format!("the canary has no traffic but could not be stopped: {error}"));
-        }
-    }
-    let applied = last.ok_or_else(|| StepError::Unproven("the target was not asked for anything".to_owned()))?;
-    prove(plan, &applied)?;
-    Ok((applied, measured))
-}
-
-/// The share that a canary had since its weight was set; none without one.
-fn measured(seen: &Observation) -> Option<f64> {
-    let (canary, stable) = seen.served.filter(|_| seen.weight > Weight::ZERO)?;
-    let (canary, stable) = (u32::try_from(canary).ok()?, u32::try_from(stable).ok()?);
-    let all = canary.checked_add(stable).filter(|all| *all > 0)?;
-    Some(f64::from(canary) / f64::from(all))
-}
-
-/// Starts a release that does not run, with progress; its bytes are checked by the target first.
-async fn warm<T: Target + 'static>(
-    setup: &RollbackSetup<T>,
-    wanted: &ReleaseRef,
-    seen: &Observation,
-    steps: &mut Steps<T>,
-) -> Result<(), StepError> {
-    let hot =
-        |arm: ArmName| seen.arms.iter().any(|view| view.arm == arm && view.release == wanted.digest && view.health == Health::Healthy);
-    if hot(ArmName::Standby) || hot(ArmName::Stable) {
-        return Ok(());
-    }
-    steps.say(&format!("starting {} again", wanted.tag));
-    let timeout_ms = u64::try_from(setup.start_timeout.as_millis()).unwrap_or(u64::MAX);
-    let began = tokio::time::Instant::now();
-    insist(steps, &Effect::Start { release: wanted.digest.clone(), arm: ArmName::Standby, timeout_ms }).await?;
-    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let _ = steps.note(RolloutEvent::ReleaseHealthy { duration_ms });
-    Ok(())
-}
-
-/// Carries out an effect, again when the target does not answer.
-pub(crate) async fn insist<T: Target + 'static>(steps: &mut Steps<T>, effect: &Effect) -> Result<Applied, StepError> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match steps.carry_out(effect).await {
-            Err(StepError::Target(crate::deploy::TargetError::Unreachable { reason })) if tries < EFFECT_TRIES => {
-                steps.say(&format!("the target does not answer ({reason}); trying again"));
-                tokio::time::sleep(EFFECT_PAUSE).await;
-            }
-            answer => return answer,
-        }
-    }
-}
-
-fn prove(plan: &Plan, applied: &Applied) -> Result<(), StepError> {
-    if applied.weight != Weight::ZERO {
-        return Err(StepError::Unproven(format!("the target still gives the canary {}", applied.weight)));
-    }
-    if let Some(wanted) = &plan.wanted {
-        let stable = choice::running(&applied.observation, ArmName::Stable);
-        if stable != Some(&wanted.digest) {
-            let found = stable.map_or("nothing", Digest::short);
-            return Err(StepError::Unproven(format!("the target shows {found} where {} was to be", wanted.digest.short())));
-        }
-    }
-    Ok(())
-}
-
-async fn finish<T: Target + 'static>(
-    request: &RollbackRequest,
-    plan: &Plan,
-    steps: &mut Steps<T>,
-    begun: Begun,
-    applied: Applied,
-    measured: Option<f64>,
-) -> Result<RollbackEnd, StepError> {
-    let reason = request.reason.clone().unwrap_or_else(|| format!("asked for by {}", request.actor.login));
-    let _ = steps.note(RolloutEvent::WeightApplied { requested: Weight::ZERO, applied: applied.weight });
-    let _ = steps.note(RolloutEvent::RolledBack { to: plan.wanted.clone(), reason });
-    let outcome = OutcomeDraft {
-        result: ActionResult::Done,
-        message: plan.wanted.as_ref().map_or_else(|| "the canary was taken back".to_owned(), |to| format!("reverted to {}", to.tag)),
-        requested: Some(Weight::ZERO),
-        applied: Some(applied.weight),
-        measured,
-    };
-    steps.settle(begun, outcome, |record| arrived(record, plan)).await?;
-    let end = reverted(plan, steps, &applied);
-    let _ = steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::RolledBack });
-    Ok(end)
-}
-
-/// The record after a rollback.
-fn arrived(record: &mut EnvironmentRecord, plan: &Plan) {
-    record.slot = None;
-    record.watch = None;
-    record.weights = None;
-    if plan.kind == RolloutKind::Rollback && record.current != plan.wanted {
-        record.previous = record.current.take();
-        record.current.clone_from(&plan.wanted);
-    }
-}
-
-fn reverted<T>(plan: &Plan, steps: &Steps<T>, applied: &Applied) -> RollbackEnd {
-    RollbackEnd::Reverted {
-        rollout: steps.rollout.clone(),
-        from: plan.from.clone(),
-        to: plan.wanted.clone(),
-        applied: applied.weight,
-        served: applied.observation.served,
-        unrecorded: steps.book.state().unrecorded || steps.book.trouble().is_some(),
-    }
 }
 
 /// Writes down that it could not be finished, and says so.
