@@ -5,7 +5,7 @@ use std::path::Path;
 use super::kubernetes::KubernetesTarget;
 use super::local::LocalTarget;
 use super::{Applied, ArmName, Effect, Held, Observation, ReleaseRecord, Target, TargetError};
-use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity, Weight};
+use crate::event::{AppRecord, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity, Weight};
 
 /// A target of some kind.
 #[derive(Debug, Clone)]
@@ -93,6 +93,10 @@ impl Target for AnyTarget {
 
     async fn observe(&self, environment: &EnvironmentName) -> Result<Observation, TargetError> {
         of_either!(self, target => target.observe(environment))
+    }
+
+    async fn drift(&self, environment: &EnvironmentName) -> Result<Vec<Drift>, TargetError> {
+        of_either!(self, target => target.drift(environment))
     }
 
     async fn prepare(&self, record: ReleaseRecord, tree: &Path) -> Result<ReleaseRecord, TargetError> {

@@ -6,7 +6,13 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::event::{AppRecord, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutId, ScanSummary, TargetIdentity, Weight};
+use super::differences;
+use crate::event::{
+    AppRecord, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutId, ScanSummary, TargetIdentity, Weight,
+};
+
+/// How often a record that changes while it is compared is looked at.
+const DRIFT_TRIES: u32 = 4;
 
 /// A release's record, kept beside its bytes (`docs/decisions.md` 5.3).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -252,6 +258,31 @@ pub trait Target: Send + Sync {
 
     /// What is there now.
     fn observe(&self, environment: &EnvironmentName) -> impl Future<Output = Result<Observation, TargetError>> + Send;
+
+    /// Where what is there is not what the record says, beyond what a rollout under way explains; what a person adopted is left out. Empty:
+    /// nowhere. Changes nothing. A target that can see more than which release runs adds that.
+    fn drift(&self, environment: &EnvironmentName) -> impl Future<Output = Result<Vec<Drift>, TargetError>> + Send {
+        async { self.compared(environment).await.map(|(_, found)| found) }
+    }
+
+    /// The comparison that every target can make: the record, and in what the observation differs from it. A record that changed during
+    /// the look is looked at again.
+    fn compared(&self, environment: &EnvironmentName) -> impl Future<Output = Result<(EnvironmentRecord, Vec<Drift>), TargetError>> + Send {
+        async move {
+            let mut before = self.record(environment).await?;
+            for _ in 0..DRIFT_TRIES {
+                let seen = self.observe(environment).await?;
+                let after = self.record(environment).await?;
+                if after.version == before.version {
+                    let mut found = differences(&after, &seen);
+                    found.retain(|drift| !after.adopted.contains(drift));
+                    return Ok((after, found));
+                }
+                before = after;
+            }
+            Err(TargetError::Conflict { what: format!("environment {environment}"), found: before.version })
+        }
+    }
 
     /// What a release that was just made is called here: a target that runs images names it by theirs, and finds or makes them. Where bytes
     /// are what is released, the record stays as it is. Changes nothing that serves.

@@ -5,6 +5,7 @@
 
 mod any;
 mod contract;
+mod drift;
 pub mod kubernetes;
 pub mod local;
 pub mod registry;
@@ -12,3 +13,4 @@ pub mod release;
 
 pub use any::AnyTarget;
 pub use contract::{Applied, ArmName, ArmView, Effect, Health, Held, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
+pub use drift::differences;

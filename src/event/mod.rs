@@ -5,6 +5,7 @@
 
 mod actor;
 mod command;
+mod drift;
 mod ids;
 mod projection;
 mod release;
@@ -17,6 +18,7 @@ mod weight;
 
 pub use actor::{Actor, ProcessName};
 pub use command::{Command, Facts, Refusal, RefusalKind};
+pub use drift::Drift;
 pub use ids::{AppName, AttemptId, BadName, Digest, EnvironmentName, JobName, LedgerId, Revision, RolloutId, RunId};
 pub use projection::{
     AttemptState, Course, DeployEnd, EngineState, JobState, JobStatus, Mark, MarkKind, RolloutPhase, RolloutState, RunState, Told,

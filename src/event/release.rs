@@ -85,6 +85,9 @@ pub struct EnvironmentRecord {
     /// Releases kept at the target, newest first.
     #[serde(default)]
     pub releases: Vec<ReleaseRef>,
+    /// Differences that a person said are right (`hms drift adopt`); they end with the release that they are about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopted: Vec<super::Drift>,
     /// Fields of a later version, kept as they are.
     #[serde(flatten)]
     pub extra: serde_json::Map<String, serde_json::Value>,
@@ -165,6 +168,7 @@ impl EnvironmentRecord {
             yeses: Vec::new(),
             unrecorded: Vec::new(),
             releases: Vec::new(),
+            adopted: Vec::new(),
             extra: serde_json::Map::new(),
         }
     }

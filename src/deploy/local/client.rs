@@ -17,7 +17,7 @@ use super::stored::{self, Stored};
 use super::supervisor::{folder_of, host, lock_of, store_of};
 use super::world::Environment;
 use crate::deploy::{Applied, Effect, Held, Observation, ReleaseRecord, Target, TargetError};
-use crate::event::{AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecord, ProcessName, TargetIdentity};
+use crate::event::{AppName, AppRecord, Digest, Drift, EnvironmentName, EnvironmentRecord, ProcessName, TargetIdentity};
 use crate::store::{self, DiskError, Places, SocketError};
 
 /// How long a supervisor may take to come up.
@@ -436,6 +436,30 @@ impl Target for LocalTarget {
                 Ok(found)
             }
         }
+    }
+
+    /// A target that a person stopped has not drifted: that is told of it as such. The bytes of what is recorded are read each time, since
+    /// they are what it would be started from.
+    async fn drift(&self, environment: &EnvironmentName) -> Result<Vec<Drift>, TargetError> {
+        if self.reads == Reads::Store {
+            return Err(TargetError::Unreachable { reason: "what runs cannot be told while the supervisor answers nobody".to_owned() });
+        }
+        if self.was_stopped()? {
+            return Ok(Vec::new());
+        }
+        let (record, mut found) = self.compared(environment).await?;
+        let Some(release) = record.current.map(|current| current.digest) else { return Ok(found) };
+        let what = match self.placed(&release).await {
+            Ok(Some(_)) => return Ok(found),
+            Ok(None) => "its bytes are not here any more".to_owned(),
+            Err(TargetError::ReleaseMissing { why, .. }) => why,
+            Err(error) => return Err(error),
+        };
+        let changed = Drift::Changed { release, what };
+        if !record.adopted.contains(&changed) {
+            found.push(changed);
+        }
+        Ok(found)
     }
 
     async fn place(&self, record: &ReleaseRecord, tree: &Path) -> Result<(), TargetError> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hms::deploy::local::LocalTarget;
 use hms::deploy::{ArmName, Effect, Health, ReleaseRecord, Target, TargetError};
-use hms::event::Weight;
+use hms::event::{Digest, Drift, ReleaseRef, Weight};
 use hms::store::{Signal, is_alive, send_signal};
 use serde_json::json;
 
@@ -404,5 +404,54 @@ fn a_supervisor_that_a_signal_stopped_is_named_at_once() {
         assert!(kill("-CONT").success());
         until("the supervisor to go on", async || !stopped()).await;
         assert!(world.apply(2, Effect::Withdraw).await.is_ok());
+    });
+}
+
+/// A record that says which release is there, as the driver writes it.
+async fn recorded(world: &World, release: &Digest) {
+    let mut record = world.target.record(&prod()).await.unwrap();
+    let tag = "v1".to_owned();
+    record.current = Some(ReleaseRef { digest: release.clone(), revision: None, tag, tag_object: None, run: None });
+    record.fence += 1;
+    world.target.put_record(record).await.unwrap();
+}
+
+#[test]
+fn what_runs_beside_the_record_is_told_and_what_was_adopted_is_not() {
+    run(async {
+        let world = World::new();
+        let (one, two) = (world.service(json!({"version": "one"})).await, world.service(json!({"version": "two"})).await);
+        world.start(1, &one, ArmName::Canary).await;
+        world.apply(1, Effect::Promote { release: one.clone() }).await.unwrap();
+        let drift = async || world.target.drift(&prod()).await.unwrap();
+        assert_eq!(drift().await, [], "nothing was recorded: that is adopted, and no drift");
+        recorded(&world, &one).await;
+        assert_eq!(drift().await, []);
+
+        // Somebody gives the traffic to another release past hms, and leaves it beside a canary.
+        world.start(2, &two, ArmName::Standby).await;
+        world.apply(2, Effect::Return { release: two.clone() }).await.unwrap();
+        assert_eq!(drift().await, [Drift::Stable { recorded: one.clone(), found: Some(two.clone()) }]);
+        world.start(2, &one, ArmName::Canary).await;
+        world.apply(2, Effect::Weigh { weight: weight("5%") }).await.unwrap();
+        let canary = Drift::Canary { found: Some(one.clone()), weight: weight("5%") };
+        assert_eq!(drift().await, [Drift::Stable { recorded: one.clone(), found: Some(two.clone()) }, canary]);
+        world.apply(2, Effect::Withdraw).await.unwrap();
+
+        recorded(&world, &two).await;
+        assert_eq!(drift().await, []);
+        let file = world.app_folder().join("releases").join(two.hex()).join("tree/service.json");
+        std::fs::write(&file, "{}").unwrap();
+        let found = drift().await;
+        let [Drift::Changed { release, what }] = found.as_slice() else { panic!("{found:?}") };
+        assert!(*release == two && what.starts_with("its bytes were changed: they are sha256:"), "{what}");
+        assert_eq!(drift().await, found, "the same at each look");
+        let mut record = world.target.record(&prod()).await.unwrap();
+        record.adopted.clone_from(&found);
+        world.target.put_record(record).await.unwrap();
+        assert_eq!(drift().await, []);
+
+        world.target.stop(&|_| ()).await.unwrap();
+        assert_eq!(drift().await, [], "a target that a person stopped");
     });
 }
