@@ -366,7 +366,7 @@ pub enum FailureReason {
     JobExecutionTimeout,
     /// hms could not carry it out: no disk, no shell.
     RunnerSystemFailure,
-    /// A variable it needs is not there any more.
+    /// Something it rests on is not there: the value of a masked variable, the artifacts of an earlier job. Never retried by itself.
     MissingDependencyFailure,
     /// Its canary was on HOLD for too long.
     CanaryHeld,

@@ -15,7 +15,7 @@ use crate::store::{Lock, Signal, environment_has, executable, pidfd, send_signal
 use crate::text::quoted;
 
 use super::outcome::failure_reason;
-use super::prepare::Prepared;
+use super::prepare::{NotPrepared, Prepared};
 use super::socket::Listener;
 use super::{Engine, EngineError, Input, prepare, socket};
 
@@ -82,13 +82,13 @@ impl Engine {
                 }
                 self.order(&created, job, &attempt, number, &token, &socket)
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(NotPrepared::Trouble(error.to_string())),
         };
         let (sender, job) = (self.sender.clone(), job.clone());
         tokio::spawn(async move {
             let prepared = match order {
                 Ok(order) => {
-                    tokio::task::spawn_blocking(move || prepare::prepare(&order)).await.unwrap_or_else(|error| Err(error.to_string()))
+                    tokio::task::spawn_blocking(move || prepare::prepare(&order)).await.unwrap_or_else(|error| Err(NotPrepared::of(&error)))
                 }
                 Err(why) => Err(why),
             };
@@ -102,7 +102,12 @@ impl Engine {
     }
 
     /// The keeper lives: from here on its end is awaited, by whichever engine is there.
-    pub(super) fn prepared(&mut self, job: &JobName, attempt: &AttemptId, prepared: Result<Prepared, String>) -> Result<(), EngineError> {
+    pub(super) fn prepared(
+        &mut self,
+        job: &JobName,
+        attempt: &AttemptId,
+        prepared: Result<Prepared, NotPrepared>,
+    ) -> Result<(), EngineError> {
         match prepared {
             Ok(Prepared { keeper, notices }) => {
                 // Every checkout of the run has the same to say: it is said once.
@@ -123,20 +128,26 @@ impl Engine {
                 }
                 Ok(())
             }
-            Err(why) => self.ended(RunEvent::AttemptEnded {
-                job: job.clone(),
-                attempt: attempt.clone(),
-                result: AttemptResult::Failed,
-                exit_code: None,
-                signal: None,
-                failure_reason: Some(FailureReason::RunnerSystemFailure),
-                duration_ms: 0,
-                tests: None,
-                message: Some(why),
-                again: false,
-                coverage: None,
-            }),
+            Err(NotPrepared::Lacking(why)) => self.unprepared(job, attempt, FailureReason::MissingDependencyFailure, why),
+            Err(NotPrepared::Trouble(why)) => self.unprepared(job, attempt, FailureReason::RunnerSystemFailure, why),
         }
+    }
+
+    /// An attempt that got no keeper has failed; only what the machine could not do is `retry`'s.
+    fn unprepared(&mut self, job: &JobName, attempt: &AttemptId, reason: FailureReason, why: String) -> Result<(), EngineError> {
+        self.ended(RunEvent::AttemptEnded {
+            job: job.clone(),
+            attempt: attempt.clone(),
+            result: AttemptResult::Failed,
+            exit_code: None,
+            signal: None,
+            failure_reason: Some(reason),
+            duration_ms: 0,
+            tests: None,
+            message: Some(why),
+            again: false,
+            coverage: None,
+        })
     }
 
     fn await_keeper(&mut self, job: &JobName, attempt: &AttemptId, keeper: ProcessName) {

@@ -50,7 +50,7 @@ enum Input {
     /// A job asks.
     Wish { attempt: AttemptId, request: JobRequest, replies: Replies },
     /// An attempt's keeper lives, or could not be started.
-    Prepared { job: JobName, attempt: AttemptId, prepared: Result<prepare::Prepared, String> },
+    Prepared { job: JobName, attempt: AttemptId, prepared: Result<prepare::Prepared, prepare::NotPrepared> },
     /// An attempt's keeper is gone.
     KeeperGone { job: JobName, attempt: AttemptId },
     /// An attempt's end is known.

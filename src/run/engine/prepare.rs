@@ -44,13 +44,29 @@ pub(super) struct Order {
     state: PathBuf,
 }
 
+/// Why an attempt has no keeper.
+#[derive(Debug)]
+pub(super) enum NotPrepared {
+    /// Something that the job rests on is not there, and another attempt would not find it either.
+    Lacking(String),
+    /// The machine could not do it.
+    Trouble(String),
+}
+
+impl NotPrepared {
+    pub(super) fn of(error: &dyn std::error::Error) -> Self {
+        Self::Trouble(chain(error))
+    }
+}
+
 impl Engine {
     /// What is missing, in words, where a masked variable has no value in this engine.
     pub(super) fn missing_value(&self) -> Option<String> {
         let created = self.state.created.as_ref()?;
         let missing = created.masked.iter().find(|name| !self.setup.briefing.masked.contains_key(*name))?;
+        let file = created.variable_file.as_ref().map(|file| format!("in {}, else ", file.display())).unwrap_or_default();
         Some(format!(
-            "the masked variable {missing} has no value here: it is never kept on disk, and this engine was started without it; ask again when this engine has ended"
+            "the masked variable {missing} has no value here: it is kept on no disk, is looked for {file}in the environment of the command that starts the run's engine, and was not there; ask again with it when this engine has ended"
         ))
     }
 
@@ -63,10 +79,10 @@ impl Engine {
         number: u32,
         token: &str,
         socket: &Path,
-    ) -> Result<Order, String> {
-        let job = self.plan.job(name).ok_or_else(|| format!("the plan has no job {name}"))?;
+    ) -> Result<Order, NotPrepared> {
+        let job = self.plan.job(name).ok_or_else(|| NotPrepared::Trouble(format!("the plan has no job {name}")))?;
         if let Some(missing) = self.missing_value() {
-            return Err(missing);
+            return Err(NotPrepared::Lacking(missing));
         }
         let folder = &self.setup.folder;
         let producers = self.plan.producers_of(job);
@@ -117,25 +133,24 @@ pub(super) struct Prepared {
 }
 
 /// Makes the checkout and starts the keeper.
-pub(super) fn prepare(order: &Order) -> Result<Prepared, String> {
-    let told = |error: &dyn std::error::Error| chain(error);
+pub(super) fn prepare(order: &Order) -> Result<Prepared, NotPrepared> {
     for folder in [&order.attempt_folder, &order.home] {
-        make_private_folder(folder).map_err(|error| told(&error))?;
+        make_private_folder(folder).map_err(|error| NotPrepared::of(&error))?;
     }
-    link_programs(&order.program, &order.programs)?;
-    write_token_digest(order).map_err(|error| told(&error))?;
-    let repository = Repository::discover(&order.repository).map_err(|error| told(&error))?;
+    link_programs(&order.program, &order.programs).map_err(NotPrepared::Trouble)?;
+    write_token_digest(order).map_err(|error| NotPrepared::of(&error))?;
+    let repository = Repository::discover(&order.repository).map_err(|error| NotPrepared::of(&error))?;
     if let Some(parent) = order.work.parent() {
-        make_private_folder(parent).map_err(|error| told(&error))?;
+        make_private_folder(parent).map_err(|error| NotPrepared::of(&error))?;
     }
-    let notices = repository.checkout(&order.revision, &order.work).map_err(|error| told(&error))?.notices();
+    let notices = repository.checkout(&order.revision, &order.work).map_err(|error| NotPrepared::of(&error))?.notices();
     let mut pipeline =
-        pipeline_variables(&repository, &order.created, &order.config_path, &order.created_at).map_err(|error| told(&error))?;
+        pipeline_variables(&repository, &order.created, &order.config_path, &order.created_at).map_err(|error| NotPrepared::of(&error))?;
     pipeline.extend(order.pipeline_name.clone().map(|name| ("CI_PIPELINE_NAME".to_owned(), name)));
-    let reported = reported(&order.producers)?;
+    let reported = reported(&order.producers).map_err(NotPrepared::Trouble)?;
     let spec = specification(order, &pipeline, &reported);
     let log = order.attempt_folder.join("keeper.log");
-    let started = start_keeper(&order.program, &spec, &order.state, &log).map_err(|error| told(&error))?;
+    let started = start_keeper(&order.program, &spec, &order.state, &log).map_err(|error| NotPrepared::of(&error))?;
     Ok(Prepared { keeper: started.process, notices })
 }
 

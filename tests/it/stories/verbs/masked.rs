@@ -78,3 +78,34 @@ fn a_job_that_waits_for_its_turn_is_not_failed_by_a_cancel_without_its_file() {
     assert_eq!(said.code, Some(130), "{said:?}");
     assert_eq!(world.job("1", "b")["status"], "skipped");
 }
+
+#[test]
+fn a_masked_variable_without_a_value_fails_its_job_once_and_says_where_it_is_looked_for() {
+    let world = World::new("x:\n  script: 'true'\n");
+    let go = world.path("go");
+    let waits =
+        format!("a:\n  script: while [ ! -e {} ]; do sleep 0.02; done\nb:\n  needs: [a]\n  retry: 2\n  script: echo b\n", go.display());
+    world.commit(&waits, "two");
+    let file = variable_file(&world);
+    assert_eq!(world.hms(&["run", "--detach", "--variable-file", file.to_str().unwrap()]).code, Some(0));
+    wait_for("the job", || (world.job("1", "a")["status"] == "running").then_some(()));
+    kill(&World::holder(&world.run_folder(1).join("lock")).unwrap());
+    std::fs::write(&go, "").unwrap();
+    // An engine that was told nothing, as one that was started to end something.
+    let mut engine = world.command(&["engine", world.run_folder(1).to_str().unwrap(), world.state().to_str().unwrap()]);
+    let mut engine = engine.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let told =
+        serde_json::json!({"masked": {}, "passed": {}, "interrupted": null, "no_linger": false, "path": std::env::var("PATH").unwrap()});
+    std::io::Write::write_all(&mut engine.stdin.take().unwrap(), told.to_string().as_bytes()).unwrap();
+    assert!(engine.wait().unwrap().success());
+    let b = world.job("1", "b");
+    let attempts = b["attempts"].as_array().unwrap();
+    assert_eq!((b["status"].as_str(), attempts.len()), (Some("failed"), 1), "it is not retried: {b}");
+    assert_eq!(attempts[0]["failure_reason"], "missing_dependency_failure", "{b}");
+    let said = b["why"].as_str().unwrap();
+    for part in ["TOKEN", file.to_str().unwrap(), "environment"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // The way out: the same, by whoever has the value.
+    assert_eq!(world.hms(&["retry", "1", "b", "--wait"]).code, Some(0));
+}
