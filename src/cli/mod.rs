@@ -19,6 +19,7 @@ mod environment;
 mod explain_verb;
 mod failure;
 mod follow;
+mod freeze;
 mod ledger_verb;
 mod local;
 mod logs;

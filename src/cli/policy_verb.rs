@@ -10,11 +10,13 @@ use crate::event::{AppName, AppRecord, Digest, EnvironmentName, Refusal, Refusal
 use crate::ledger::{LedgerPlaces, entries};
 use crate::policy::{Difference, Policy, apply_floors, difference, resolve_environment};
 use crate::rollout::wired::{Asker, Home, accept, home_of, known_elsewhere, moved_from};
+use crate::store::now;
 use crate::text::plain;
 
 use super::arguments::{Output, PolicyVerb};
 use super::environment::{Environment, actor, is_interactive};
 use super::failure::{Exit, Failure};
+use super::freeze::{freeze_json, frozen_line, next_line};
 use super::ledger_verb::outside_runs;
 use super::pipeline_file::read_settings;
 use super::place::targets;
@@ -78,7 +80,7 @@ async fn show(environment: &Environment, at: Option<&Path>, app: Option<AppName>
     let record = targets(environment, &app).home(commit_policy).await?.app_record().await?;
     let stored = record.policy.as_ref().map(|accepted| Policy::from_text(&accepted.text)).transpose();
     let stored = stored.map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
-    let (_, floors) =
+    let (held, floors) =
         apply_floors(&stored.as_ref().map_or_else(Policy::default, |stored| stored.policy.clone()), &environment.operator.floors);
     let differences = match (&stored, &commits) {
         (Some(stored), Some(commits)) => difference(&stored.policy, &commits.policy),
@@ -95,7 +97,11 @@ async fn show(environment: &Environment, at: Option<&Path>, app: Option<AppName>
         let commit = commits
             .as_ref()
             .map(|commits| json!({"commit": commits.commit, "hash": commits.policy.hash(), "differences": as_json(&differences)}));
-        writeln!(out, "{}", json!({"format": 1, "app": app, "in_force": in_force, "commit": commit, "floors": floors}))?;
+        writeln!(
+            out,
+            "{}",
+            json!({"format": 1, "app": app, "in_force": in_force, "commit": commit, "floors": floors, "freeze": freeze_json(&held.freeze, now())})
+        )?;
         return Ok(0);
     }
     match (&record.policy, &stored) {
@@ -115,6 +121,9 @@ async fn show(environment: &Environment, at: Option<&Path>, app: Option<AppName>
     }
     for floor in &floors {
         writeln!(out, "the operator's floor holds: {}", plain(floor))?;
+    }
+    for line in [frozen_line(&held.freeze, now()), next_line(&held.freeze, now())].into_iter().flatten() {
+        writeln!(out, "{line}")?;
     }
     if let Some(commits) = &commits {
         tell_difference(

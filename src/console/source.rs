@@ -290,6 +290,28 @@ pub struct EnvironmentView {
     pub stale: Option<String>,
     /// A person stopped it on purpose: nothing serves users.
     pub stopped: bool,
+    /// Whether promotions are frozen now, or will be.
+    pub freeze: FreezeView,
+}
+
+/// Times when nothing is promoted, in words: the clocks of the policy's zone are not the console's to know.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum FreezeView {
+    /// No freeze holds, and none is to come.
+    #[default]
+    Open,
+    /// The next one begins then.
+    Coming {
+        /// The moment it begins.
+        from: String,
+    },
+    /// Nothing is promoted until then.
+    Frozen {
+        /// The moment it ends.
+        until: String,
+        /// The whole sentence, with its reason.
+        line: String,
+    },
 }
 
 impl EnvironmentView {
@@ -297,13 +319,21 @@ impl EnvironmentView {
     #[must_use]
     pub fn of(record: EnvironmentRecord) -> Self {
         let back = Back::of(&record);
-        Self { name: record.environment.clone(), record: Some(record), measured: None, back, stale: None, stopped: false }
+        Self {
+            name: record.environment.clone(),
+            record: Some(record),
+            measured: None,
+            back,
+            stale: None,
+            stopped: false,
+            freeze: FreezeView::Open,
+        }
     }
 
     /// An environment that was not observed yet.
     #[must_use]
     pub fn unknown(name: EnvironmentName) -> Self {
-        Self { name, record: None, measured: None, back: Back::Unknown, stale: None, stopped: false }
+        Self { name, record: None, measured: None, back: Back::Unknown, stale: None, stopped: false, freeze: FreezeView::Open }
     }
 }
 

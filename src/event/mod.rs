@@ -24,7 +24,8 @@ pub use projection::{
     AttemptState, Course, DeployEnd, EngineState, JobState, JobStatus, Mark, MarkKind, RolloutPhase, RolloutState, RunState, Told,
 };
 pub use release::{
-    AcceptedPolicy, AppRecord, EnvironmentRecord, LedgerHead, LedgerOwner, ReleaseRef, Slot, TargetIdentity, Watch, Weights, Yes, YesKind,
+    AcceptedPolicy, AppRecord, BrokenFreeze, EnvironmentRecord, LedgerHead, LedgerOwner, ReleaseRef, Slot, TargetIdentity, Watch, Weights,
+    Yes, YesKind,
 };
 pub use repository::RepositoryEvent;
 pub use rollout::{RolloutCreated, RolloutEvent, RolloutKind, RolloutOutcome, Steering, Step};

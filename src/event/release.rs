@@ -82,6 +82,9 @@ pub struct EnvironmentRecord {
     /// Rollbacks and aborts whose ledger entry could not be written yet.
     #[serde(default)]
     pub unrecorded: Vec<serde_json::Value>,
+    /// Who broke a freeze, for which release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken_freezes: Vec<BrokenFreeze>,
     /// Releases kept at the target, newest first.
     #[serde(default)]
     pub releases: Vec<ReleaseRef>,
@@ -167,6 +170,7 @@ impl EnvironmentRecord {
             returned_to: None,
             yeses: Vec::new(),
             unrecorded: Vec::new(),
+            broken_freezes: Vec::new(),
             releases: Vec::new(),
             adopted: Vec::new(),
             extra: serde_json::Map::new(),
@@ -245,6 +249,21 @@ pub struct Yes {
     /// Why, in the person's words.
     pub reason: Option<String>,
     /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// One person's word that a release may be promoted although it is frozen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokenFreeze {
+    /// Whose.
+    pub actor: super::Actor,
+    /// For which release.
+    pub release: Digest,
+    /// Under which policy.
+    pub policy_hash: Digest,
+    /// Why, in the person's words.
+    pub reason: String,
+    /// When; it counts for a window that held then.
     pub at: DateTime<Utc>,
 }
 

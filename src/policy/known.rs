@@ -38,7 +38,7 @@ mappings! {
     SCAN at [".hms.scan", "config.floors.scan"] has ["gate", "advisories"];
     ROLLBACK at [".hms.rollback"] has ["delay"];
     VERSION at [".hms.version"] has ["bump"];
-    FREEZE at [".hms.freeze[]", "config.floors.freeze[]"] has ["from", "to", "reason"];
+    FREEZE at [".hms.freeze[]", "config.floors.freeze[]"] has ["from", "to", "zone", "rrule", "break_glass", "reason"];
     LOCAL at [".hms.local"] has ["listen"];
     OPERATOR at ["config"] has ["floors", "jobs", "includes", "state", "metrics"];
     FLOORS at ["config.floors"] has ["approvals", "protected", "scan", "slo", "bake", "freeze"];

@@ -12,6 +12,7 @@
 //! | `operator` | the operator's file and its floors (8.3) |
 //! | `people`, `promotion` | who said yes, and whether that is enough |
 //! | `scan_gate`, `freeze`, `place`, `descent` | the other rules that can say no |
+//! | `recurrence`, `wall` | days that come again, and what a clock shows in a zone |
 
 mod canonical;
 mod descent;
@@ -27,14 +28,16 @@ mod place;
 mod problem;
 mod promotion;
 mod reading;
+mod recurrence;
 mod scan_gate;
 mod settings;
 mod table;
+mod wall;
 
 pub use canonical::{BadPolicyText, StoredPolicy};
 pub use descent::{Ancestry, outdated};
 pub use difference::{Difference, difference};
-pub use freeze::{FreezeWindow, Moment, frozen};
+pub use freeze::{BadMoment, FreezeFacts, FreezeState, FreezeWindow, Moment, Span, breakers, freeze_at, frozen};
 pub use known::{MAPPINGS, Mapping};
 pub use model::{
     Advisories, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, PassOn, Policy, Registry, Rollback, Scan,
@@ -46,5 +49,7 @@ pub use period::{BadPeriod, Period};
 pub use place::{Placed, Protection, may_deploy_environment, resolve_environment};
 pub use problem::Problem;
 pub use promotion::{GivenYes, Judgement, PromotionFacts, count_yeses, may_promote};
+pub use recurrence::{BadRecurrence, Recurrence};
 pub use scan_gate::scan_gate;
 pub use settings::{Settings, Watch, WatchOn};
+pub use wall::{BadZone, Zone};

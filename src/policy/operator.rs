@@ -217,7 +217,7 @@ pub fn apply_floors(policy: &Policy, floors: &Floors) -> (Policy, Vec<String>) {
         held.canary.bake = bake;
     }
     for window in floors.freeze.iter().filter(|window| !policy.freeze.contains(window)) {
-        notes.push(format!("frozen from {} to {} ({}) by the operator's floor", window.from, window.to, window.reason));
+        notes.push(format!("frozen {window} by the operator's floor"));
         held.freeze.push(window.clone());
     }
     (held, notes)

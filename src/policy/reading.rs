@@ -244,8 +244,19 @@ pub(super) fn freeze(table: &Table<'_>, key: &str) -> Result<Vec<FreezeWindow>, 
         let window = Table::of(node, &path, &known::FREEZE)?;
         let from = window.parsed("from")?.ok_or_else(|| window.problem("from", "say when it begins"))?;
         let to = window.parsed("to")?.ok_or_else(|| window.problem("to", "say when it ends"))?;
-        let read = FreezeWindow { from, to, reason: window.text("reason")?.unwrap_or_else(|| "freeze".to_owned()) };
-        window.must("to", read.is_sound(), "must come after `from`, and be written the same way")?;
+        let break_glass = window.parsed("break_glass")?.unwrap_or(1);
+        window.must("break_glass", break_glass <= 20, "at most 20")?;
+        let read = FreezeWindow {
+            from,
+            to,
+            reason: window.text("reason")?.unwrap_or_else(|| "freeze".to_owned()),
+            zone: window.parsed("zone")?,
+            rule: window.parsed("rrule")?,
+            break_glass,
+        };
+        if let Some((key, fault)) = read.fault() {
+            return Err(window.problem(key, fault));
+        }
         windows.push(read);
     }
     Ok(windows)

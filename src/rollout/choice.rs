@@ -212,6 +212,7 @@ pub(crate) fn take_over(record: &mut EnvironmentRecord, slot: crate::event::Slot
         // A person who goes on to a newer release takes nothing back.
         record.healthy.retain(|release| forward || release.digest != *bad);
         record.yeses.retain(|yes| yes.release != *bad);
+        record.broken_freezes.retain(|broken| broken.release != *bad);
     }
     if let Some(to) = returns {
         // What stands before it was passed over.

@@ -9,8 +9,8 @@ use super::steps::{Begun, Claim, StepError, failed};
 use super::worker::Worker;
 use crate::deploy::{Applied, ArmName, Effect, Target};
 use crate::event::{
-    DeployOutcome, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, RolloutEvent, RolloutOutcome, Step, Verdict, VerdictClass, Weight,
-    YesKind,
+    BrokenFreeze, DeployOutcome, Digest, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, RolloutEvent, RolloutOutcome, Step, Verdict,
+    VerdictClass, Weight, YesKind,
 };
 
 impl<T: Target + 'static> Worker<T> {
@@ -53,7 +53,7 @@ impl<T: Target + 'static> Worker<T> {
             None => None,
         };
         let mut draft = self.draft_with(ActionKind::Promote, &authority.actor, evidence, &authority.yeses);
-        draft.reason.clone_from(&authority.reason);
+        draft.reason = with_broken_freeze(authority.reason.clone(), &record.broken_freezes, self.digest());
         let scan_report = self.scan_report().await?;
         draft = ActionDraft { requested: Some(Weight::FULL), scan_report, ..draft };
         let base = self.base.as_ref().map(|release| release.digest.clone());
@@ -167,6 +167,14 @@ impl<T: Target + 'static> Worker<T> {
     }
 }
 
+/// The reason, and who broke a freeze for this release, each with theirs.
+fn with_broken_freeze(reason: Option<String>, broken: &[BrokenFreeze], release: &Digest) -> Option<String> {
+    let mine = broken.iter().filter(|broken| broken.release == *release);
+    let said = mine.map(|broken| format!("freeze broken by {}: {}", broken.actor.login, broken.reason));
+    let parts: Vec<String> = reason.into_iter().chain(said).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
 /// Whether a release is one that a rollback may come back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Proven {
@@ -186,6 +194,7 @@ pub(super) fn has_all(record: &mut EnvironmentRecord, release: &ReleaseRef, prov
     record.releases.retain(|kept| kept.digest != release.digest);
     record.releases.insert(0, release.clone());
     record.yeses.retain(|yes| yes.release != release.digest);
+    record.broken_freezes.retain(|broken| broken.release != release.digest);
     record.slot = None;
     record.watch = None;
     record.weights = None;

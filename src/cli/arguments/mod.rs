@@ -17,7 +17,7 @@ pub use canary::{
 };
 pub use look::{LookArguments, Picture, PlanArguments};
 pub use run::{Interrupted, RunArguments};
-pub use target::{LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments};
+pub use target::{BreakArguments, FreezeVerb, LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments};
 
 /// A release console for the terminal: pipeline, canary, promote, rollback.
 #[derive(Debug, Parser)]
@@ -207,6 +207,12 @@ pub enum Verb {
     /// Show or accept the policy in force.
     #[command(subcommand, after_help = "Example:\n  hms policy show\n  hms policy accept")]
     Policy(PolicyVerb),
+    /// Times when nothing is promoted: what holds, what comes next, and breaking one.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  hms freeze show\n  hms freeze break --env prod --release sha256:… --reason 'nobody can pay'"
+    )]
+    Freeze(FreezeVerb),
     /// Check `.hms-ci.yml` and say everything that is wrong with it.
     #[command(after_help = "Example:\n  hms validate --ref main\n  hms validate --file .hms-ci.yml")]
     Validate {

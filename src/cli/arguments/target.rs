@@ -50,6 +50,38 @@ pub enum PolicyVerb {
     },
 }
 
+/// `hms freeze`.
+#[derive(Debug, Subcommand)]
+pub enum FreezeVerb {
+    /// Say what is frozen until when, and what comes next.
+    #[command(after_help = "Example:\n  hms freeze show\n  hms freeze show --app irs-api --output json")]
+    Show {
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Let one release be promoted although its environment is frozen. It goes into the ledger.
+    #[command(after_help = "Example:\n  hms freeze break --env prod --release sha256:… --reason 'nobody can pay'")]
+    Break(BreakArguments),
+}
+
+/// `hms freeze break`.
+#[derive(Debug, Args)]
+pub struct BreakArguments {
+    /// The environment.
+    #[arg(long)]
+    pub env: EnvironmentName,
+    /// The release's digest.
+    #[arg(long)]
+    pub release: String,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+    /// The app, when not in its repository.
+    #[arg(long)]
+    pub app: Option<AppName>,
+}
+
 /// `hms ledger`.
 #[derive(Debug, Subcommand)]
 pub enum LedgerVerb {

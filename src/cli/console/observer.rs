@@ -1,22 +1,24 @@
-//! What the target says of the environments, asked when its store changed and never on a timer.
+//! What the target says of the environments: asked when its store changed, and once a minute, since freezes begin and end by themselves.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::console::{EnvironmentView, Waker};
+use crate::console::{EnvironmentView, FreezeView, Waker};
 use crate::deploy::{Observation, Target};
 use crate::event::{AppName, Digest, EnvironmentName, EnvironmentRecord, TargetIdentity};
-use crate::policy::{Policy, Protection, resolve_environment};
+use crate::policy::{Floors, FreezeWindow, Policy, Protection, apply_floors, freeze_at, resolve_environment};
 use crate::rollout::reconcile;
 use crate::rollout::wired::Targets;
 use crate::store::Places;
 
 use crate::cli::environment::environment_variable;
+use crate::cli::freeze::frozen_line;
 
-/// How often a cluster is looked at.
+/// How often a cluster is looked at, and this machine, which says by itself when its store changed.
 const LOOK: Duration = Duration::from_secs(2);
+const LOOK_HERE: Duration = Duration::from_mins(1);
 
 /// What was last observed.
 #[derive(Debug, Clone, Default)]
@@ -39,11 +41,11 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    pub(super) fn start(places: Places, program: PathBuf, waker: Waker) -> Self {
+    pub(super) fn start(places: Places, program: PathBuf, floors: Floors, waker: Waker) -> Self {
         let (asks, inbox) = sync_channel(1);
         let observed = Arc::new(Mutex::new(Observed::default()));
         let shared = Arc::clone(&observed);
-        std::thread::spawn(move || serve(&places, &program, &inbox, &shared, &waker));
+        std::thread::spawn(move || serve(&places, &program, &floors, &inbox, &shared, &waker));
         Self { asks, observed }
     }
 
@@ -59,13 +61,12 @@ impl Observer {
     }
 }
 
-fn serve(places: &Places, program: &std::path::Path, inbox: &Receiver<AppName>, shared: &Mutex<Observed>, waker: &Waker) {
+fn serve(places: &Places, program: &std::path::Path, floors: &Floors, inbox: &Receiver<AppName>, shared: &Mutex<Observed>, waker: &Waker) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let mut asked: Option<AppName> = None;
     loop {
-        // A cluster says nothing by itself: it is looked at again after a while.
         let remote = asked.as_ref().is_some_and(|app| places.state.join("homes").join(format!("{app}.json")).exists());
-        let app = match if remote { inbox.recv_timeout(LOOK) } else { inbox.recv().map_err(|_| RecvTimeoutError::Disconnected) } {
+        let app = match inbox.recv_timeout(if remote { LOOK } else { LOOK_HERE }) {
             Ok(app) => app,
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => match &asked {
@@ -79,7 +80,7 @@ fn serve(places: &Places, program: &std::path::Path, inbox: &Receiver<AppName>, 
             continue;
         }
         let targets = Targets::of_app(places, program, &app, environment_variable);
-        let Ok(found) = runtime.block_on(look(&targets)) else { continue };
+        let Ok(found) = runtime.block_on(look(&targets, floors)) else { continue };
         let mut observed = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             observed.environments == found.environments && observed.policy_hash == found.policy_hash && observed.target == found.target;
@@ -91,13 +92,14 @@ fn serve(places: &Places, program: &std::path::Path, inbox: &Receiver<AppName>, 
     }
 }
 
-async fn look(targets: &Targets) -> Result<Observed, crate::deploy::TargetError> {
+async fn look(targets: &Targets, floors: &Floors) -> Result<Observed, crate::deploy::TargetError> {
     let home = targets.home(None).await?;
     let app = home.app_record().await?;
     let policy =
         app.policy.as_ref().and_then(|accepted| Policy::from_text(&accepted.text).ok()).map(|stored| stored.policy).unwrap_or_default();
     let target = targets.of(&policy, &resolve_environment(&policy, &EnvironmentName::prod())).await?;
     let stopped = target.was_stopped()?;
+    let freeze = freeze_view(&apply_floors(&policy, floors).0.freeze);
     let mut environments = Vec::new();
     for name in target.environments().await? {
         let record = target.record(&name).await?;
@@ -105,6 +107,7 @@ async fn look(targets: &Targets) -> Result<Observed, crate::deploy::TargetError>
         let mut view = EnvironmentView::of(as_seen(&record, &observation));
         view.measured = observation.served.and_then(|(canary, stable)| share(canary, stable));
         view.stopped = stopped;
+        view.freeze = freeze.clone();
         environments.push(view);
     }
     let production: Option<EnvironmentName> = "prod".parse().ok();
@@ -122,6 +125,19 @@ async fn look(targets: &Targets) -> Result<Observed, crate::deploy::TargetError>
         slo_errors: Some(policy.canary.slo.error_rate),
         rollback_delay: Some(policy.rollback.delay.duration()),
     })
+}
+
+/// How the windows in force stand now.
+fn freeze_view(windows: &[FreezeWindow]) -> FreezeView {
+    let now = crate::store::now();
+    let state = freeze_at(windows, now);
+    match (state.holding.first().zip(state.until), &state.next) {
+        (Some(((_, window), until)), _) => {
+            FreezeView::Frozen { until: window.shown(until, now), line: frozen_line(windows, now).unwrap_or_default() }
+        }
+        (None, Some((span, window))) => FreezeView::Coming { from: window.shown(span.from, now) },
+        (None, None) => FreezeView::Open,
+    }
 }
 
 /// The record with what is seen in it: traffic moves before the record is written, and a screen that waits for that contradicts itself.

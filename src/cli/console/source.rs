@@ -183,7 +183,8 @@ impl Source for LiveSource {
             waker.changed();
             return;
         };
-        let observer = Observer::start(self.environment.places.clone(), self.environment.program.clone(), waker.clone());
+        let Environment { places, operator, program, .. } = self.environment.clone();
+        let observer = Observer::start(places, program, operator.floors, waker.clone());
         let logs = LogWatch::start(waker.clone()).ok();
         let asks = Asks::new(self.environment.clone(), waker.clone());
         let watch_trouble = Arc::new(Mutex::new(None));

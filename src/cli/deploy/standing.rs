@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use crate::cli::arguments::Output;
 use crate::cli::environment::Environment;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::freeze::{freeze_json, frozen_line, next_line, windows};
 use crate::cli::place::{Place, app_of, measured, notice, policy_around, shown, targets};
 use crate::deploy::{ArmName, Observation, Target};
 use crate::event::{AppName, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutState, TargetIdentity, Weight};
+use crate::policy::FreezeWindow;
 use crate::rollout::wired::{ClusterName, Home};
 use crate::rollout::{folder_of, reader};
 use crate::store::{self, Holder, now, this_inside_run};
@@ -41,8 +43,8 @@ pub(crate) fn status(
     let (place, identity, standings) = runtime.block_on(look(&environment, &app, named, env))?;
     let mut out = std::io::stdout();
     match output {
-        Output::Json => writeln!(out, "{}", as_json(&place, &identity, &standings))?,
-        Output::Text => tell(&mut out, &place, &identity, &standings)?,
+        Output::Json => writeln!(out, "{}", as_json(&place, &identity, &standings, &windows(&place, &environment)))?,
+        Output::Text => tell(&mut out, &place, &identity, &standings, &windows(&place, &environment))?,
     }
     Ok(0)
 }
@@ -136,7 +138,13 @@ impl Standing {
     }
 }
 
-fn tell(out: &mut dyn Write, place: &Place, identity: &TargetIdentity, standings: &[Standing]) -> Result<(), Failure> {
+fn tell(
+    out: &mut dyn Write,
+    place: &Place,
+    identity: &TargetIdentity,
+    standings: &[Standing],
+    windows: &[FreezeWindow],
+) -> Result<(), Failure> {
     let policy = place.record.policy.as_ref().map_or("none in force", |policy| policy.hash.short());
     writeln!(out, "{} on {} ({})  policy {policy}", place.record.app, plain(&identity.name), identity.kind)?;
     if place.target.was_stopped()? {
@@ -145,6 +153,11 @@ fn tell(out: &mut dyn Write, place: &Place, identity: &TargetIdentity, standings
         if let Some((environment, current)) = current {
             notice(&format!("Hint: hms-deploy --env {environment} --promote {} --app {} brings it back", current.digest, place.record.app));
         }
+    }
+    if let Some(frozen) = frozen_line(windows, now()) {
+        writeln!(out, "FROZEN: {frozen}")?;
+    } else if let Some(next) = next_line(windows, now()) {
+        writeln!(out, "next freeze: {next}")?;
     }
     for standing in standings {
         tell_one(out, standing)?;
@@ -206,7 +219,7 @@ pub(super) fn clock(at: DateTime<Utc>) -> String {
     local.format(format).to_string()
 }
 
-fn as_json(place: &Place, identity: &TargetIdentity, standings: &[Standing]) -> Value {
+fn as_json(place: &Place, identity: &TargetIdentity, standings: &[Standing], windows: &[FreezeWindow]) -> Value {
     let policy = place.record.policy.as_ref();
     json!({
         "format": 1,
@@ -214,6 +227,7 @@ fn as_json(place: &Place, identity: &TargetIdentity, standings: &[Standing]) -> 
         "target": identity,
         "stopped": place.target.was_stopped().unwrap_or(false),
         "policy": policy.map(|policy| json!({"hash": policy.hash, "accepted_at": time(policy.accepted_at), "by": policy.by})),
+        "freeze": freeze_json(windows, now()),
         "environments": standings.iter().map(one_as_json).collect::<Vec<_>>(),
     })
 }

@@ -5,6 +5,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
 use crate::console::panes::Scene;
+use crate::console::source::FreezeView;
 use crate::console::ui::Review;
 use crate::console::update::{rollout_of, stale};
 use crate::console::words;
@@ -77,6 +78,11 @@ fn lines(review: &Review, scene: Scene<'_>) -> Vec<Fact> {
     }
     if let Some((actor, why)) = rollout.and_then(|rollout| rollout.overridden.as_ref()) {
         lines.push(("override", format!("{}: {}", words::plain(&actor.login), words::plain(why)), strong));
+    }
+    if let Some(FreezeView::Frozen { line, .. }) =
+        view.environments.iter().find(|known| known.name == review.environment).map(|known| &known.freeze)
+    {
+        lines.push(("freeze", format!("{}; it will be refused until somebody breaks it: hms freeze break", words::plain(line)), strong));
     }
     lines.push(("yeses", yeses(review, scene), plain));
     if let Some(text) = view.run.as_ref().and_then(|run| run.job(&review.job)?.plan.manual_confirmation.as_deref()) {

@@ -5,8 +5,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::console::rollback::is_gone;
-use crate::console::source::{EngineLife, SourceState, View};
+use crate::console::rollback::{is_gone, production};
+use crate::console::source::{EngineLife, FreezeView, SourceState, View};
 use crate::console::theme::Theme;
 use crate::console::words;
 use crate::event::{
@@ -100,6 +100,11 @@ pub(super) fn line(scene: Scene<'_>) -> Line {
     let kept = view.environments.iter().filter_map(|known| known.record.as_ref()).any(|record| !record.unrecorded.is_empty());
     if kept || view.rollouts.iter().any(|rollout| rollout.unrecorded) {
         line.flags.push("UNRECORDED".into());
+    }
+    if let Some(FreezeView::Frozen { until, .. }) = production(view).map(|production| &production.freeze)
+        && waiting_gate(view).is_some()
+    {
+        line.flags.push(format!("FROZEN until {}", words::plain(until)));
     }
     if view.engine == EngineLife::Dead {
         line.flags.push("ENGINE DIED".into());

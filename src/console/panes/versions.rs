@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::console::rollback::{Back, Next, is_held_by_rollback};
-use crate::console::source::{EnvironmentView, View};
+use crate::console::source::{EnvironmentView, FreezeView, View};
 use crate::console::words;
 use crate::event::Weight;
 
@@ -79,6 +79,11 @@ fn lines(environment: &EnvironmentView, view: &View, arrow: &str, since: &str) -
         }
         Back::Already { .. } => lines.push(("back   done, no further".into(), String::new(), true)),
         Back::Nothing | Back::Unknown => {}
+    }
+    match &environment.freeze {
+        FreezeView::Open => {}
+        FreezeView::Coming { from } => lines.push((format!("freeze {}", words::plain(from)), String::new(), true)),
+        FreezeView::Frozen { until, .. } => lines.push((format!("FROZEN until {}", words::plain(until)), String::new(), false)),
     }
     if environment.stopped {
         lines.push(("STOPPED: nothing serves users".into(), String::new(), false));

@@ -6,7 +6,9 @@ use crate::event::{
     Actor, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, RunId, TargetIdentity, VerdictClass, Yes, YesKind,
 };
 use crate::ledger::{LedgerPlaces, entries};
-use crate::policy::{FreezeWindow, GivenYes, Judgement, Policy, PromotionFacts, Protection, frozen, may_promote, outdated, scan_gate};
+use crate::policy::{
+    FreezeFacts, FreezeWindow, GivenYes, Judgement, Policy, PromotionFacts, Protection, frozen, may_promote, outdated, scan_gate,
+};
 use crate::rollout::ports::{Gatekeeper, PromoteFacts, StartFacts};
 use crate::store::DiskError;
 
@@ -41,8 +43,7 @@ impl Gatekeeper for PolicyGatekeeper {
     fn may_promote(&self, facts: &PromoteFacts<'_>) -> Result<(), Refusal> {
         self.same_place(facts.record, facts.target)?;
         self.outdated(facts.record, &facts.release.release, facts.allow_outdated)?;
-        frozen(facts.now, &self.policy.freeze)?;
-        frozen(facts.now, &self.freeze)?;
+        self.frozen(facts)?;
         scan_gate(&self.policy.scan, self.protection, facts.release.scan.as_ref(), &facts.release.must_be_scanned)?;
         may_promote(&PromotionFacts {
             environment: self.environment.clone(),
@@ -63,6 +64,20 @@ impl PolicyGatekeeper {
         let unread = |error: DiskError| Refusal::new(RefusalKind::LedgerUnwritten, format!("the ledger cannot be read: {error}"));
         let known = entries(&self.ledger).map_err(unread)?;
         moved_from(&known, &record.app, &record.environment, here).map_or(Ok(()), |there| Err(elsewhere(&record.app, there, here)))
+    }
+
+    /// Policy's windows and the operator's, as one: the message then has the end of both.
+    fn frozen(&self, facts: &PromoteFacts<'_>) -> Result<(), Refusal> {
+        let mut windows = self.policy.freeze.clone();
+        windows.extend(self.freeze.iter().filter(|window| !self.policy.freeze.contains(window)).cloned());
+        let asked = FreezeFacts {
+            environment: &self.environment,
+            release: &facts.release.release.digest,
+            policy_hash: facts.policy_hash,
+            broken: &facts.record.broken_freezes,
+            now: facts.now,
+        };
+        frozen(&asked, &windows)
     }
 
     /// What is there is asked of the record each time: a release that waited for its turn may have been overtaken.
@@ -112,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::deploy::ReleaseRecord;
-    use crate::event::{Digest, RefusalKind};
+    use crate::event::{BrokenFreeze, Digest, RefusalKind};
 
     fn release(letter: char) -> ReleaseRef {
         let digest = Digest::of(letter.to_string().as_bytes());
@@ -147,6 +162,53 @@ mod tests {
             lineage: Lineage::new(|there, candidate| Some(there.as_str() < candidate.as_str())),
             ledger: LedgerPlaces::of(&nowhere),
             allow_outdated: None,
+        }
+    }
+
+    /// The same for a run's engine and for `hms-deploy` alone: both ask this gate.
+    #[test]
+    fn a_freeze_of_policy_or_of_the_operator_stops_a_promotion_and_no_start() {
+        let window: FreezeWindow = serde_json::from_value(serde_json::json!({
+            "from": "2026-01-01 00:00", "to": "2027-01-01 00:00", "zone": "Europe/Berlin", "reason": "audit", "break_glass": 1,
+        }))
+        .unwrap();
+        let actor = Actor { uid: 1, login: "ada".to_owned(), host: "h".to_owned(), tty: None, ssh_client: None, via: "hms".to_owned() };
+        let (release, policy_hash) = (placed('b'), Digest::of(b"policy"));
+        let target = TargetIdentity { kind: "local".to_owned(), id: "here".to_owned(), name: "this machine".to_owned() };
+        let ask = |gatekeeper: &PolicyGatekeeper, now: &str, broken: Vec<BrokenFreeze>| {
+            let mut record = EnvironmentRecord::empty("shop".parse().unwrap(), "prod".parse().unwrap());
+            record.broken_freezes = broken;
+            let (record, now) = (&record, now.parse().unwrap());
+            let start = StartFacts { record, target: &target, release: &release, policy_hash: &policy_hash, allow_outdated: None, now };
+            assert_eq!(gatekeeper.may_start(&start), Ok(()));
+            let promote = PromoteFacts {
+                record,
+                target: &target,
+                release: &release,
+                verdict: None,
+                overridden: None,
+                yeses: &[],
+                policy_hash: &policy_hash,
+                allow_outdated: None,
+                starter: &actor,
+                now,
+            };
+            gatekeeper.may_promote(&promote).map_err(|refusal| refusal.kind)
+        };
+        let mut by_policy = gatekeeper();
+        by_policy.policy.freeze = vec![window.clone()];
+        let by_operator = PolicyGatekeeper { freeze: vec![window], ..gatekeeper() };
+        let broken = BrokenFreeze {
+            actor: actor.clone(),
+            release: release.release.digest.clone(),
+            policy_hash: policy_hash.clone(),
+            reason: "nobody can pay".to_owned(),
+            at: "2026-06-01T00:00:00Z".parse().unwrap(),
+        };
+        for gatekeeper in [by_policy, by_operator] {
+            assert_eq!(ask(&gatekeeper, "2025-12-31T22:59:59Z", Vec::new()), Ok(()));
+            assert_eq!(ask(&gatekeeper, "2025-12-31T23:00:00Z", Vec::new()), Err(RefusalKind::Frozen));
+            assert_eq!(ask(&gatekeeper, "2026-06-02T00:00:00Z", vec![broken.clone()]), Ok(()));
         }
     }
 

@@ -3,6 +3,7 @@
 mod approvals;
 mod canary;
 mod ending;
+mod freeze;
 mod hold;
 mod policy;
 mod protection;
