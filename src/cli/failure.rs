@@ -160,6 +160,7 @@ pub(crate) fn exit_of(rule: RefusalKind) -> Exit {
         | RefusalKind::Protected
         | RefusalKind::Outdated
         | RefusalKind::Frozen
+        | RefusalKind::Drifted
         | RefusalKind::ReadOnly
         | RefusalKind::SlotTaken
         | RefusalKind::InsideRun

@@ -12,6 +12,7 @@ mod demo;
 mod deploy;
 mod doctor;
 mod doors;
+mod drift;
 mod drive;
 mod duration;
 mod engine_door;

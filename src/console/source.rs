@@ -11,8 +11,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use chrono::{DateTime, Utc};
 
 use crate::event::{
-    AppName, Digest, EnvironmentName, EnvironmentRecord, Facts, JobName, Mark, Refusal, ReleaseRef, Revision, RolloutId, RolloutState,
-    RunId, RunOutcome, RunState, TargetIdentity, Told,
+    AppName, Digest, Drift, EnvironmentName, EnvironmentRecord, Facts, JobName, Mark, Refusal, ReleaseRef, Revision, RolloutId,
+    RolloutState, RunId, RunOutcome, RunState, TargetIdentity, Told,
 };
 
 use super::message::Message;
@@ -292,6 +292,8 @@ pub struct EnvironmentView {
     pub stopped: bool,
     /// Whether promotions are frozen now, or will be.
     pub freeze: FreezeView,
+    /// What runs there beside the record.
+    pub drift: Vec<Drift>,
 }
 
 /// Times when nothing is promoted, in words: the clocks of the policy's zone are not the console's to know.
@@ -327,13 +329,23 @@ impl EnvironmentView {
             stale: None,
             stopped: false,
             freeze: FreezeView::Open,
+            drift: Vec::new(),
         }
     }
 
     /// An environment that was not observed yet.
     #[must_use]
     pub fn unknown(name: EnvironmentName) -> Self {
-        Self { name, record: None, measured: None, back: Back::Unknown, stale: None, stopped: false, freeze: FreezeView::Open }
+        Self {
+            name,
+            record: None,
+            measured: None,
+            back: Back::Unknown,
+            stale: None,
+            stopped: false,
+            freeze: FreezeView::Open,
+            drift: Vec::new(),
+        }
     }
 }
 

@@ -127,6 +127,8 @@ pub enum RefusalKind {
     Outdated,
     /// A freeze window.
     Frozen,
+    /// What runs there is not what the record says.
+    Drifted,
     /// The view may only read.
     ReadOnly,
     /// Another release holds the environment.

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Actor, AppName, Digest, EnvironmentName, ProcessName, ReleaseRef, RolloutId, RunId, Sample, TargetIdentity, Verdict, Weight};
+use super::{
+    Actor, AppName, Digest, Drift, EnvironmentName, ProcessName, ReleaseRef, RolloutId, RunId, Sample, TargetIdentity, Verdict, Weight,
+};
 
 /// What happened in a rollout, in the past tense. Its driver is the only writer. All but `Sampled` and `ProgressSeen` are synced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,6 +145,11 @@ pub enum RolloutEvent {
         /// Why.
         #[serde(default)]
         reason: Option<String>,
+    },
+    /// What runs there differs from the record in another way than when it was looked at last; in none, when it is as recorded again.
+    DriftFound {
+        /// Every difference.
+        drift: Vec<Drift>,
     },
     /// No driver watches from here on although the canary has weight.
     WatchLeft,

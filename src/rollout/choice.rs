@@ -77,19 +77,20 @@ pub(crate) fn choose(
             }
             Choice::Withdraw { from: known, stable: record.current.clone() }
         }
-        Arm::Whole => whole(stored, record, live, from, aim, &here),
+        Arm::Whole => whole(stored, record, seen, from, aim, &here),
     }
 }
 
 fn whole(
     stored: &EnvironmentRecord,
     record: &EnvironmentRecord,
-    live: bool,
+    seen: &Observation,
     from: Option<&Digest>,
     aim: Option<&Aim>,
     here: &dyn Fn(&ReleaseRef) -> bool,
 ) -> Choice {
     let held = record.slot.as_ref().map(|slot| slot.release.clone());
+    let live = running(seen, ArmName::Canary).is_some() || seen.weight > Weight::ZERO;
     let Some(current) = record.current.clone() else {
         // The first release of all: there is nothing behind it.
         return match (live, held) {
@@ -116,6 +117,11 @@ fn whole(
         None => None,
     };
     let arrived = wanted.as_ref().map_or(returned, |wanted| wanted.digest == current.digest);
+    // Where it is by the record, and not by what is seen: somebody else's release makes way for it.
+    let other = running(seen, ArmName::Stable).filter(|stable| **stable != current.digest);
+    if let Some(other) = other.filter(|_| arrived && !half_done) {
+        return Choice::Return { from: find(record, other), to: current };
+    }
     if arrived {
         return match (live, half_done) {
             (_, true) => Choice::Return { from: stored.current.clone(), to: current },

@@ -232,6 +232,7 @@ impl<T: Target + 'static> Worker<T> {
             now: self.steps.now(),
         };
         self.ports.gatekeeper.may_start(&facts).map_err(StepError::Refused)?;
+        self.refuse_drift().await?;
         self.check_way_back(record).await
     }
 

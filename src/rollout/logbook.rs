@@ -199,6 +199,7 @@ fn durability(event: &RolloutEvent) -> Durability {
         | RolloutEvent::HoldExpired { .. }
         | RolloutEvent::HoldOverridden { .. }
         | RolloutEvent::Steered { .. }
+        | RolloutEvent::DriftFound { .. }
         | RolloutEvent::WatchLeft
         | RolloutEvent::Promoted
         | RolloutEvent::RolledBack { .. }

@@ -11,6 +11,7 @@ mod abandoned;
 mod choice;
 mod countdown;
 mod crash;
+mod drift;
 mod driver;
 mod evidence;
 mod forward;

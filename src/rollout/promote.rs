@@ -43,6 +43,7 @@ impl<T: Target + 'static> Worker<T> {
         let record = self.steps.record().await?;
         self.steps.still_ours(&record)?;
         self.may_promote(&record, &authority).await?;
+        self.refuse_drift().await?;
         self.check_way_back(&record).await?;
         let verdict = self.steps.book.state().verdict.clone();
         let evidence = match verdict.as_ref().filter(|_| !direct) {
@@ -195,6 +196,7 @@ pub(super) fn has_all(record: &mut EnvironmentRecord, release: &ReleaseRef, prov
     record.releases.insert(0, release.clone());
     record.yeses.retain(|yes| yes.release != release.digest);
     record.broken_freezes.retain(|broken| broken.release != release.digest);
+    record.adopted.clear();
     record.slot = None;
     record.watch = None;
     record.weights = None;

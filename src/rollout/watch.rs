@@ -37,12 +37,14 @@ pub(crate) struct Watching {
     pub(super) hold_since: Option<DateTime<Utc>>,
     pub(super) next_tick: Instant,
     renew_at: Instant,
+    /// When what runs is compared with the record again.
+    pub(super) drift_at: Instant,
 }
 
 impl Watching {
     pub(super) fn new(facts: WatchFacts, samples: Vec<Sample>, hold_since: Option<DateTime<Utc>>) -> Self {
         let now = Instant::now();
-        Self { facts, samples, told: None, hold_since, next_tick: now, renew_at: now }
+        Self { facts, samples, told: None, hold_since, next_tick: now, renew_at: now, drift_at: now }
     }
 
     fn keep(&mut self, sample: Sample) {
@@ -227,6 +229,7 @@ impl<T: Target + 'static> Worker<T> {
             self.steps.note(RolloutEvent::WeightApplied { requested, applied: seen.weight })?;
             self.begin_span(seen.weight)?;
         }
+        self.compare_when_due().await?;
         let ttl = self.ttl();
         let Some(watch) = self.watch.as_mut() else { return Ok(()) };
         // Nothing is promised of a canary that is not there: a target that a person stopped stays stopped.

@@ -17,7 +17,7 @@ pub use canary::{
 };
 pub use look::{LookArguments, Picture, PlanArguments};
 pub use run::{Interrupted, RunArguments};
-pub use target::{BreakArguments, FreezeVerb, LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments};
+pub use target::{AdoptArguments, BreakArguments, DriftVerb, FreezeVerb, LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments};
 
 /// A release console for the terminal: pipeline, canary, promote, rollback.
 #[derive(Debug, Parser)]
@@ -213,6 +213,9 @@ pub enum Verb {
         after_help = "Example:\n  hms freeze show\n  hms freeze break --env prod --release sha256:… --reason 'nobody can pay'"
     )]
     Freeze(FreezeVerb),
+    /// What runs although the record says something else, and what to do about it.
+    #[command(subcommand, after_help = "Example:\n  hms drift show\n  hms drift adopt --env prod --reason 'put there by hand'")]
+    Drift(DriftVerb),
     /// Check `.hms-ci.yml` and say everything that is wrong with it.
     #[command(after_help = "Example:\n  hms validate --ref main\n  hms validate --file .hms-ci.yml")]
     Validate {

@@ -50,6 +50,41 @@ pub enum PolicyVerb {
     },
 }
 
+/// `hms drift`.
+#[derive(Debug, Subcommand)]
+pub enum DriftVerb {
+    /// Compare what runs with the record; 1 when they differ.
+    #[command(after_help = "Example:\n  hms drift show\n  hms drift show --env prod --output json")]
+    Show {
+        /// Only this environment.
+        #[arg(long)]
+        env: Option<EnvironmentName>,
+        /// The app, when not in its repository.
+        #[arg(long)]
+        app: Option<AppName>,
+    },
+    /// Have the record say what runs. It goes into the ledger.
+    #[command(after_help = "Example:\n  hms drift adopt --env prod --reason 'put there by hand in last night\'s incident'")]
+    Adopt(AdoptArguments),
+    /// Have what was recorded run again, as a rollback does. It goes into the ledger.
+    #[command(after_help = "Example:\n  hms drift restore --env prod --reason 'nobody knows who did that'")]
+    Restore(AdoptArguments),
+}
+
+/// `hms drift adopt`, and `hms drift restore`.
+#[derive(Debug, Args)]
+pub struct AdoptArguments {
+    /// The environment.
+    #[arg(long)]
+    pub env: EnvironmentName,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+    /// The app, when not in its repository.
+    #[arg(long)]
+    pub app: Option<AppName>,
+}
+
 /// `hms freeze`.
 #[derive(Debug, Subcommand)]
 pub enum FreezeVerb {

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::console::{EnvironmentView, FreezeView, Waker};
 use crate::deploy::{Observation, Target};
-use crate::event::{AppName, Digest, EnvironmentName, EnvironmentRecord, TargetIdentity};
+use crate::event::{AppName, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutId, TargetIdentity};
 use crate::policy::{Floors, FreezeWindow, Policy, Protection, apply_floors, freeze_at, resolve_environment};
 use crate::rollout::reconcile;
 use crate::rollout::wired::Targets;
@@ -64,6 +64,7 @@ impl Observer {
 fn serve(places: &Places, program: &std::path::Path, floors: &Floors, inbox: &Receiver<AppName>, shared: &Mutex<Observed>, waker: &Waker) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let mut asked: Option<AppName> = None;
+    let mut drifts = Drifts::default();
     loop {
         let remote = asked.as_ref().is_some_and(|app| places.state.join("homes").join(format!("{app}.json")).exists());
         let app = match inbox.recv_timeout(if remote { LOOK } else { LOOK_HERE }) {
@@ -80,7 +81,7 @@ fn serve(places: &Places, program: &std::path::Path, floors: &Floors, inbox: &Re
             continue;
         }
         let targets = Targets::of_app(places, program, &app, environment_variable);
-        let Ok(found) = runtime.block_on(look(&targets, floors)) else { continue };
+        let Ok(found) = runtime.block_on(look(&targets, floors, &mut drifts)) else { continue };
         let mut observed = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             observed.environments == found.environments && observed.policy_hash == found.policy_hash && observed.target == found.target;
@@ -92,7 +93,36 @@ fn serve(places: &Places, program: &std::path::Path, floors: &Floors, inbox: &Re
     }
 }
 
-async fn look(targets: &Targets, floors: &Floors) -> Result<Observed, crate::deploy::TargetError> {
+/// What was found when what runs was last compared with each record. That reads every byte of a release, so it is done once a minute, and when
+/// something of the record changed that it depends on.
+#[derive(Debug, Default)]
+struct Drifts(Vec<(EnvironmentName, Instant, Compared, Vec<Drift>)>);
+
+/// What of a record a comparison rests on.
+type Compared = (Option<ReleaseRef>, Option<RolloutId>, Vec<Drift>);
+
+impl Drifts {
+    /// What cannot be told now is told as it was: a target that does not answer is said to be that elsewhere.
+    async fn of(&mut self, target: &impl Target, record: &EnvironmentRecord) -> Vec<Drift> {
+        let slot = record.slot.as_ref().map(|slot| slot.rollout.clone());
+        let compared: Compared = (record.current.clone(), slot, record.adopted.clone());
+        let known = self.0.iter().position(|(name, ..)| *name == record.environment);
+        let last = known.and_then(|at| self.0.get(at));
+        if let Some((_, at, of, found)) = last
+            && at.elapsed() < LOOK_HERE
+            && *of == compared
+        {
+            return found.clone();
+        }
+        let before = last.map(|(.., found)| found.clone()).unwrap_or_default();
+        let found = target.drift(&record.environment).await.unwrap_or(before);
+        self.0.retain(|(name, ..)| *name != record.environment);
+        self.0.push((record.environment.clone(), Instant::now(), compared, found.clone()));
+        found
+    }
+}
+
+async fn look(targets: &Targets, floors: &Floors, drifts: &mut Drifts) -> Result<Observed, crate::deploy::TargetError> {
     let home = targets.home(None).await?;
     let app = home.app_record().await?;
     let policy =
@@ -108,6 +138,7 @@ async fn look(targets: &Targets, floors: &Floors) -> Result<Observed, crate::dep
         view.measured = observation.served.and_then(|(canary, stable)| share(canary, stable));
         view.stopped = stopped;
         view.freeze = freeze.clone();
+        view.drift = drifts.of(&target, &record).await;
         environments.push(view);
     }
     let production: Option<EnvironmentName> = "prod".parse().ok();

@@ -7,12 +7,13 @@ use chrono::{DateTime, Local, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::arguments::Output;
+use crate::cli::drift::drift_lines;
 use crate::cli::environment::Environment;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::freeze::{freeze_json, frozen_line, next_line, windows};
 use crate::cli::place::{Place, app_of, measured, notice, policy_around, shown, targets};
 use crate::deploy::{ArmName, Observation, Target};
-use crate::event::{AppName, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutState, TargetIdentity, Weight};
+use crate::event::{AppName, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutState, TargetIdentity, Weight};
 use crate::policy::FreezeWindow;
 use crate::rollout::wired::{ClusterName, Home};
 use crate::rollout::{folder_of, reader};
@@ -26,6 +27,8 @@ struct Standing {
     /// The rollout that holds it, when its journal is on this host.
     rollout: Option<RolloutState>,
     driver: Option<Holder>,
+    /// What runs beside the record, or why that cannot be told.
+    drift: Result<Vec<Drift>, String>,
     unwatched_since: Option<DateTime<Utc>>,
 }
 
@@ -89,7 +92,8 @@ async fn look(
     for (name, target) in known {
         let record = target.record(&name).await?;
         if record.version > 0 {
-            standings.push(stand(environment, app, record, target.observe(&name).await?));
+            let drift = target.drift(&name).await.map_err(|error| error.to_string());
+            standings.push(stand(environment, app, record, target.observe(&name).await?, drift));
         }
     }
     if standings.is_empty() {
@@ -100,7 +104,13 @@ async fn look(
     Ok((place, identity, standings))
 }
 
-fn stand(environment: &Environment, app: &AppName, record: EnvironmentRecord, seen: Observation) -> Standing {
+fn stand(
+    environment: &Environment,
+    app: &AppName,
+    record: EnvironmentRecord,
+    seen: Observation,
+    drift: Result<Vec<Drift>, String>,
+) -> Standing {
     let folder = record.slot.as_ref().map(|slot| folder_of(&environment.places.state, app, &slot.rollout));
     let rollout = folder.as_ref().and_then(|folder| reader::read(folder).ok().flatten());
     let driver = folder.as_ref().and_then(|folder| reader::holder(folder));
@@ -108,7 +118,7 @@ fn stand(environment: &Environment, app: &AppName, record: EnvironmentRecord, se
         Some(rollout) => reader::unwatched(rollout, Some(&record), driver.as_ref(), now()),
         None => unwatched_elsewhere(&record, &seen, now()),
     };
-    Standing { record, seen, rollout, driver, unwatched_since }
+    Standing { record, seen, rollout, driver, drift, unwatched_since }
 }
 
 /// A canary whose journal is not here: the promise in the record is all there is to go by.
@@ -197,6 +207,14 @@ fn tell_one(out: &mut dyn Write, standing: &Standing) -> Result<(), Failure> {
             .map_or_else(String::new, |driver| format!(", driven by {} with pid {} on {}", driver.role, driver.process.pid, driver.host));
         writeln!(out, "  {:<13} {} since {}{}", "held by", plain(&slot.release.tag), clock(slot.since), plain(&by))?;
     }
+    match &standing.drift {
+        Ok(found) => {
+            for (what, ways_out) in drift_lines(&record.environment, &record.app, found) {
+                writeln!(out, "  DRIFT: {}\n  {:<13} {ways_out}", plain(&what), "")?;
+            }
+        }
+        Err(why) => writeln!(out, "  {:<13} it cannot be told what runs beside the record: {}", "drift", plain(why))?,
+    }
     if let Some(since) = standing.unwatched_since {
         writeln!(out, "  UNWATCHED since {}", clock(since))?;
     } else if let Some(watch) = record.watch.as_ref().filter(|_| standing.canary().is_some()) {
@@ -257,6 +275,7 @@ fn one_as_json(standing: &Standing) -> Value {
         "watched": watched,
         "unwatched_since": standing.unwatched_since.map(time),
         "unrecorded": standing.unrecorded(),
+        "drift": standing.drift.as_ref().ok(),
         "fence": record.fence,
         "ledger": record.ledger,
         "yeses": record.yeses,

@@ -101,6 +101,9 @@ pub(super) fn line(scene: Scene<'_>) -> Line {
     if kept || view.rollouts.iter().any(|rollout| rollout.unrecorded) {
         line.flags.push("UNRECORDED".into());
     }
+    if view.environments.iter().any(|environment| !environment.drift.is_empty()) {
+        line.flags.push("DRIFT: hms drift show".into());
+    }
     if let Some(FreezeView::Frozen { until, .. }) = production(view).map(|production| &production.freeze)
         && waiting_gate(view).is_some()
     {

@@ -80,6 +80,9 @@ fn lines(environment: &EnvironmentView, view: &View, arrow: &str, since: &str) -
         Back::Already { .. } => lines.push(("back   done, no further".into(), String::new(), true)),
         Back::Nothing | Back::Unknown => {}
     }
+    for drift in &environment.drift {
+        lines.push((format!("DRIFT: {drift}"), String::new(), false));
+    }
     match &environment.freeze {
         FreezeView::Open => {}
         FreezeView::Coming { from } => lines.push((format!("freeze {}", words::plain(from)), String::new(), true)),

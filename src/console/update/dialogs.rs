@@ -184,6 +184,9 @@ fn blocked(view: &View, environment: &EnvironmentName) -> Option<String> {
     if let Some(why) = view.environments.iter().find(|known| &known.name == environment).and_then(|known| known.stale.as_ref()) {
         return Some(format!("{environment} is not known as it is now: {}", words::plain(why)));
     }
+    if let Some(drift) = view.environments.iter().find(|known| &known.name == environment).and_then(|known| known.drift.first()) {
+        return Some(format!("{drift}: hms drift show"));
+    }
     let rollout = rollout_of(view, environment)?;
     if is_gone(view, rollout) {
         return Some("its canary was taken back".into());

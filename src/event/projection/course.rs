@@ -102,6 +102,7 @@ impl Course {
             | RolloutEvent::VerdictVoided { .. }
             | RolloutEvent::HoldExpired { .. }
             | RolloutEvent::Steered { .. }
+            | RolloutEvent::DriftFound { .. }
             | RolloutEvent::StepFailed { .. }
             | RolloutEvent::Unrecorded { .. }
             | RolloutEvent::RolloutEnded { .. }

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::event::{
-    Actor, ProcessName, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutOutcome, Sample, Stamped, Steering, Step, Verdict,
-    VerdictClass, Weight,
+    Actor, Drift, ProcessName, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutOutcome, Sample, Stamped, Steering, Step,
+    Verdict, VerdictClass, Weight,
 };
 
 use super::Course;
@@ -60,6 +60,8 @@ pub struct RolloutState {
     pub left: bool,
     /// An effect is not in the ledger yet.
     pub unrecorded: bool,
+    /// What runs there beside the record, as it was last looked at.
+    pub drift: Vec<Drift>,
     /// The last line for people.
     pub progress: Option<String>,
     /// The release's last lines, if it would not start.
@@ -217,6 +219,7 @@ impl RolloutState {
                 self.hold_expired = false;
             }
             RolloutEvent::Steered { actor, what, reason } => self.steered(actor, *what, reason.as_deref()),
+            RolloutEvent::DriftFound { drift } => self.drift.clone_from(drift),
             RolloutEvent::WatchLeft => self.left = true,
             RolloutEvent::Promoted => {
                 self.phase = RolloutPhase::Promoted;

@@ -58,6 +58,11 @@ pub fn happened(events: &[Stamped<RolloutEvent>]) -> Vec<Happened> {
             RolloutEvent::ThresholdChosen { threshold_seconds, .. } => {
                 format!("slow is above {}", crate::text::seconds_latency(*threshold_seconds))
             }
+            RolloutEvent::DriftFound { drift } if drift.is_empty() => "what runs is as recorded again".to_owned(),
+            RolloutEvent::DriftFound { drift } => {
+                let each: Vec<String> = drift.iter().map(ToString::to_string).collect();
+                format!("DRIFT: {}", each.join("; "))
+            }
             RolloutEvent::WatchLeft => mark_words(MarkKind::Left),
             RolloutEvent::Promoted => mark_words(MarkKind::Promoted),
             RolloutEvent::RolledBack { reason, .. } => format!("taken back: {reason}"),

@@ -183,6 +183,7 @@ fn arrived(record: &mut EnvironmentRecord, plan: &Plan) {
     if plan.kind == RolloutKind::Rollback && record.current != plan.wanted {
         record.previous = record.current.take();
         record.current.clone_from(&plan.wanted);
+        record.adopted.clear();
     }
 }
 

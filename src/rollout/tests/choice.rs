@@ -149,6 +149,21 @@ fn what_somebody_died_over_is_seen_as_it_is() {
 }
 
 #[test]
+fn what_somebody_put_there_past_hms_makes_way_for_what_is_recorded() {
+    let all = placed(&[1, 2, 3]);
+    let whole = |record: &EnvironmentRecord, seen: &Observation, aim: Option<u32>| {
+        choose(record, seen, &all, None, aim.map(|n| Aim::Digest(digest(n))).as_ref(), Arm::Whole)
+    };
+    let drifted = seen(Some(3), None);
+    assert_eq!(whole(&record(Some(2), &[2, 1]), &drifted, Some(2)), Choice::Return { from: None, to: release(2) });
+    assert_eq!(whole(&record(Some(2), &[3, 2, 1]), &drifted, Some(2)), back(Some(3), 2));
+    let returned = EnvironmentRecord { returned_to: Some(digest(2)), ..record(Some(2), &[2, 1]) };
+    assert_eq!(whole(&returned, &drifted, None), Choice::Return { from: None, to: release(2) });
+    // Where nothing drifted, it is there already.
+    assert!(matches!(whole(&record(Some(2), &[2, 1]), &seen(Some(2), None), Some(2)), Choice::AlreadyReverted { .. }));
+}
+
+#[test]
 fn a_canary_alone_goes_to_nothing() {
     let all = placed(&[1, 2]);
     let canary = |record: &EnvironmentRecord, seen: &Observation, from: Option<u32>| {

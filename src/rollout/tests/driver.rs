@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::target::{Act, When, unreachable};
 use super::world::{World, actor, authority, digest, override_for, percent, release};
 use crate::deploy::{ArmName, Effect};
-use crate::event::{DeployOutcome, Refusal, RefusalKind, RolloutEvent, RolloutOutcome, RolloutPhase, VerdictClass, Weight};
+use crate::event::{DeployOutcome, Drift, Refusal, RefusalKind, RolloutEvent, RolloutOutcome, RolloutPhase, VerdictClass, Weight};
 use crate::rollout::ports::{ActionKind, ActionResult, OnHarm, RecordError, SlotPolicy, Threshold, Unwatched};
 use crate::rollout::{Driver, Standing, Walk, reader};
 
@@ -266,6 +266,41 @@ async fn the_gates_are_asked_and_a_refused_canary_changes_nothing() {
     assert_eq!(world.target.state().weight, percent(1));
     *world.gatekeeper.promote.lock().unwrap() = None;
     assert_eq!(driver.promote(authority()).await.outcome, DeployOutcome::Done);
+}
+
+/// What runs by somebody else's hand is told once, refused to be built on, and gone when it is gone.
+#[tokio::test(start_paused = true)]
+async fn drift_stops_a_start_and_a_promotion_and_is_told_when_it_changes() {
+    let world = World::new();
+    world.promoted(1).await;
+    let changed = Drift::Changed { release: digest(1), what: "its bytes were changed".to_owned() };
+    world.target.state().changed = Some(changed.clone());
+    let driver = world.begin(2).await;
+    let refusal = driver.canary(Walk::One(percent(1))).await.refusal.unwrap();
+    assert_eq!(refusal.kind, RefusalKind::Drifted);
+    assert!(refusal.message.starts_with("prod has drifted: ") && refusal.hint.unwrap().contains("hms drift show --env prod"));
+    assert_eq!((world.record().slot, world.target.state().weight), (None, Weight::ZERO));
+
+    world.target.state().changed = None;
+    let driver = world.begin(2).await;
+    assert_eq!(driver.canary(Walk::One(percent(1))).await.outcome, DeployOutcome::Done);
+    let told = |driver: &Driver| {
+        let found = |event| {
+            let RolloutEvent::DriftFound { drift } = event else { return None };
+            Some(drift.len())
+        };
+        world.events(driver.rollout()).into_iter().filter_map(found).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&driver), Vec::<usize>::new());
+    // Within two minutes it is found, and told once.
+    world.target.state().changed = Some(changed);
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    assert_eq!(told(&driver), [1]);
+    assert_eq!(driver.promote(authority()).await.refusal.unwrap().kind, RefusalKind::Drifted);
+    assert_eq!(*driver.standing().borrow(), Standing::Watching);
+    world.target.state().changed = None;
+    assert_eq!(driver.promote(authority()).await.outcome, DeployOutcome::Done);
+    assert_eq!(told(&driver), [1, 0]);
 }
 
 #[tokio::test(start_paused = true)]

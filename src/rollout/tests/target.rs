@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::deploy::{Applied, ArmName, ArmView, Effect, Health, Observation, ReleaseRecord, Target, TargetError};
-use crate::event::{AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecord, TargetIdentity, Weight};
+use crate::deploy::{Applied, ArmName, ArmView, Effect, Health, Observation, ReleaseRecord, Target, TargetError, differences};
+use crate::event::{AppName, AppRecord, Digest, Drift, EnvironmentName, EnvironmentRecord, TargetIdentity, Weight};
 
 /// What a test does to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub(crate) struct State {
     pub(crate) broken: BTreeSet<Digest>,
     pub(crate) start_takes: Duration,
     pub(crate) removed: Vec<Digest>,
+    /// What is not as it was brought.
+    pub(crate) changed: Option<Drift>,
 }
 
 /// A handle on the target; each has a gate of its own.
@@ -108,6 +110,7 @@ impl FakeTarget {
             broken: BTreeSet::new(),
             start_takes: Duration::from_millis(300),
             removed: Vec::new(),
+            changed: None,
         };
         Self { state: Arc::new(Mutex::new(state)), gate: Arc::default() }
     }
@@ -287,6 +290,14 @@ impl Target for FakeTarget {
         let n = self.enter("observe").await?;
         let seen = self.state().observation();
         self.leave(n, "observe", Ok(seen)).await
+    }
+
+    /// Beside the gate: the calls that tests count are those of a target that does not drift.
+    async fn drift(&self, environment: &EnvironmentName) -> Result<Vec<Drift>, TargetError> {
+        let state = self.state();
+        let mut found = state.records.get(environment).map(|record| differences(record, &state.observation())).unwrap_or_default();
+        found.extend(state.changed.clone());
+        Ok(found)
     }
 
     async fn place(&self, record: &ReleaseRecord, _: &Path) -> Result<(), TargetError> {

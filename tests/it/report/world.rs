@@ -295,6 +295,7 @@ pub(crate) fn held() -> Story {
     let hold = verdict(VerdictClass::Hold, "212 of 299 requests");
     let mut rollout = canary(hold.clone());
     rollout.push(RolloutEvent::HoldExpired { verdict: hold });
+    rollout.push(RolloutEvent::DriftFound { drift: Vec::new() });
     rollout.push(RolloutEvent::WatchLeft);
     Story::new("held", "ended", events, rollout)
 }

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod canary;
+mod drift;
 mod ending;
 mod freeze;
 mod hold;
