@@ -40,6 +40,7 @@ fn drive(folder: &Path) -> Result<(), Failure> {
         actor: actor("hms engine"),
         places_for_jobs,
         floors: environment.operator.floors.clone(),
+        supplied: environment.operator.variables.clone(),
         variable: environment_variable,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -14,6 +14,7 @@ use super::arguments::LookArguments;
 use super::commit_files::CommitFiles;
 use super::environment::operator;
 use super::failure::{Exit, Failure};
+use super::pipeline_file::ref_is_protected;
 use super::run_new::given_variables;
 
 /// The file's name when none is given.
@@ -40,7 +41,10 @@ impl Source {
             Some(reference) => Self::at_commit(reference, repository?)?,
             None => Self::in_tree(asked.file.as_deref(), repository.ok())?,
         };
-        source.includes = operator()?.includes;
+        let operator = operator()?;
+        let protected = ref_is_protected(&operator, &source.inputs.predefined);
+        source.inputs.predefined.insert("CI_COMMIT_REF_PROTECTED".to_owned(), protected.to_string());
+        source.includes = operator.includes;
         source.inputs.variables = given_variables("--variable", &asked.variable)?;
         source.inputs.inputs = given_variables("--input", &asked.input)?;
         if let Some(before) = &asked.before {
@@ -136,6 +140,7 @@ pub(crate) fn variables(
         created_at: None,
         source: Some("web".to_owned()),
         name: None,
+        protected: None,
     });
     all.retain(|name, _| !name.starts_with("CI_PIPELINE_I"));
     all

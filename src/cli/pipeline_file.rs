@@ -1,10 +1,11 @@
 //! Reading `.hms-ci.yml`: every problem with its place, and the settings under `.hms`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use crate::document::{Node, Place};
 use crate::pipeline::{Pipeline, Problem, ReadOptions, Severity, Surroundings, read_in, settings};
-use crate::policy::Settings;
+use crate::policy::{Operator, RunRef, Settings, is_protected};
 use crate::text::plain;
 
 use super::failure::{Exit, Failure};
@@ -89,4 +90,15 @@ pub(crate) fn word(severity: Severity) -> &'static str {
 
 fn at(place: Option<Place>) -> String {
     place.map(|place| format!(":{}:{}", place.line, place.column)).unwrap_or_default()
+}
+
+/// Whether the ref of a run is protected, by what is known of it as `CI_*` variables.
+pub(crate) fn ref_is_protected(operator: &Operator, predefined: &BTreeMap<String, String>) -> bool {
+    let known = |name: &str| predefined.get(name).map(String::as_str);
+    let of = match (known("CI_COMMIT_BRANCH"), known("CI_COMMIT_TAG")) {
+        (Some(branch), _) => RunRef::Branch(branch),
+        (None, Some(tag)) => RunRef::Tag(tag),
+        (None, None) => RunRef::Neither,
+    };
+    is_protected(operator.protected_refs.as_ref(), of, known("CI_DEFAULT_BRANCH"))
 }

@@ -20,7 +20,7 @@ use super::commit_files::CommitFiles;
 use super::environment::{Environment, actor, variable};
 use super::failure::{Exit, Failure};
 use super::masked::{Masked, Values};
-use super::pipeline_file::{PipelineFile, read_file, read_settings, tell};
+use super::pipeline_file::{PipelineFile, read_file, read_settings, ref_is_protected, tell};
 
 /// A repository with the folder of its runs.
 pub(crate) struct Clone {
@@ -135,9 +135,13 @@ pub(crate) fn make_run(
             Cause::Watched { before, .. } => before.cloned(),
         },
         config_path: (arguments.file != ".hms-ci.yml").then(|| arguments.file.clone()),
+        protected: None,
         no_linger: no_linger(environment, arguments),
     };
-    let predefined = pipeline_variables(&clone.repository, &created, &arguments.file, "").map_err(Failure::from)?;
+    let mut predefined = pipeline_variables(&clone.repository, &created, &arguments.file, "").map_err(Failure::from)?;
+    let protected = ref_is_protected(&environment.operator, &predefined);
+    predefined.insert("CI_COMMIT_REF_PROTECTED".to_owned(), protected.to_string());
+    created.protected = Some(protected);
     let inputs = PlanInputs {
         variables: given,
         predefined,

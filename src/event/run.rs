@@ -290,6 +290,9 @@ pub struct RunCreated {
     /// The pipeline file's path in the commit; none for `.hms-ci.yml`.
     #[serde(default)]
     pub config_path: Option<String>,
+    /// Its ref is a protected one, as the operator's file said when it was made; none of an earlier hms, which knew of no such refs.
+    #[serde(default)]
+    pub protected: Option<bool>,
     /// The engine ends at a gate even when a canary has weight.
     #[serde(default)]
     pub no_linger: bool,

@@ -17,6 +17,7 @@ use super::record::{ArtifactCounts, ExitRecord, lock_path, log_path, record_path
 use super::signals::Signals;
 use super::spec::KeeperSpec;
 use super::start::READY;
+use super::variable_files::VariableFiles;
 use crate::event::{AttemptResult, FailureReason};
 use crate::store::{self, Holder, Lock};
 
@@ -83,8 +84,11 @@ fn keep(state: &Path) -> Result<(), KeeperError> {
     let taken = resource
         .as_ref()
         .map_or(Ok(()), |taken| taken.as_ref().map(|_| ()).map_err(|error| format!("its resource group is taken: {error}")));
-    let record = match taken.and_then(|()| prepare(&spec)) {
-        Ok((log, secrets)) => Attempt::new(&spec, store::mark_value(state), signals, log, &secrets).run(),
+    let files = || VariableFiles::write(&spec.variable_files).map_err(|error| store::chain(&error));
+    let ready = taken.and_then(|()| files()).and_then(|files| prepare(&spec).map(|(log, secrets)| (files, log, secrets)));
+    let record = match ready {
+        // The files are gone before the record says that the job has ended.
+        Ok((_files, log, secrets)) => Attempt::new(&spec, store::mark_value(state), signals, log, &secrets).run(),
         Err(why) => not_carried_out(&spec, why),
     };
     write_record(&spec, &record)

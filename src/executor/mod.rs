@@ -32,6 +32,7 @@ mod spec;
 mod stage;
 mod start;
 mod sweep;
+mod variable_files;
 mod variants;
 
 pub use artifacts::artifact_glob_names;
@@ -41,6 +42,7 @@ pub use keeper::keeper_main;
 pub use mask::{NotMaskable, check_maskable};
 pub use record::{ArtifactCounts, ExitRecord, KeeperState, keeper_state, last_words, log_path};
 pub use shell::is_variable_name;
-pub use spec::{ArtifactSpec, KeeperSpec, Resource};
+pub use spec::{ArtifactSpec, KeeperSpec, Resource, VariableFile};
 pub use start::{StartedKeeper, start_keeper};
 pub use sweep::{at_work_below, children_of_this_process, sweep};
+pub use variable_files::remove_variable_files;

@@ -26,6 +26,9 @@ pub struct KeeperSpec {
     /// The whole environment of the shell (PATH, HOME, LANG …). Exported again after the profile, so that PATH stays as it is here.
     #[serde(default)]
     pub base_environment: Vec<(String, String)>,
+    /// Files that hold values of variables, which name their paths; their folder is this attempt's alone and goes with the keeper.
+    #[serde(default)]
+    pub variable_files: Vec<VariableFile>,
     /// The values that must not appear in anything written.
     #[serde(default)]
     pub masks: Vec<String>,
@@ -60,6 +63,15 @@ pub struct KeeperSpec {
     /// What no other job may have while this one runs.
     #[serde(default)]
     pub resource: Option<Resource>,
+}
+
+/// A file that a variable of the type `file` names.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VariableFile {
+    /// Where it will be.
+    pub path: PathBuf,
+    /// What is in it. Secret.
+    pub value: String,
 }
 
 /// A lock that the keeper holds for as long as its job runs.

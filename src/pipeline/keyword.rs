@@ -234,7 +234,7 @@ pub const JOB: Table = &[
     ("inputs", Refused("inputs are not supported; write the values out")),
     ("release", Refused("no GitLab release is made; `.hms: version` makes a git tag")),
     ("run", Refused("steps are not supported; write them as `script`")),
-    ("secrets", Refused("secrets come from `--variable-file`")),
+    ("secrets", Refused("secrets come from `--variable-file`, or from the operator's `variables`")),
     ("services", Planned(NO_SERVICES)),
     ("start_in", Done),
     ("trigger", Refused("other pipelines are not started")),

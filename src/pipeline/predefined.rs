@@ -45,6 +45,8 @@ pub struct PipelineFacts {
     pub source: Option<String>,
     /// What `workflow: name` calls it.
     pub name: Option<String>,
+    /// Whether its ref is protected.
+    pub protected: Option<bool>,
 }
 
 /// A short ref name.
@@ -104,6 +106,7 @@ pub fn predefined(facts: &PipelineFacts) -> BTreeMap<String, String> {
         }
         None => {}
     }
+    set.known("CI_COMMIT_REF_PROTECTED", facts.protected.map(|protected| if protected { "true" } else { "false" }));
     set.known("CI_DEFAULT_BRANCH", facts.default_branch.as_deref());
     set.known("CI_PROJECT_NAME", facts.project_name.as_deref());
     set.known("CI_PROJECT_TITLE", facts.project_name.as_deref());

@@ -40,9 +40,13 @@ mappings! {
     VERSION at [".hms.version"] has ["bump"];
     FREEZE at [".hms.freeze[]", "config.floors.freeze[]"] has ["from", "to", "zone", "rrule", "break_glass", "reason"];
     LOCAL at [".hms.local"] has ["listen"];
-    OPERATOR at ["config"] has ["floors", "jobs", "includes", "state", "metrics"];
+    OPERATOR at ["config"] has ["floors", "jobs", "includes", "state", "metrics", "variables", "protected_refs"];
     FLOORS at ["config.floors"] has ["approvals", "protected", "scan", "slo", "bake", "freeze"];
     JOBS at ["config.jobs"] has ["environment"];
+    VARIABLE at ["config.variables.NAME"] has [
+        "command", "path", "environment", "timeout", "type", "protected", "repositories", "jobs", "environments"
+    ];
+    PROTECTED_REFS at ["config.protected_refs"] has ["branches", "tags"];
     INCLUDES at ["config.includes"] has ["projects", "templates"];
     ACCESS at ["config.metrics[]"] has ["origin", "bearer_file", "user", "password_file", "ca", "headers"];
 }

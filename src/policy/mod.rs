@@ -10,6 +10,7 @@
 //! | `model`, `canonical` | [`Policy`], its defaults, its text and hash (`docs/decisions.md` 8.1) |
 //! | `difference` | what a commit would change |
 //! | `operator` | the operator's file and its floors (8.3) |
+//! | `supplied` | variables that the operator supplies, and protected refs |
 //! | `people`, `promotion` | who said yes, and whether that is enough |
 //! | `scan_gate`, `freeze`, `place`, `descent` | the other rules that can say no |
 //! | `recurrence`, `wall` | days that come again, and what a clock shows in a zone |
@@ -31,6 +32,7 @@ mod reading;
 mod recurrence;
 mod scan_gate;
 mod settings;
+mod supplied;
 mod table;
 mod wall;
 
@@ -52,4 +54,5 @@ pub use promotion::{GivenYes, Judgement, PromotionFacts, count_yeses, may_promot
 pub use recurrence::{BadRecurrence, Recurrence};
 pub use scan_gate::scan_gate;
 pub use settings::{Settings, Watch, WatchOn};
+pub use supplied::{Asker, ProtectedRefs, RunRef, Shape, SuppliedVariable, ValueSource, is_protected};
 pub use wall::{BadZone, Zone};

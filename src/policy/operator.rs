@@ -11,6 +11,9 @@
 //! metrics:                       # who may be shown what; each is bound to one origin
 //!   - { origin: "https://prometheus.example.gov", bearer_file: /etc/hms/prometheus.token, ca: /etc/hms/ca.pem }
 //! jobs: { environment: [CARGO_HOME, RUSTUP_HOME] }
+//! variables:                     # masked; a value comes from a command or a file, never from a repository
+//!   DEPLOY_TOKEN: { command: [vault, kv, get, -field=token, irs], repositories: [/srv/irs], protected: true, jobs: [deploy*] }
+//! protected_refs: { branches: [main, release/*], tags: [v*] }
 //! includes: { projects: { group/ci: /srv/checkouts/ci }, templates: /srv/gitlab-templates }
 //! state: /var/lib/hms
 //! ```
@@ -23,7 +26,7 @@ use std::path::PathBuf;
 use super::freeze::FreezeWindow;
 use super::period::share;
 use super::table::Table;
-use super::{Advisories, Environment, Level, Period, Policy, Problem, known, reading};
+use super::{Advisories, Environment, Level, Period, Policy, Problem, ProtectedRefs, SuppliedVariable, known, reading, supplied};
 use crate::document::Node;
 use crate::event::EnvironmentName;
 
@@ -34,6 +37,10 @@ pub struct Operator {
     pub floors: Floors,
     /// Variables of the environment that jobs get, by name.
     pub job_environment: BTreeSet<String>,
+    /// Variables that jobs are supplied with, by name.
+    pub variables: BTreeMap<String, SuppliedVariable>,
+    /// Which refs are protected; none: the default branch.
+    pub protected_refs: Option<ProtectedRefs>,
     /// Where included files of elsewhere are read.
     pub includes: Includes,
     /// Where STATE is.
@@ -129,12 +136,15 @@ impl Operator {
         Ok(Self {
             floors: Floors { metrics: metrics(&table)?, ..floors(&table)? },
             job_environment: names.into_iter().collect(),
+            variables: supplied::variables(&table)?,
+            protected_refs: supplied::protected_refs(&table)?,
             includes: includes(&table)?,
             state: absolute(&table, "state")?,
         })
     }
 
-    /// Joins what two files say: for each floor the stricter, all variables, and the path that `self`, the earlier file, names.
+    /// Joins what two files say: for each floor the stricter, all variables, and the path, variable and protected refs that
+    /// `self`, the earlier file, names.
     #[must_use]
     pub fn and(self, later: Self) -> Self {
         let mut job_environment = self.job_environment;
@@ -142,7 +152,16 @@ impl Operator {
         let mut includes = later.includes;
         includes.projects.extend(self.includes.projects);
         includes.templates = self.includes.templates.or(includes.templates);
-        Self { floors: self.floors.and(later.floors), job_environment, includes, state: self.state.or(later.state) }
+        let mut variables = later.variables;
+        variables.extend(self.variables);
+        Self {
+            floors: self.floors.and(later.floors),
+            job_environment,
+            variables,
+            protected_refs: self.protected_refs.or(later.protected_refs),
+            includes,
+            state: self.state.or(later.state),
+        }
     }
 }
 
@@ -281,7 +300,7 @@ fn includes(table: &Table<'_>) -> Result<Includes, Problem> {
     Ok(Includes { projects, templates: absolute(&table, "templates")? })
 }
 
-fn absolute(table: &Table<'_>, key: &str) -> Result<Option<PathBuf>, Problem> {
+pub(super) fn absolute(table: &Table<'_>, key: &str) -> Result<Option<PathBuf>, Problem> {
     let path = table.text(key)?.map(PathBuf::from);
     table.must(key, path.as_ref().is_none_or(|path| path.is_absolute()), "write the whole path, from /")?;
     Ok(path)

@@ -126,6 +126,12 @@ impl RunFolder {
         self.0.join("home").join(job.slug()).join(number.to_string())
     }
 
+    /// Where an attempt's variables of the type `file` lie while it runs.
+    #[must_use]
+    pub fn variables(&self, job: &JobName, number: u32) -> PathBuf {
+        self.0.join("variables").join(job.slug()).join(number.to_string())
+    }
+
     /// hms's programs, first on the PATH of the run's jobs.
     #[must_use]
     pub fn programs(&self) -> PathBuf {

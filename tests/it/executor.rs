@@ -40,6 +40,7 @@ impl Bench {
                 ("PATH".to_owned(), std::env::var("PATH").unwrap()),
                 ("HOME".to_owned(), root.join("home").to_str().unwrap().to_owned()),
             ],
+            variable_files: Vec::new(),
             masks: Vec::new(),
             socket: None,
             token: None,

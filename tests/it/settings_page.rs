@@ -132,6 +132,7 @@ fn each_default_is_the_one_in_force() {
             ".hms.registry" => "image: r.example.gov/shop, ",
             ".hms.watch" => "branches: [main], ",
             ".hms.freeze[]" | "config.floors.freeze[]" => "from: Fri 16:00, to: Mon 08:00, ",
+            "config.variables.NAME" => "command: [vault], repositories: [/srv/irs], ",
             _ => "",
         };
         let name = environment_for(row.key);

@@ -126,6 +126,7 @@ impl Story {
                 variable_file: None,
                 pass_env: Vec::new(),
                 dirty: false,
+                protected: None,
                 no_linger: false,
             })),
         );

@@ -10,14 +10,16 @@ use crate::event::{
     AttemptId, AttemptResult, DeployOutcome, Digest, FailureReason, InterruptedDecision, JobName, JobStatus, ProcessName, RunEvent,
     RunState,
 };
-use crate::executor::{ExitRecord, KeeperState, at_work_below, children_of_this_process, keeper_state, last_words, sweep};
+use crate::executor::{
+    ExitRecord, KeeperState, at_work_below, children_of_this_process, keeper_state, last_words, remove_variable_files, sweep,
+};
 use crate::store::{Lock, Signal, environment_has, executable, pidfd, send_signal};
 use crate::text::quoted;
 
 use super::outcome::failure_reason;
 use super::prepare::{NotPrepared, Prepared};
 use super::socket::Listener;
-use super::{Engine, EngineError, Input, prepare, socket};
+use super::{Engine, EngineError, Input, prepare, socket, supplied};
 
 /// An attempt that has, or is about to have, a keeper.
 pub(super) struct LiveAttempt {
@@ -231,6 +233,8 @@ impl Engine {
         self.live.remove(&attempt);
         if let Some(number) = self.number_of(&attempt) {
             let _ = std::fs::remove_file(self.setup.places.socket(&self.setup.folder.attempt(&job, number)));
+            // A keeper takes them away itself, unless it was killed.
+            remove_variable_files(&self.setup.folder.variables(&job, number));
             if success {
                 for folder in [self.setup.folder.work(&job, number), self.setup.folder.home(&job, number)] {
                     tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder));
@@ -390,14 +394,14 @@ fn interrupted(job: &JobName, attempt: &AttemptId, ground: &Ground) -> RunEvent 
     }
 }
 
-/// Whether a child of the engine is one of hms's own processes: this program, with one of its hidden verbs, or a release of the local
-/// target. What a job starts under such a name bears the attempt's mark, and is found by that.
+/// Whether a child of the engine is one of hms's own processes: this program, with one of its hidden verbs, a release of the local
+/// target, or a command of the operator's. What a job starts under such a name bears the attempt's mark, and is found by that.
 fn is_own(child: &ProcessName) -> bool {
     const VERBS: [&[u8]; 4] = [b"keeper", b"supervise", b"drive", b"engine"];
     let verb = std::fs::read(format!("/proc/{}/cmdline", child.pid)).unwrap_or_default();
     let verb = verb.split(|byte| *byte == 0).nth(1).unwrap_or_default();
     let hms = VERBS.contains(&verb) && executable(child.pid).is_some_and(|program| Some(program) == executable(std::process::id()));
-    hms || environment_has(child.pid, "HMS_LOCAL_") == Some(true)
+    hms || ["HMS_LOCAL_", supplied::MARK].iter().any(|mark| environment_has(child.pid, mark) == Some(true))
 }
 
 #[expect(deprecated, reason = "its successor is unsafe for the sake of types that do not keep their descriptor; an OwnedFd does")]

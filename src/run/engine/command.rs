@@ -72,7 +72,8 @@ impl Engine {
             let why = job.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             return Ok(Err(Refusal::new(RefusalKind::NotWaiting, format!("{name} does not wait for anybody: it is {status}{why}"))));
         }
-        let masked = self.state.created.iter().flat_map(|created| &created.masked).find(|name| said.variables.contains_key(*name));
+        let mut masked = self.state.created.iter().flat_map(|created| &created.masked).chain(self.setup.supplied.keys());
+        let masked = masked.find(|name| said.variables.contains_key(*name));
         if let Some(masked) = masked {
             let why = format!("{masked} is a masked variable of this run, and what is given at a gate is written down");
             return Ok(Err(Refusal::new(RefusalKind::Protected, why).hint("leave it out: the job has it already")));

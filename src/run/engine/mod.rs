@@ -13,9 +13,10 @@ mod outcome;
 mod prepare;
 mod socket;
 mod start;
+mod supplied;
 mod variables;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use tokio::sync::mpsc;
 
 use crate::event::{Actor, AttemptId, Command, EngineState, JobName, JobState, JobStatus, RunEvent, RunOutcome, RunState};
 use crate::pipeline::{Plan, Seen, Step, next};
-use crate::policy::Floors;
+use crate::policy::{Floors, SuppliedVariable};
 use crate::rollout::wired::Variable;
 use crate::run::RunFolder;
 use crate::run::control::{ControlRequest, JobRequest};
@@ -100,6 +101,8 @@ pub struct EngineSetup {
     pub places_for_jobs: usize,
     /// The operator's floors.
     pub floors: Floors,
+    /// Variables that the operator supplies to jobs.
+    pub supplied: BTreeMap<String, SuppliedVariable>,
     /// Reads this process's environment: a cluster's and a registry's credentials are found by it.
     pub variable: Variable,
 }

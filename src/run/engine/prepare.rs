@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use crate::event::{AttemptId, AttemptResult, Digest, JobName, ProcessName, Revision, RunCreated, When};
 use crate::executor::{ArtifactSpec, KeeperSpec, KeeperState, Resource, keeper_state, start_keeper};
 use crate::pipeline::ArtifactsWhen;
+use crate::policy::SuppliedVariable;
 use crate::repo::Repository;
 use crate::store::{DiskError, chain, make_private_folder, now, read_if_there};
 
 use super::Engine;
+use super::supplied::{Handed, Receiver, hand_out};
 use super::variables::{DEFAULT_TIMEOUT_SECONDS, Sources, expanded, job_variables, pipeline_variables};
 
 /// An attempt, ready to be prepared.
@@ -26,6 +28,9 @@ pub(super) struct Order {
     attempt_folder: PathBuf,
     work: PathBuf,
     home: PathBuf,
+    /// Where variables of the type `file` lie.
+    variables: PathBuf,
+    supplied: BTreeMap<String, SuppliedVariable>,
     programs: PathBuf,
     inputs: Vec<PathBuf>,
     /// Variables that were given at its gate.
@@ -107,6 +112,8 @@ impl Engine {
             attempt_folder: folder.attempt(name, number),
             work: folder.work(name, number),
             home: folder.home(name, number),
+            variables: folder.variables(name, number),
+            supplied: self.setup.supplied.clone(),
             programs: folder.programs(),
             inputs,
             given: self.state.job(name).map(|job| job.given.clone()).unwrap_or_default(),
@@ -143,12 +150,15 @@ pub(super) fn prepare(order: &Order) -> Result<Prepared, NotPrepared> {
     if let Some(parent) = order.work.parent() {
         make_private_folder(parent).map_err(|error| NotPrepared::of(&error))?;
     }
-    let notices = repository.checkout(&order.revision, &order.work).map_err(|error| NotPrepared::of(&error))?.notices();
+    let mut notices = repository.checkout(&order.revision, &order.work).map_err(|error| NotPrepared::of(&error))?.notices();
     let mut pipeline =
         pipeline_variables(&repository, &order.created, &order.config_path, &order.created_at).map_err(|error| NotPrepared::of(&error))?;
     pipeline.extend(order.pipeline_name.clone().map(|name| ("CI_PIPELINE_NAME".to_owned(), name)));
     let reported = reported(&order.producers).map_err(NotPrepared::Trouble)?;
-    let spec = specification(order, &pipeline, &reported);
+    let receiver = Receiver { created: &order.created, job: &order.job, folder: order.variables.clone() };
+    let handed = hand_out(&order.briefing.masked, &order.supplied, &receiver)?;
+    notices.extend(handed.notices.iter().cloned());
+    let spec = specification(order, &pipeline, &reported, handed);
     let log = order.attempt_folder.join("keeper.log");
     let started = start_keeper(&order.program, &spec, &order.state, &log).map_err(|error| NotPrepared::of(&error))?;
     Ok(Prepared { keeper: started.process, notices })
@@ -165,10 +175,17 @@ fn reported(producers: &[PathBuf]) -> Result<Vec<(String, String)>, String> {
     Ok(reported)
 }
 
-fn specification(order: &Order, pipeline: &BTreeMap<String, String>, reported: &[(String, String)]) -> KeeperSpec {
+fn specification(order: &Order, pipeline: &BTreeMap<String, String>, reported: &[(String, String)], handed: Handed) -> KeeperSpec {
     let started_at = now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let project_dir = order.work.to_string_lossy().into_owned();
-    let sources = Sources { pipeline, given: &order.created.variables, at_gate: &order.given, reported, briefing: &order.briefing };
+    let sources = Sources {
+        pipeline,
+        given: &order.created.variables,
+        at_gate: &order.given,
+        reported,
+        masked: &handed.variables,
+        passed: &order.briefing.passed,
+    };
     let variables = job_variables(&sources, &order.job, &order.attempt, &project_dir, &started_at);
     let artifacts = &order.job.artifacts;
     let artifacts = ArtifactSpec {
@@ -201,7 +218,8 @@ fn specification(order: &Order, pipeline: &BTreeMap<String, String>, reported: &
         after_script: order.job.after_script.clone(),
         variables,
         base_environment: base_environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        masks: order.briefing.masked.values().cloned().collect(),
+        variable_files: handed.files,
+        masks: handed.masks,
         socket: Some(order.socket.clone()),
         token: Some(order.token.clone()),
         timeout_ms: order.job.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS).saturating_mul(1000),

@@ -6,8 +6,6 @@ use crate::event::{AttemptId, RunCreated, When};
 use crate::pipeline::{Job, JobFacts, PipelineFacts, Reference, expand_for_runner, predefined, predefined_for_job};
 use crate::repo::{Error, NamedRelease, Repository};
 
-use super::Briefing;
-
 /// How long a job without `timeout` may take, in seconds: GitLab's default of one hour.
 pub(super) const DEFAULT_TIMEOUT_SECONDS: u64 = 3600;
 
@@ -55,6 +53,7 @@ pub fn pipeline_variables(
         created_at: Some(created_at.to_owned()),
         source: Some(created.source.clone()),
         name: None,
+        protected: created.protected,
     }))
 }
 
@@ -68,8 +67,10 @@ pub(super) struct Sources<'a> {
     pub(super) at_gate: &'a BTreeMap<String, String>,
     /// Those that earlier jobs reported; later ones win.
     pub(super) reported: &'a [(String, String)],
-    /// Those that lie on no disk.
-    pub(super) briefing: &'a Briefing,
+    /// Masked ones that the job gets: values, or the paths of their files.
+    pub(super) masked: &'a BTreeMap<String, String>,
+    /// Those let in from the environment.
+    pub(super) passed: &'a BTreeMap<String, String>,
 }
 
 /// The variables of an attempt, in the order in which the script exports them; later ones win. What earlier jobs reported beats the
@@ -81,7 +82,7 @@ pub(super) fn job_variables(
     project_dir: &str,
     started_at: &str,
 ) -> Vec<(String, String)> {
-    let Sources { pipeline, given, at_gate, reported, briefing } = sources;
+    let Sources { pipeline, given, at_gate, reported, masked, passed } = sources;
     let mut known = (*pipeline).clone();
     known.extend(predefined_for_job(&JobFacts {
         job,
@@ -92,14 +93,14 @@ pub(super) fn job_variables(
         started_by_hand: job.when == When::Manual,
         image: None,
     }));
-    known.extend(briefing.masked.iter().map(|(name, value)| (name.clone(), value.clone())));
-    let above = |name: &String| given.contains_key(name) || briefing.masked.contains_key(name);
+    known.extend(masked.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let above = |name: &String| given.contains_key(name) || masked.contains_key(name);
     let reported = reported.iter().filter(|(name, _)| !above(name)).cloned();
     let over = reported.chain(at_gate.iter().map(|(name, value)| (name.clone(), value.clone()))).collect();
     let mut all = job.runner_variables(&known, &over);
-    let passed = briefing.passed.iter().filter(|(name, _)| !given.contains_key(*name) && !at_gate.contains_key(*name));
+    let passed = passed.iter().filter(|(name, _)| !given.contains_key(*name) && !at_gate.contains_key(*name));
     all.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
-    all.extend(briefing.masked.iter().map(|(name, value)| (name.clone(), value.clone())));
+    all.extend(masked.iter().map(|(name, value)| (name.clone(), value.clone())));
     all.into_iter().collect()
 }
 

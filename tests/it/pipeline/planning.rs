@@ -23,6 +23,7 @@ fn facts() -> PipelineFacts {
         created_at: None,
         source: Some("push".to_owned()),
         name: None,
+        protected: Some(true),
     }
 }
 

@@ -102,6 +102,7 @@ pub(crate) fn created(jobs: Vec<PlannedJob>) -> RunEvent {
         variable_file: None,
         pass_env: Vec::new(),
         dirty: false,
+        protected: None,
         no_linger: false,
     }))
 }

@@ -17,6 +17,7 @@ mod names;
 mod partial;
 mod policy;
 mod retried;
+mod supplied;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
