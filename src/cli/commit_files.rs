@@ -10,6 +10,8 @@ use crate::pipeline::{Files, Foreign, Since};
 use crate::policy::Includes;
 use crate::repo::Repository;
 
+use super::remote::Fetcher;
+
 /// How many files of a working tree are looked at.
 const FILE_LIMIT: usize = 500_000;
 /// How much of a file is read: the reader refuses one that is larger than its own limit.
@@ -24,17 +26,22 @@ pub(crate) struct CommitFiles<'r> {
     /// The working tree's folder, when its files are wanted in place of the commit's.
     tree: Option<PathBuf>,
     paths: OnceCell<Result<Arc<[String]>, String>>,
+    fetcher: Fetcher,
 }
 
 impl<'r> CommitFiles<'r> {
     pub(crate) fn of(repository: &'r Repository, revision: &Revision, includes: &Includes) -> Self {
-        Self { repository, revision: Some(revision.clone()), includes: includes.clone(), tree: None, paths: OnceCell::new() }
+        Self::with(repository, Some(revision), includes, None)
     }
 
     /// The working tree's files; what changed is still the commit's. Only for looking: no run is made of them.
     pub(crate) fn of_tree(repository: &'r Repository, revision: Option<&Revision>, includes: &Includes, tree: &Path) -> Self {
-        let (revision, tree) = (revision.cloned(), Some(tree.to_owned()));
-        Self { repository, revision, includes: includes.clone(), tree, paths: OnceCell::new() }
+        Self::with(repository, revision, includes, Some(tree.to_owned()))
+    }
+
+    fn with(repository: &'r Repository, revision: Option<&Revision>, includes: &Includes, tree: Option<PathBuf>) -> Self {
+        let fetcher = Fetcher::new(&repository.common_dir(), includes);
+        Self { repository, revision: revision.cloned(), includes: includes.clone(), tree, paths: OnceCell::new(), fetcher }
     }
 
     fn revision(&self) -> Result<&Revision, String> {
@@ -85,6 +92,7 @@ impl Files for CommitFiles<'_> {
                     Err("no folder of templates is configured; the operator's file can name one: `includes: {templates: /path}`".to_owned())
                 }
             },
+            Foreign::Remote(remote) => self.fetcher.fetch(remote).map(Some),
         }
     }
 }

@@ -33,6 +33,7 @@ mod place;
 mod plan_verb;
 mod policy_verb;
 mod rbac;
+mod remote;
 mod report_verb;
 mod rollback;
 mod run_new;

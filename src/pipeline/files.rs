@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::event::Digest;
+
 /// The files of the run's commit, what changed in it, and files of elsewhere. The smallest one is [`NoFiles`].
 ///
 /// Every answer is for people when it is an error: a lowercase fragment that says why.
@@ -55,6 +57,19 @@ pub enum Foreign {
     },
     /// `include: template`.
     Template(String),
+    /// `include: remote`.
+    Remote(Remote),
+}
+
+/// A file at an address. Whoever hands it in need not check it: the reader does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Remote {
+    /// An `https://` address.
+    pub address: String,
+    /// What its bytes must come to.
+    pub integrity: Option<Digest>,
+    /// For how long bytes that were fetched before may be handed in; none for not at all.
+    pub cache_seconds: Option<u64>,
 }
 
 /// No files: for a pipeline file that is looked at by itself.

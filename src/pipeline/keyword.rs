@@ -110,11 +110,11 @@ pub const INCLUDE: Table = &[
     ("ref", Done),
     ("template", Done),
     ("component", Done),
-    ("remote", Refused(NO_REMOTE)),
-    ("integrity", Refused(NO_REMOTE)),
+    ("remote", Done),
+    ("integrity", Done),
     ("rules", Done),
     ("inputs", Done),
-    ("cache", Warned("nothing is fetched twice in a run")),
+    ("cache", Done),
     ("artifact", Refused("a file that a job makes is not there before the jobs run")),
     ("job", Refused("a file that a job makes is not there before the jobs run")),
 ];
@@ -177,7 +177,6 @@ pub const CACHE: Table =
 /// Keywords of a cache's key.
 pub const CACHE_KEY: Table = &[("files", Done), ("files_commits", Done), ("prefix", Done)];
 
-pub(super) const NO_REMOTE: &str = "nothing is fetched while a file is read: the same commit means the same run tomorrow";
 const NO_SERVICES: &str = "service containers are not started, and a job that needs one cannot run";
 
 /// Keywords of `default`.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{EnvironmentName, JobName, PlannedJob, When};
 
 use super::expand::{self, Definition, expand_for_runner};
+use super::gather::Fetched;
 use super::kept::{Artifacts, Cache, ImageOptions, Retry, Service};
 
 /// The jobs of a run. Acyclic: every need names an earlier stage or the same one, and no job waits for itself.
@@ -24,6 +25,9 @@ pub struct Plan {
     /// Why nothing of the pipeline runs: there are no jobs then.
     #[serde(default)]
     pub nothing: Option<String>,
+    /// What was included from addresses: with these bytes the plan was made, and no later step fetches them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fetched: Vec<Fetched>,
 }
 
 /// A job of a run.

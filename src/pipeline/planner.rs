@@ -127,20 +127,21 @@ struct Expanded {
 
 impl<'p> Planner<'p> {
     fn plan(&mut self) -> Plan {
+        let fetched = self.pipeline.fetched.clone();
         let name = match self.workflow() {
             Ok(name) => name,
-            Err(why) => return Plan { stages: Vec::new(), jobs: Vec::new(), name: None, nothing: Some(why) },
+            Err(why) => return Plan { stages: Vec::new(), jobs: Vec::new(), name: None, nothing: Some(why), fetched },
         };
         let chosen = self.choose();
         if let Some(why) = self.nothing_left(&chosen) {
-            return Plan { stages: Vec::new(), jobs: Vec::new(), name, nothing: Some(why) };
+            return Plan { stages: Vec::new(), jobs: Vec::new(), name, nothing: Some(why), fetched };
         }
         let needs = self.needs(&chosen);
         let mut used: Vec<usize> = chosen.iter().map(|chosen| chosen.stage).collect();
         used.dedup();
         let stages: Vec<String> = used.iter().filter_map(|stage| self.pipeline.stages.get(*stage)).cloned().collect();
         let dependencies = Self::dependencies(&chosen);
-        let mut plan = Plan { stages, jobs: Vec::with_capacity(chosen.len()), name, nothing: None };
+        let mut plan = Plan { stages, jobs: Vec::with_capacity(chosen.len()), name, nothing: None, fetched };
         for ((chosen, needs), dependencies) in chosen.iter().zip(needs).zip(dependencies) {
             let stage_index = used.iter().position(|stage| *stage == chosen.stage).unwrap_or_default();
             if !self.afford(chosen) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::document::{Entry, Node, Place};
 use crate::event::{EnvironmentName, When};
 
+use super::gather::Fetched;
 use super::kept::{Artifacts, Cache, ImageOptions, Retry, Service};
 use super::matrix::{self, Instance, Matrix, Parallel};
 use super::only::RefPolicy;
@@ -26,6 +27,8 @@ pub struct Pipeline {
     pub(super) files: Vec<String>,
     /// Everything at the top, with includes, `extends` and references written out.
     pub(super) tree: Arc<[Entry]>,
+    /// What came from addresses.
+    pub(super) fetched: Vec<Fetched>,
 }
 
 /// What `workflow` says.

@@ -47,6 +47,7 @@ mappings! {
         "command", "path", "environment", "timeout", "type", "protected", "repositories", "jobs", "environments"
     ];
     PROTECTED_REFS at ["config.protected_refs"] has ["branches", "tags"];
-    INCLUDES at ["config.includes"] has ["projects", "templates"];
+    INCLUDES at ["config.includes"] has ["projects", "templates", "remote"];
+    REMOTE at ["config.includes.remote[]"] has ["origin", "ca"];
     ACCESS at ["config.metrics[]"] has ["origin", "bearer_file", "user", "password_file", "ca", "headers"];
 }

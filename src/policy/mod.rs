@@ -45,7 +45,7 @@ pub use model::{
     Advisories, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, PassOn, Policy, Registry, Rollback, Scan,
     Slo, Target, Traffic, Unwatched, Version, VersionBump,
 };
-pub use operator::{Floors, Includes, MetricsAccess, Operator, OwnerProblem, apply_floors, check_owner_mode, may_be_let_in};
+pub use operator::{Floors, Includes, MetricsAccess, Operator, OwnerProblem, RemoteOrigin, apply_floors, check_owner_mode, may_be_let_in};
 pub use people::{count_people, same_person};
 pub use period::{BadPeriod, Period};
 pub use place::{Placed, Protection, may_deploy_environment, resolve_environment};

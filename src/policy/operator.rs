@@ -14,7 +14,10 @@
 //! variables:                     # masked; a value comes from a command or a file, never from a repository
 //!   DEPLOY_TOKEN: { command: [vault, kv, get, -field=token, irs], repositories: [/srv/irs], protected: true, jobs: [deploy*] }
 //! protected_refs: { branches: [main, release/*], tags: [v*] }
-//! includes: { projects: { group/ci: /srv/checkouts/ci }, templates: /srv/gitlab-templates }
+//! includes:
+//!   projects: { group/ci: /srv/checkouts/ci }
+//!   templates: /srv/gitlab-templates
+//!   remote: [{ origin: "https://files.example.gov", ca: /etc/hms/ca.pem }]
 //! state: /var/lib/hms
 //! ```
 //!
@@ -54,6 +57,17 @@ pub struct Includes {
     pub projects: BTreeMap<String, PathBuf>,
     /// The folder of `include: template`.
     pub templates: Option<PathBuf>,
+    /// From where `include: remote` may fetch, when it may not from everywhere.
+    pub remote: Option<Vec<RemoteOrigin>>,
+}
+
+/// A server that pipelines may include files of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteOrigin {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// Certificate authorities (PEM) that speak for it; none: the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// The least that holds, whatever a policy says.
@@ -152,6 +166,7 @@ impl Operator {
         let mut includes = later.includes;
         includes.projects.extend(self.includes.projects);
         includes.templates = self.includes.templates.or(includes.templates);
+        includes.remote = self.includes.remote.or(includes.remote);
         let mut variables = later.variables;
         variables.extend(self.variables);
         Self {
@@ -297,7 +312,23 @@ fn includes(table: &Table<'_>) -> Result<Includes, Problem> {
             }
         }
     }
-    Ok(Includes { projects, templates: absolute(&table, "templates")? })
+    Ok(Includes { projects, templates: absolute(&table, "templates")?, remote: remote(&table)? })
+}
+
+fn remote(table: &Table<'_>) -> Result<Option<Vec<RemoteOrigin>>, Problem> {
+    if table.node("remote").is_none() {
+        return Ok(None);
+    }
+    let mut all = Vec::new();
+    for (node, path) in table.list("remote") {
+        let named = Table::of(node, &path, &known::REMOTE)?;
+        let wanted = || named.problem("origin", "say which server, as https://host or https://host:port");
+        let origin = named.text("origin")?.ok_or_else(wanted)?;
+        let host = origin.strip_prefix("https://").ok_or_else(wanted)?;
+        named.must("origin", !host.is_empty() && !host.contains(['/', '@', '?', '#']), "write https://host:port, without a path")?;
+        all.push(RemoteOrigin { origin, ca: absolute(&named, "ca")? });
+    }
+    Ok(Some(all))
 }
 
 pub(super) fn absolute(table: &Table<'_>, key: &str) -> Result<Option<PathBuf>, Problem> {

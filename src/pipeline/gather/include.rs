@@ -5,21 +5,21 @@ use super::merge::merge;
 use super::{Gatherer, INCLUDE_LIMIT, Origin};
 use crate::document::{Entry, Node, Place, Value};
 use crate::pipeline::expand::expand_for_include;
-use crate::pipeline::files::Foreign;
-use crate::pipeline::keyword::{self, NO_REMOTE};
+use crate::pipeline::files::{Foreign, Remote};
+use crate::pipeline::keyword;
 use crate::pipeline::read::read_rules;
 use crate::pipeline::rule::{Rule, Sight};
 
 /// One file that is wanted.
-struct Wanted {
-    what: What,
+pub(super) struct Wanted {
+    pub(super) what: What,
     /// For messages.
-    name: String,
-    place: Place,
-    inputs: Vec<Entry>,
+    pub(super) name: String,
+    pub(super) place: Place,
+    pub(super) inputs: Vec<Entry>,
 }
 
-enum What {
+pub(super) enum What {
     Local(String),
     /// Paths of which the first that is there is meant.
     Project {
@@ -28,6 +28,7 @@ enum What {
         paths: Vec<String>,
     },
     Template(String),
+    Remote(Remote),
 }
 
 impl Gatherer<'_, '_> {
@@ -63,7 +64,12 @@ impl Gatherer<'_, '_> {
         let given = Given { entries: &wanted.inputs, place: wanted.place };
         let entries = self.parse(&bytes, file, &given).map(|own| {
             let own = self.without_settings(own);
-            self.with_includes(own, &inner)
+            let hidden = (inner == Origin::Nowhere).then(|| std::mem::take(&mut self.variables));
+            let all = self.with_includes(own, &inner);
+            if let Some(variables) = hidden {
+                self.variables = variables;
+            }
+            all
         });
         self.open.pop();
         entries
@@ -88,7 +94,7 @@ impl Gatherer<'_, '_> {
                     let foreign = Foreign::Project { project: project.clone(), reference: reference.clone(), path: path.clone() };
                     files.foreign(&foreign).map(|bytes| (bytes, origin.clone()))
                 }
-                Origin::Nowhere => Err("a file of a template has no files beside it".to_owned()),
+                Origin::Nowhere => Err("a template, or a file at an address, has no files beside it".to_owned()),
             },
             What::Project { project, reference, paths } => {
                 let inner = Origin::Project { project: project.clone(), reference: reference.clone() };
@@ -103,6 +109,7 @@ impl Gatherer<'_, '_> {
                 found.map(|bytes| (bytes, inner))
             }
             What::Template(name) => files.foreign(&Foreign::Template(name.clone())).map(|bytes| (bytes, Origin::Nowhere)),
+            What::Remote(remote) => return self.fetched(remote, wanted.place).map(|bytes| (bytes, Origin::Nowhere)),
         };
         match found {
             Ok((Some(bytes), inner)) => return Some((bytes, inner)),
@@ -138,8 +145,7 @@ impl Gatherer<'_, '_> {
     fn by_location(&mut self, text: &str, place: Place, origin: &Origin, all: &mut Vec<Wanted>) {
         let location = expand_for_include(text, &self.variables);
         if location.starts_with("https://") || location.starts_with("http://") {
-            let message = format!("`{location}` cannot be included: {NO_REMOTE}");
-            self.context.problems.error(place, "include-refused", message).hint("commit a copy of it");
+            self.remote(&location, None, place, Vec::new(), all);
         } else {
             self.local(&location, place, origin, &[], all);
         }
@@ -149,7 +155,7 @@ impl Gatherer<'_, '_> {
         let of = "an entry of `include`";
         let mut inputs = Vec::new();
         let kinds: Vec<&Entry> =
-            fields.iter().filter(|field| ["local", "project", "template", "component"].contains(&field.key.as_str())).collect();
+            fields.iter().filter(|field| ["local", "project", "template", "component", "remote"].contains(&field.key.as_str())).collect();
         for field in self.context.keywords(of, keyword::INCLUDE, fields) {
             let subject = format!("{of}: `{}`", field.key);
             match field.key.as_str() {
@@ -164,9 +170,9 @@ impl Gatherer<'_, '_> {
             }
         }
         let [kind] = kinds.as_slice() else {
-            let refused = ["artifact", "job", "remote"].iter().any(|key| fields.iter().any(|field| field.key == *key));
+            let refused = ["artifact", "job"].iter().any(|key| fields.iter().any(|field| field.key == *key));
             if !refused {
-                let message = format!("{of} must have exactly one of `local`, `project`, `template` and `component`");
+                let message = format!("{of} must have exactly one of `local`, `project`, `remote`, `template` and `component`");
                 self.context.problems.error(item.place, "include", message);
             }
             return;
@@ -175,10 +181,17 @@ impl Gatherer<'_, '_> {
         let Some(text) = self.context.text(&subject, &kind.value, kind.place) else { return };
         let location = expand_for_include(&text, &self.variables);
         let place = kind.value.place;
+        if kind.key != "remote"
+            && let Some(extra) = fields.iter().find(|field| ["integrity", "cache"].contains(&field.key.as_str()))
+        {
+            self.context.problems.error(extra.place, "include", format!("{of}: `{}` goes with `remote` alone", extra.key));
+            return;
+        }
         match kind.key.as_str() {
             "local" => self.local(&location, place, origin, &inputs, all),
             "project" => self.project(&location, item, place, &inputs, all),
             "component" => self.component(&location, place, inputs, all),
+            "remote" => self.remote(&location, Some(item), place, inputs, all),
             _ => all.push(Wanted { name: format!("template {location}"), what: What::Template(location), place, inputs }),
         }
     }
@@ -235,7 +248,7 @@ impl Gatherer<'_, '_> {
         Wanted { what: What::Local(path.to_owned()), name, place, inputs: inputs.to_vec() }
     }
 
-    fn is_yaml(&mut self, path: &str, place: Place) -> bool {
+    pub(super) fn is_yaml(&mut self, path: &str, place: Place) -> bool {
         let ending = path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
         let right = matches!(ending.as_deref(), Some("yml" | "yaml"));
         if !right {

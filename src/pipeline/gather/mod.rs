@@ -10,8 +10,10 @@ mod inputs;
 mod interpolate;
 mod merge;
 mod reference;
+mod remote;
 
 pub(super) use header::content;
+pub use remote::Fetched;
 
 use std::collections::BTreeMap;
 
@@ -43,6 +45,7 @@ pub(super) struct Gathered {
     pub(super) entries: Vec<Entry>,
     /// What stands under `.hms` in the pipeline file itself, before anything was merged into it.
     pub(super) settings: Option<Node>,
+    pub(super) fetched: Vec<Fetched>,
 }
 
 /// What is still to be had of values and text.
@@ -75,7 +78,8 @@ pub(super) enum Origin {
     Commit,
     /// Another project, or another revision of this one.
     Project { project: String, reference: Option<String> },
-    /// A template or an address: it has no files beside it.
+    /// A template or an address: it has no files beside it, and what it includes sees no variables (`external/file/base.rb`,
+    /// `expand_context_attrs`).
     Nowhere,
 }
 
@@ -87,6 +91,7 @@ pub(super) struct Gatherer<'g, 's> {
     budget: Budget,
     /// The files that are open, the innermost last.
     open: Vec<String>,
+    fetched: Vec<Fetched>,
 }
 
 /// Reads a pipeline file with all that it includes. None when it cannot be read at all; the problem is told.
@@ -94,7 +99,7 @@ pub(super) fn gather(context: &mut Context, around: &Surroundings<'_>, bytes: &[
     let mut variables = around.inputs.predefined.clone();
     variables.extend(around.inputs.variables.iter().map(|(name, value)| (name.clone(), value.clone())));
     let budget = Budget { nodes: NODE_LIMIT, text_bytes: TEXT_LIMIT_BYTES, told: false };
-    let mut gatherer = Gatherer { context, around, variables, budget, open: vec![around.path.to_owned()] };
+    let mut gatherer = Gatherer { context, around, variables, budget, open: vec![around.path.to_owned()], fetched: Vec::new() };
     let given = gatherer.given_for_run();
     let given = inputs::Given { entries: &given, place: Place::START };
     let own = gatherer.parse(bytes, 0, &given)?;
@@ -104,10 +109,10 @@ pub(super) fn gather(context: &mut Context, around: &Surroundings<'_>, bytes: &[
         gatherer.context.problems.error(node.place, "settings-inputs", message).hint("write the value out");
     }
     let mut entries = gatherer.with_includes(own, &Origin::Commit);
-    let Gatherer { context, mut budget, .. } = gatherer;
+    let Gatherer { context, mut budget, fetched, .. } = gatherer;
     extends::extend(&mut context.problems, &mut budget, &mut entries);
     reference::resolve(&mut context.problems, &mut budget, &mut entries);
-    Some(Gathered { entries, settings })
+    Some(Gathered { entries, settings, fetched })
 }
 
 impl Gatherer<'_, '_> {

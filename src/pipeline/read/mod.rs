@@ -82,7 +82,7 @@ pub fn settings(bytes: &[u8]) -> Option<Node> {
 }
 
 fn pipeline(context: &mut Context, gathered: Gathered) -> Pipeline {
-    let Gathered { entries, settings } = gathered;
+    let Gathered { entries, settings, fetched } = gathered;
     let globals = globals::read(context, &entries);
     let mut jobs: Vec<_> = globals.jobs.iter().filter_map(|entry| job::read(context, &globals, entry)).collect();
     if globals.jobs.is_empty() && !context.problems.has_errors() {
@@ -91,7 +91,7 @@ fn pipeline(context: &mut Context, gathered: Gathered) -> Pipeline {
     check::check(context, &globals, &mut jobs);
     let files = context.problems.files.clone();
     let (stages, variables, workflow) = (globals.stages, globals.variables, globals.workflow);
-    Pipeline { stages, variables, workflow, jobs, settings, strict: context.strict, files, tree: entries.into() }
+    Pipeline { stages, variables, workflow, jobs, settings, strict: context.strict, files, tree: entries.into(), fetched }
 }
 
 pub(in crate::pipeline) const SMALLEST: &str = "the smallest pipeline is `build: {script: make}`";

@@ -1,6 +1,6 @@
 //! `include` and `spec: inputs`: which files, in which order, with which places (`doc/ci/yaml/includes.md`, `doc/ci/inputs/`).
 
-use hms::pipeline::{Foreign, Severity, Since};
+use hms::pipeline::{Foreign, Remote, Severity, Since};
 
 use super::world::Commit;
 use super::*;
@@ -122,8 +122,18 @@ fn errors_have_the_place_in_their_own_file() {
         (&[(MAIN, "a: {script: x}\ninclude: [b.yml]\n"), ("b.yml", "include: b.yml\n")], &["b.yml:1:10 include-circle"]),
         (&[(MAIN, "a: {script: x}\ninclude: [{lcoal: b.yml}]\n")], &["2:11 include", "2:12 unknown-key"]),
         (&[(MAIN, "a: {script: x}\ninclude: [{local: b.yml, template: x}]\n")], &["2:11 include"]),
-        (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://x'}]\n")], &["2:12 refused-keyword"]),
-        (&[(MAIN, "a: {script: x}\ninclude: ['https://example.org/x.yml']\n")], &["2:11 include-refused"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://x'}]\n")], &["2:20 include-refused"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://x/y.txt'}]\n")], &["2:20 include-refused"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://a:b@x/y.yml'}]\n")], &["2:20 include-refused"]),
+        (&[(MAIN, "a: {script: x}\ninclude: ['http://example.org/x.yml']\n")], &["2:11 include-refused"]),
+        (&[(MAIN, "a: {script: x}\ninclude: ['https://example.org/x.yml']\n")], &["2:11 unknown-include"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://x/y.yml', integrity: md5-x}]\n")], &["2:50 integrity"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://x/y.yml', integrity: sha256-?}]\n")], &["2:50 integrity"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://x/y.yml', integrity: sha256-YQ==}]\n")], &["2:50 integrity"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://x/y.yml', cache: 30 seconds}]\n")], &["2:46 duration"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://x/y.yml', cache: 3}]\n")], &["2:46 type"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{local: y.yml, integrity: sha256-x}]\n")], &["2:26 include"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{local: y.yml, cache: true}]\n")], &["2:26 include"]),
         (&[(MAIN, "a: {script: x}\ninclude: [{artifact: x.yml, job: a}]\n")], &["2:12 refused-keyword", "2:29 refused-keyword"]),
         (&[(MAIN, "a: {script: x}\ninclude: [x.yml]\n"), ("x.yml", ".hms: {app: other}\n")], &["x.yml:1:1 included-settings"]),
         (&[(MAIN, &format!("{spec}a: {{script: x}}\n"))], &["1:1 missing-input"]),
@@ -196,4 +206,43 @@ fn settings_are_read_whatever_the_rest_is() {
     assert_eq!(settings("spec: {inputs: {a: }}\n---\n.hms: {app: x}\n").as_deref(), Some("x"));
     assert_eq!(settings("a: {script: [!reference [b]]}\n.hms: {app: x}\n").as_deref(), Some("x"));
     assert_eq!(settings("a: {script: x}\n"), None);
+}
+
+/// Bytes at an address, and what the pipeline says they must come to.
+fn remote(address: &str, text: &str) -> (Foreign, String) {
+    let integrity = hms::event::Digest::of(text.as_bytes());
+    (Foreign::Remote(Remote { address: address.to_owned(), integrity: Some(integrity), cache_seconds: None }), text.to_owned())
+}
+
+#[test]
+fn bytes_from_an_address_are_held_to_their_integrity_whoever_hands_them_in() {
+    // `printf 'far: {script: x}\n' | openssl dgst -sha256 -binary | base64`
+    let text = "far: {script: x}\n";
+    let pinned = "include: [{remote: 'https://example.org/a.yml', integrity: 'sha256-6YpCoTJjZzFehp7wckA12+IDlmjWKE1qYVArV+4VN3U='}]\n";
+    let (wanted, _) = remote("https://example.org/a.yml", text);
+    let good = Commit::of(&[(MAIN, pinned)]).with_foreign(wanted.clone(), text);
+    let plan = good.planned(&PlanInputs::default());
+    assert_eq!((plan.jobs[0].name.as_str(), plan.fetched.len(), plan.fetched[0].pinned), ("far", 1, true));
+    let bad = Commit::of(&[(MAIN, pinned)]).with_foreign(wanted, "far: {script: other}\n");
+    assert_eq!(errors(&bad), ["1:20 integrity"]);
+}
+
+#[test]
+fn what_an_address_includes_sees_no_variables_and_no_files_beside_it() {
+    let address = |name: &str| format!("https://example.org/{name}.yml");
+    let unpinned = |name: &str| Foreign::Remote(Remote { address: address(name), integrity: None, cache_seconds: None });
+    let outer = "include:\n  - {remote: 'https://example.org/inner.yml', rules: [{if: $WITH}]}\n  - {remote: 'https://example.org/always.yml', rules: [{if: $WITH == null}]}\nouter: {script: x}\n";
+    let commit = Commit::of(&[(MAIN, "include: 'https://example.org/outer.yml'\n")])
+        .with_foreign(unpinned("outer"), outer)
+        .with_foreign(unpinned("inner"), "inner: {script: x}\n")
+        .with_foreign(unpinned("always"), "always: {script: x}\n");
+    let inputs = PlanInputs { variables: variables(&[("WITH", "1")]), ..PlanInputs::default() };
+    let names: Vec<String> = commit.planned(&inputs).jobs.iter().map(|job| job.name.to_string()).collect();
+    assert_eq!(names, ["always", "outer"]);
+    let local = Commit::of(&[(MAIN, "include: 'https://example.org/outer.yml'\n"), ("x.yml", "x: {script: x}\n")])
+        .with_foreign(unpinned("outer"), "include: x.yml\nouter: {script: x}\n");
+    assert_eq!(errors(&local), ["https://example.org/outer.yml:1:10 include-refused"]);
+    let warned = commit.read(&inputs);
+    let warned: Vec<_> = of_severity(&warned, Severity::Warning).iter().map(|problem| problem.code).collect();
+    assert_eq!(warned, ["unpinned-include"; 2]);
 }

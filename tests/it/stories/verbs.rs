@@ -16,6 +16,7 @@ mod masked;
 mod names;
 mod partial;
 mod policy;
+mod remote;
 mod retried;
 mod supplied;
 
