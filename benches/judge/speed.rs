@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use hms::canary::provider::{MetricsSettings, read_page};
-use hms::canary::{Judge, JudgeSettings, Observed, OwnMetric, Reading, SourceState, Trials};
-use hms::event::VerdictClass;
+use hms::canary::{Judge, JudgeSettings, Observed, Reading, SourceState, Trials};
+use hms::event::{OwnMetric, VerdictClass};
 
 use crate::dice::Dice;
 use crate::trials::settings;

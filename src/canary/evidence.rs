@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::interval::{Interval, VersionDelta};
+use super::interval::{Interval, VersionDelta, own_bound};
 use super::metric::{Counts, MetricState};
 use super::mixture::Trials;
 use super::ratio::Points;
@@ -118,7 +118,10 @@ impl Evidence {
             .settings
             .latency
             .map(|latency| both(durations(canary, latency.threshold_seconds), durations(stable, latency.threshold_seconds)));
-        let own = self.settings.own.iter().map(|own| both(canary.own_trials(own), stable.own_trials(own)));
+        let own = self.settings.own.iter().map(|own| {
+            let bound = own_bound(own, canary, stable);
+            both(canary.own_trials(own, bound), stable.own_trials(own, bound))
+        });
         let observed = Observed {
             from: interval.from,
             to: interval.to,

@@ -8,8 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::buckets::Buckets;
 use super::mixture::Trials;
-use super::settings::OwnMetric;
-use crate::event::{CounterSeries, HistogramSeries, OwnCounters, Sample, VersionCounters};
+use crate::event::{CounterSeries, HistogramSeries, OwnCounters, OwnMetric, Sample, VersionCounters};
 
 /// What happened between two scrapes.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,16 +63,17 @@ impl VersionDelta {
         Trials { all: self.requests, bad: self.errors.min(self.requests) }
     }
 
-    /// One of the user's own metrics as trials; a version without requests may lack it, which is no flaw.
-    pub(super) fn own_trials(&self, metric: &OwnMetric) -> Result<Trials, String> {
+    /// One of the user's own metrics as trials; of durations, those above `bound` are bad. A version without requests may lack it,
+    /// which is no flaw.
+    pub(super) fn own_trials(&self, metric: &OwnMetric, bound: Option<f64>) -> Result<Trials, String> {
         match (self.own.get(&metric.name), metric.threshold_seconds) {
             (Some(OwnDelta::Ratio { all, bad }), _) => {
                 let all = all.unwrap_or(self.requests);
                 Ok(Trials { all, bad: bad.min(all) })
             }
-            (Some(OwnDelta::Latency(buckets)), Some(threshold)) => match buckets.above(threshold) {
+            (Some(OwnDelta::Latency(buckets)), Some(threshold)) => match bound.and_then(|bound| buckets.above(bound)) {
                 Some(slow) => Ok(Trials { all: buckets.total(), bad: slow.min(buckets.total()) }),
-                None if buckets.total() > 0.0 => Err(format!("`{}` has no bucket bound at {threshold} s", metric.name)),
+                None if buckets.total() > 0.0 => Err(format!("`{}` has no bucket that ends at {threshold} s or above", metric.name)),
                 None => Ok(Trials::default()),
             },
             (Some(OwnDelta::Latency(_)), None) => Err(format!("`{}` is durations and has no threshold", metric.name)),
@@ -81,6 +81,35 @@ impl VersionDelta {
             (None, _) => Ok(Trials::default()),
         }
     }
+
+    /// The durations of one of the user's own metrics.
+    fn own_durations(&self, name: &str) -> Option<&Buckets> {
+        match self.own.get(name) {
+            Some(OwnDelta::Latency(buckets)) => Some(buckets),
+            Some(OwnDelta::Ratio { .. }) | None => None,
+        }
+    }
+}
+
+/// Where one of the user's own metrics begins to be slow: the first bucket's bound that both versions have, at its threshold or above.
+pub(super) fn own_bound(metric: &OwnMetric, one: &VersionDelta, other: &VersionDelta) -> Option<f64> {
+    let threshold = metric.threshold_seconds?;
+    let bounds = match (one.own_durations(&metric.name), other.own_durations(&metric.name)) {
+        (Some(one), Some(other)) if one.total() > 0.0 && other.total() > 0.0 => one.plus(other).bounds().to_vec(),
+        (Some(one), other) if one.total() > 0.0 || other.is_none() => one.bounds().to_vec(),
+        (_, other) => other?.bounds().to_vec(),
+    };
+    bounds.into_iter().find(|bound| *bound >= threshold * (1.0 - 1e-9))
+}
+
+/// What each version counted of one of the user's own metrics since its processes began; else why it cannot be judged there. For
+/// people who look whether it is there at all.
+#[must_use]
+pub fn own_totals(sample: &Sample, metric: &OwnMetric) -> BTreeMap<String, Result<Trials, String>> {
+    let mut differ = Differ::default();
+    let versions: Vec<_> = sample.versions.iter().map(|(name, counters)| (name, differ.take_version(name, counters))).collect();
+    let trials = |(name, delta): &(&String, VersionDelta)| ((*name).clone(), delta.own_trials(metric, own_bound(metric, delta, delta)));
+    versions.iter().map(trials).collect()
 }
 
 /// The intervals of a row of samples: one fewer than samples.
@@ -159,8 +188,8 @@ impl Differ {
         for (name, own) in &counters.own {
             let grown = match own {
                 OwnCounters::Ratio { all, bad } => OwnDelta::Ratio {
-                    all: (!all.is_empty()).then(|| all.iter().map(|series| self.grown(version, series, &format!("{name} of "))).sum()),
-                    bad: bad.iter().map(|series| self.grown(version, series, &format!("{name} bad "))).sum(),
+                    all: (!all.is_empty()).then(|| self.sum(version, all, &format!("{name} of "))),
+                    bad: self.sum(version, bad, &format!("{name} bad ")),
                 },
                 OwnCounters::Latency(series) => OwnDelta::Latency(self.durations(version, series, &format!("{name} ")).unwrap_or_default()),
             };
@@ -171,6 +200,10 @@ impl Differ {
             delta.synthetic = growth(before, synthetic);
         }
         delta
+    }
+
+    fn sum(&mut self, version: &str, all: &[CounterSeries], of: &str) -> f64 {
+        all.iter().fold(0.0, |sum, series| sum + self.grown(version, series, of))
     }
 
     /// What was added to a counter. `of` tells apart the counters of different metrics that have the same labels.

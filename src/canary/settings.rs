@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::whole;
-use crate::event::Weight;
+use crate::event::{OwnMetric, Weight};
 
 /// The settings of one rollout's judge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,18 +94,6 @@ pub struct JudgeSettings {
     /// than the SLO allows and the canary is on HOLD again, however long it was good.
     #[serde(default)]
     pub surplus: Option<f64>,
-}
-
-/// One of the user's own metrics.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OwnMetric {
-    /// Its name.
-    pub name: String,
-    /// The largest share that may be bad, above 0 and below 1.
-    pub slo: f64,
-    /// For durations: what is bad is slower than this many seconds, a bucket bound. None for ratios.
-    #[serde(default)]
-    pub threshold_seconds: Option<f64>,
 }
 
 /// Which proof passes a metric.

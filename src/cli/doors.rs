@@ -121,7 +121,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Explain { job, look } => super::explain_verb::explain(at.as_deref(), &job, &look, output),
         Verb::Report { run, to } => super::report_verb::report(&Environment::find()?, &clone()?, run.as_deref(), to.as_deref(), output),
         Verb::Canary(verb) => super::canary::canary(&verb, at.as_deref(), output),
-        Verb::Metrics(verb) => super::metrics::metrics(&verb, output),
+        Verb::Metrics(verb) => super::metrics::metrics(at.as_deref(), &verb, output),
         Verb::Ledger(verb) => ledger_verb::ledger(&Environment::find()?, verb, output),
         Verb::Doctor { rbac: Some(user) } => rbac::rights(at.as_deref(), &user),
         Verb::Doctor { rbac: None } => doctor::doctor(at.as_deref(), output),

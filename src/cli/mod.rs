@@ -40,6 +40,7 @@ mod run_new;
 mod run_verb;
 mod sarif;
 mod scan_door;
+mod selectors;
 mod status;
 mod validate;
 mod watch;

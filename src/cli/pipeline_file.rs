@@ -9,6 +9,7 @@ use crate::policy::{Operator, RunRef, Settings, is_protected};
 use crate::text::plain;
 
 use super::failure::{Exit, Failure};
+use super::selectors;
 
 /// A pipeline file that can be run.
 pub(crate) struct PipelineFile {
@@ -61,7 +62,11 @@ pub(crate) fn read_settings(name: &str, bytes: &[u8], notices: &mut dyn Write) -
 }
 
 fn settings_of(node: Option<&Node>) -> Result<Settings, Problem> {
-    node.map_or_else(|| Ok(Settings::default()), Settings::read).map_err(|problem| Problem {
+    let read = |node: &Node| {
+        let settings = Settings::read(node)?;
+        selectors::check(node).map(|()| settings)
+    };
+    node.map_or_else(|| Ok(Settings::default()), read).map_err(|problem| Problem {
         severity: Severity::Error,
         place: Some(problem.place),
         file: None,

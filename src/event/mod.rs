@@ -34,8 +34,8 @@ pub use run::{
     TestCounts, When,
 };
 pub use sample::{
-    CounterSeries, Estimate, HistogramSeries, MetricDetail, MetricEvidence, OwnCounters, PassedBy, Sample, Verdict, VerdictClass,
-    VersionCounters,
+    CounterSeries, Estimate, HistogramSeries, MetricDetail, MetricEvidence, OwnCounters, OwnMetric, PassedBy, Sample, Verdict,
+    VerdictClass, VersionCounters,
 };
 pub use stamp::{FORMAT, Stamped};
 pub use weight::{BadWeight, Weight};

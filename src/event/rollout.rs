@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, AppName, Digest, Drift, EnvironmentName, ProcessName, ReleaseRef, RolloutId, RunId, Sample, TargetIdentity, Verdict, Weight,
+    Actor, AppName, Digest, Drift, EnvironmentName, OwnMetric, ProcessName, ReleaseRef, RolloutId, RunId, Sample, TargetIdentity, Verdict,
+    Weight,
 };
 
 /// What happened in a rollout, in the past tense. Its driver is the only writer. All but `Sampled` and `ProgressSeen` are synced.
@@ -96,6 +97,9 @@ pub enum RolloutEvent {
         /// The weight that follows at PASS; none after the last, and where it is not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<Weight>,
+        /// The limits of the user's own metrics.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        own: Vec<OwnMetric>,
     },
     /// What is slow was chosen after the watch had begun: no sample before told. It is judged from here on.
     ThresholdChosen {

@@ -49,6 +49,19 @@ pub enum OwnCounters {
     Latency(Vec<HistogramSeries>),
 }
 
+/// The limit of one of the user's own metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnMetric {
+    /// Its name.
+    pub name: String,
+    /// The largest share that may be bad, above 0 and below 1.
+    pub slo: f64,
+    /// For durations: what is bad is slower than this many seconds, counted at the first bucket's bound that is as high or higher.
+    /// None for ratios.
+    #[serde(default)]
+    pub threshold_seconds: Option<f64>,
+}
+
 /// One counter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CounterSeries {

@@ -29,7 +29,8 @@ mappings! {
         "of", "target", "context", "namespace", "workload", "containers", "take_over", "protected", "approvals"
     ];
     TRAFFIC at [".hms.traffic"] has ["httproute", "ingress", "virtualservice", "traefikservice", "stable", "canary"];
-    METRICS at [".hms.metrics"] has ["prometheus", "scrape", "requests", "latency", "version_label"];
+    METRICS at [".hms.metrics"] has ["prometheus", "scrape", "requests", "latency", "version_label", "own"];
+    OWN at [".hms.metrics.own.NAME"] has ["status", "bad", "all", "latency", "slower_than", "slo"];
     CANARY at [".hms.canary"] has [
         "slo", "steps", "bake", "on_harm", "on_hold", "unwatched", "warm_up", "interval", "pass_on", "alpha", "beta", "min_requests",
         "min_bad_events", "burst", "share_tolerance"

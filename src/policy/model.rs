@@ -160,7 +160,7 @@ pub struct Traffic {
 }
 
 /// Where measurements come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Metrics {
     /// Which endpoint.
@@ -174,6 +174,51 @@ pub struct Metrics {
     /// Other servers with the same metrics, asked in order when the first does not answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<String>,
+    /// The user's own metrics, by name, judged beside errors and latency.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub own: BTreeMap<String, OwnMetric>,
+}
+
+/// One of the user's own metrics: what of it is bad, and how much of it may be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OwnMetric {
+    /// Requests with a status, of all requests.
+    Status {
+        /// A class (`4xx`) or a code (`429`).
+        status: String,
+        /// The share that may be bad, above 0 and below 1.
+        slo: f64,
+    },
+    /// What one counter counts, of what another does.
+    Ratio {
+        /// The selector of the bad ones.
+        bad: String,
+        /// The selector of all of them; none when they are the requests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        all: Option<String>,
+        /// The share that may be bad, above 0 and below 1.
+        slo: f64,
+    },
+    /// Durations; what is slower is bad.
+    Latency {
+        /// The selector of a histogram, without `_bucket`.
+        latency: String,
+        /// Counted at the first bucket's bound that is as high or higher.
+        slower_than: Period,
+        /// The share that may be bad, above 0 and below 1.
+        slo: f64,
+    },
+}
+
+impl OwnMetric {
+    /// The share that may be bad, above 0 and below 1.
+    #[must_use]
+    pub fn slo(&self) -> f64 {
+        match self {
+            Self::Status { slo, .. } | Self::Ratio { slo, .. } | Self::Latency { slo, .. } => *slo,
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -184,6 +229,7 @@ impl Default for Metrics {
             latency: "http_request_duration_seconds".to_owned(),
             version_label: "version".to_owned(),
             fallbacks: Vec::new(),
+            own: BTreeMap::new(),
         }
     }
 }

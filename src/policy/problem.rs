@@ -15,7 +15,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
+    /// Says what is wrong at a place.
+    #[must_use]
+    pub fn new(place: Place, message: impl Into<String>) -> Self {
         Self { place, message: message.into(), hint: None }
     }
 

@@ -7,8 +7,8 @@ use super::freeze::FreezeWindow;
 use super::period::share;
 use super::table::Table;
 use super::{
-    Advisories, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, PassOn, Period, Policy, Problem, Registry,
-    Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump, known,
+    Advisories, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, OwnMetric, PassOn, Period, Policy, Problem,
+    Registry, Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump, known,
 };
 use crate::event::{EnvironmentName, Weight};
 
@@ -144,7 +144,72 @@ fn metrics(table: &Table<'_>) -> Result<Metrics, Problem> {
         requests: metrics.text("requests")?.unwrap_or(defaults.requests),
         latency: metrics.text("latency")?.unwrap_or(defaults.latency),
         version_label: metrics.text("version_label")?.unwrap_or(defaults.version_label),
+        own: own_metrics(&metrics)?,
     })
+}
+
+fn own_metrics(metrics: &Table<'_>) -> Result<BTreeMap<String, OwnMetric>, Problem> {
+    let Some(node) = metrics.node("own") else { return Ok(BTreeMap::new()) };
+    let all = Table::open(node, &metrics.path_of("own"))?;
+    let requests = metrics.text("requests")?.unwrap_or_else(|| Metrics::default().requests);
+    let elsewhere = metrics.node("prometheus").is_some() || metrics.node("scrape").is_some();
+    let mut read = BTreeMap::new();
+    for (name, place, node, path) in all.rows() {
+        let good = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+        let taken = ["requests", "errors", "latency", "slow"].contains(&name);
+        if taken || name.is_empty() || name.len() > 63 || !name.chars().all(good) {
+            let why = if taken { "hms has a metric of that name itself" } else { "a name has letters, digits, `-` and `_`, at most 63" };
+            return Err(Problem::new(place, format!("`{}`: {why}", path.escape_debug())));
+        }
+        let own = Table::of(node, &path, &known::OWN)?;
+        read.insert(name.to_owned(), own_metric(&own, &requests)?);
+        let needs = ["bad", "all", "latency"].into_iter().find(|key| own.node(key).is_some());
+        if let Some(key) = needs.filter(|_| !elsewhere) {
+            let why = "set `prometheus` or `scrape`: the target's own metrics tell statuses and durations of all requests, and no others";
+            return Err(own.problem(key, why));
+        }
+    }
+    Ok(read)
+}
+
+fn own_metric(own: &Table<'_>, requests: &str) -> Result<OwnMetric, Problem> {
+    let slo = own.read("slo", share)?.unwrap_or_default();
+    own.must("slo", own.node("slo").is_some(), "say which share of it may be bad")?;
+    own.must("slo", slo > 0.0 && slo < 1.0, "between 0% and 100%, both excluded: no number of events proves 0%")?;
+    let (status, bad, all, latency) = (own.text("status")?, own.text("bad")?, own.text("all")?, own.text("latency")?);
+    let slower_than: Option<Period> = own.parsed("slower_than")?;
+    own.must("all", all.is_none() || bad.is_some(), "is what `bad` is a part of, and there is no `bad`")?;
+    own.must("slower_than", slower_than.is_none() || latency.is_some(), "is a limit of `latency`, and there is none")?;
+    match (status, bad, latency) {
+        (Some(status), None, None) => {
+            own.must("status", is_status(&status), "write a class, as 4xx, or a code, as 429")?;
+            Ok(OwnMetric::Status { status: status.to_lowercase(), slo })
+        }
+        (None, Some(bad), None) => {
+            // A counter is born with its first event: one of another name that is never there looks like one without a bad event.
+            let of_requests = name_of(&bad) == name_of(requests);
+            own.must("all", all.is_some() || of_requests, "say what `bad` is a part of: it is no part of `metrics.requests`")?;
+            Ok(OwnMetric::Ratio { bad, all, slo })
+        }
+        (None, None, Some(latency)) => {
+            let slower_than = slower_than.filter(|limit| *limit > Period::ZERO);
+            let slower_than = slower_than.ok_or_else(|| own.problem("slower_than", "say what is slow: a duration above 0"))?;
+            Ok(OwnMetric::Latency { latency, slower_than, slo })
+        }
+        _ => Err(own.problem("slo", "say what is bad: one of `status`, `bad` and `latency`")),
+    }
+}
+
+/// The metric's name in a selector.
+fn name_of(selector: &str) -> &str {
+    selector.split('{').next().unwrap_or_default().trim()
+}
+
+/// A class of statuses, or a code.
+fn is_status(text: &str) -> bool {
+    let class = text.strip_suffix("xx").or_else(|| text.strip_suffix("XX"));
+    let is_class = class.is_some_and(|class| ["1", "2", "3", "4", "5"].contains(&class));
+    is_class || text.parse::<u16>().is_ok_and(|code| (100..600).contains(&code))
 }
 
 /// An address, or a list of them.

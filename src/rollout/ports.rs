@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::deploy::{Health, ReleaseRecord};
 use crate::event::{
-    Actor, AppName, Digest, EnvironmentName, EnvironmentRecord, LedgerHead, Refusal, RefusalKind, RolloutId, RunId, Sample, TargetIdentity,
-    Verdict, VerdictClass, Weight, Yes,
+    Actor, AppName, Digest, EnvironmentName, EnvironmentRecord, LedgerHead, OwnMetric, Refusal, RefusalKind, RolloutId, RunId, Sample,
+    TargetIdentity, Verdict, VerdictClass, Weight, Yes,
 };
 
 /// What a control action is, in the ledger's words (`docs/decisions.md` 7.2).
@@ -304,6 +304,11 @@ pub trait Judge: Send + Sync {
     /// The latency threshold, from what was measured; none when it cannot be told from that. Asked before the canary gets weight,
     /// then at each sample until it is known; never of a first release.
     fn threshold(&self, before: Option<&Sample>, stable_version: Option<&str>) -> Option<Threshold>;
+
+    /// The user's own metrics, as the watch's journal says them.
+    fn own(&self) -> Vec<OwnMetric> {
+        Vec::new()
+    }
 
     /// Settings and version of the judge, for the evidence file.
     fn describe(&self) -> serde_json::Value;

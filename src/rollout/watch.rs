@@ -14,7 +14,9 @@ use super::steps::{Claim, StepError};
 use super::tale;
 use super::worker::Worker;
 use crate::deploy::{Applied, ArmName, Observation, Target};
-use crate::event::{Actor, DeployOutcome, Refusal, RefusalKind, RolloutEvent, Sample, Step, Verdict, VerdictClass, Watch, Weight};
+use crate::event::{
+    Actor, DeployOutcome, OwnMetric, Refusal, RefusalKind, RolloutEvent, Sample, Step, Verdict, VerdictClass, Watch, Weight,
+};
 use crate::store::{JournalError, this_process};
 
 /// A scrape may take so long even when scrapes come more often.
@@ -84,7 +86,7 @@ impl<T: Target + 'static> Worker<T> {
         watch.hold_since = Some(now);
         watch.next_tick = Instant::now() + self.rules.scrape;
         let requested = self.steps.book.state().requested.unwrap_or(applied.weight);
-        let started = watch_started(applied.weight, &watch.facts, tale::next_in(&self.walk, requested));
+        let started = watch_started(applied.weight, &watch.facts, tale::next_in(&self.walk, requested), self.ports.judge.own());
         if let Some(sample) = before.clone() {
             watch.keep(sample);
         }
@@ -257,7 +259,7 @@ impl<T: Target + 'static> Worker<T> {
         watch.facts.spans.push(Span { weight, since: now });
         watch.told = None;
         watch.hold_since = watch.hold_since.map(|_| now);
-        let started = watch_started(weight, &watch.facts, next);
+        let started = watch_started(weight, &watch.facts, next, self.ports.judge.own());
         self.steps.note(started)?;
         Ok(())
     }
@@ -463,7 +465,7 @@ impl<T: Target + 'static> Worker<T> {
             watch.told = None;
             watch.hold_since = Some(now);
             let next = state.next_weight();
-            let started = watch_started(seen.weight, &watch.facts, next);
+            let started = watch_started(seen.weight, &watch.facts, next, self.ports.judge.own());
             self.steps.note(started)?;
         }
         self.watch = Some(watch);
@@ -476,7 +478,7 @@ impl<T: Target + 'static> Worker<T> {
     }
 }
 
-fn watch_started(weight: Weight, facts: &WatchFacts, next: Option<Weight>) -> RolloutEvent {
+fn watch_started(weight: Weight, facts: &WatchFacts, next: Option<Weight>, own: Vec<OwnMetric>) -> RolloutEvent {
     RolloutEvent::WatchStarted {
         weight,
         threshold_seconds: facts.threshold.map(|threshold| threshold.seconds),
@@ -485,5 +487,6 @@ fn watch_started(weight: Weight, facts: &WatchFacts, next: Option<Weight>) -> Ro
         canary_version: facts.canary_version.clone(),
         stable_version: facts.stable_version.clone(),
         next,
+        own,
     }
 }

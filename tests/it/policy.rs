@@ -79,6 +79,18 @@ fn nothing_said_is_the_built_in_policy_with_the_same_hash() {
 }
 
 #[test]
+fn metrics_of_ones_own_are_policy_and_keep_their_text() {
+    let own = policy(
+        "metrics: {scrape: 'http://a', own: {client_errors: {status: 4XX, slo: 5%}, jobs: {all: jobs_total, bad: 'jobs_total{r=\"x\"}', slo: 1%}, search: {latency: search_seconds, slower_than: 500ms, slo: 5%}}}",
+    );
+    let stored = Policy::from_text(&own.text()).unwrap();
+    assert_eq!((&stored.policy, stored.hash, stored.unknown), (&own, own.hash(), Vec::new()));
+    assert!(own.text().contains(r#""client_errors":{"slo":0.05,"status":"4xx"}"#), "{}", own.text());
+    let paths: Vec<String> = difference(&policy("metrics: {scrape: 'http://a'}"), &own).into_iter().map(|one| one.path).collect();
+    assert_eq!(paths, ["metrics.own"]);
+}
+
+#[test]
 fn a_mistake_is_named_with_its_place_and_what_was_meant() {
     let table = [
         ("aprovals: 1", "2:3: `.hms.aprovals` is not known", Some("known here")),
@@ -98,6 +110,16 @@ fn a_mistake_is_named_with_its_place_and_what_was_meant() {
         ("canary: {steps: [1%, x]}", "2:24: `.hms.canary.steps[1]`: `x` is no share", None),
         ("canary: {slo: {error_rate: 0%}}", "2:30: `.hms.canary.slo.error_rate`: between", None),
         ("canary: {slo: {error_rate: 1}}", "2:30: `.hms.canary.slo.error_rate`: `1` is no share", None),
+        ("metrics: {own: {errors: {status: 4xx, slo: 1%}}}", "2:19: `.hms.metrics.own.errors`: hms has a metric of that name", None),
+        ("metrics: {own: {x: {status: 4xx}}}", "2:22: `.hms.metrics.own.x.slo`: say which share", None),
+        ("metrics: {own: {x: {status: 4xx, slo: 100%}}}", "2:41: `.hms.metrics.own.x.slo`: between", None),
+        ("metrics: {own: {x: {status: 6xx, slo: 1%}}}", "2:31: `.hms.metrics.own.x.status`: write a class", None),
+        ("metrics: {own: {x: {slo: 1%}}}", "2:28: `.hms.metrics.own.x.slo`: say what is bad", None),
+        ("metrics: {own: {x: {status: 4xx, bad: up, slo: 1%}}}", "2:50: `.hms.metrics.own.x.slo`", None),
+        ("metrics: {scrape: 'http://a', own: {x: {bad: up, slo: 1%}}}", "2:42: `.hms.metrics.own.x.all`: say what `bad` is a part", None),
+        ("metrics: {scrape: 'http://a', own: {x: {latency: up, slo: 1%}}}", "2:42: `.hms.metrics.own.x.slower_than`", None),
+        ("metrics: {own: {x: {bad: 'http_requests_total{code=\"404\"}', slo: 1%}}}", "2:28: `.hms.metrics.own.x.bad`: set `prom", None),
+        ("metrics: {own: {x: {staus: 4xx, slo: 1%}}}", "2:23: `.hms.metrics.own.x.staus` is not known", Some("did you mean `status`?")),
         ("canary: 1", "2:11: `.hms.canary` must be a mapping, not the number 1", None),
         ("rollback: {delay: 11s}", "2:21: `.hms.rollback.delay`: 10s at most", None),
         ("environments: {prod: {protected: sometimes}}", "2:36: `.hms.environments.prod.protected` must be true or false", None),

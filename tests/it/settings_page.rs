@@ -62,6 +62,8 @@ fn file(path: &str, name: &str, keys: &str) -> String {
     let mut text = format!("{{{keys}}}");
     for part in rest.rsplit('.').filter(|part| !part.is_empty()) {
         text = match part.strip_suffix("[]") {
+            // Metrics of one's own but statuses are read from a source that is named.
+            None if part == "own" => format!("{{scrape: 'http://a/metrics', own: {text}}}"),
             Some(list) => format!("{{{list}: [{text}]}}"),
             None => format!("{{{}: {text}}}", if part == "NAME" { name } else { part }),
         };
@@ -107,6 +109,7 @@ fn each_example_is_read_and_changes_what_its_row_says() {
                 let said = rows().into_iter().find(|one| one.path == ".hms" && one.key == top).and_then(|one| one.policy);
                 assert_eq!(said, Some(if is_policy { "yes" } else { "no" }), "{row:?}");
                 assert_ne!(*settings, Settings::default(), "{row:?}");
+                assert_eq!(settings.policy.metrics.own.len(), usize::from(row.path.contains(".own.") || row.key == "own"), "{row:?}");
             }
         }
     }

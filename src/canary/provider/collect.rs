@@ -1,11 +1,11 @@
 //! The series of a scrape → a sample: the chosen counters and histograms, by version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use super::exposition::{Dialect, Labels, LineError, Point, excerpt, points_of};
-use super::metrics::{MetricsSettings, OwnSelectors, is_probe};
+use super::metrics::{MetricsSettings, OwnSelectors, OwnSeries, is_probe, unit_of};
 use super::selector::Selector;
 use crate::event::{CounterSeries, HistogramSeries, OwnCounters, Sample, VersionCounters};
 
@@ -46,6 +46,16 @@ pub enum CollectError {
         line: usize,
         /// What stands there.
         value: String,
+    },
+    /// A class where one status is asked for.
+    #[error("line {line}: the status {value:?} does not tell whether it is the one of `{name}`")]
+    CoarseStatus {
+        /// The line, from 1.
+        line: usize,
+        /// What stands there.
+        value: String,
+        /// The user's metric.
+        name: String,
     },
     /// A count that is none.
     #[error("line {line}: {value} is no count")]
@@ -118,13 +128,20 @@ pub(super) struct Collector<'a> {
     bucket_name: Option<String>,
     requests: BTreeMap<(String, String), CounterSeries>,
     synthetic: BTreeMap<String, f64>,
-    histograms: BTreeMap<(String, String), Vec<(f64, f64)>>,
+    histograms: Histograms,
     own: BTreeMap<(String, String), (Vec<CounterSeries>, Vec<CounterSeries>)>,
+    /// The histograms of each of the user's own metrics.
+    own_histograms: BTreeMap<String, Histograms>,
+    /// Which of the user's metrics are there at all, by the metric's name.
+    seen: BTreeSet<String>,
     series: usize,
     unversioned: Option<String>,
     newest_ms: Option<i64>,
     newest: Option<DateTime<Utc>>,
 }
+
+/// Buckets as bound and cumulative count, by version and labels.
+type Histograms = BTreeMap<(String, String), Vec<(f64, f64)>>;
 
 /// A native histogram: buckets as lower bound, upper bound and count.
 pub(super) struct Native {
@@ -143,6 +160,8 @@ impl<'a> Collector<'a> {
             synthetic: BTreeMap::new(),
             histograms: BTreeMap::new(),
             own: BTreeMap::new(),
+            own_histograms: BTreeMap::new(),
+            seen: BTreeSet::new(),
             series: 0,
             unversioned: None,
             newest_ms: None,
@@ -152,9 +171,10 @@ impl<'a> Collector<'a> {
 
     /// The names of the metrics that may be chosen.
     fn names(&self) -> Vec<String> {
-        let own = self.settings.own.iter().flat_map(|own| own.all.iter().chain(&own.bad));
-        let counters = std::iter::once(&self.settings.requests).chain(own).map(|selector| selector.name().to_owned());
-        counters.chain(self.bucket_name.clone()).collect()
+        let own = &self.settings.own;
+        let counters = std::iter::once(&self.settings.requests).chain(own.iter().flat_map(OwnSelectors::counters));
+        let buckets = own.iter().filter_map(OwnSelectors::histogram).map(|latency| format!("{}_bucket", latency.base_name()));
+        counters.map(|selector| selector.name().to_owned()).chain(self.bucket_name.clone()).chain(buckets).collect()
     }
 
     pub(super) fn take(&mut self, point: Point) -> Result<(), CollectError> {
@@ -162,7 +182,7 @@ impl<'a> Collector<'a> {
         let is_request = chosen(&self.settings.requests);
         let latency = self.settings.latency.as_ref();
         let is_bucket = Some(&point.name) == self.bucket_name.as_ref() && latency.is_some_and(|latency| latency.fits(&point.labels));
-        let is_own = |own: &OwnSelectors| own.all.iter().chain(&own.bad).any(chosen);
+        let is_own = |own: &OwnSelectors| own.counters().any(chosen) || own.histogram().is_some_and(|one| is_bucket_of(one, &point));
         if !is_request && !is_bucket && !self.settings.own.iter().any(is_own) {
             return Ok(());
         }
@@ -182,35 +202,40 @@ impl<'a> Collector<'a> {
         if is_probe(&labels) {
             return Ok(());
         }
-        self.take_own(&point, &version, &labels);
+        self.take_own(&point, &version, &labels)?;
         if is_request {
             self.take_request(&point, version, &labels)
         } else if is_bucket {
-            self.take_bucket(&point, version, labels)
+            self.take_bucket(&point, &version, labels)
         } else {
             Ok(())
         }
     }
 
     /// Adds a series to each of the user's own metrics that choose it.
-    fn take_own(&mut self, point: &Point, version: &str, labels: &Labels) {
-        for own in &self.settings.own {
-            let chosen = |selector: &Option<Selector>| {
-                selector.as_ref().is_some_and(|selector| point.name == selector.name() && selector.fits(&point.labels))
-            };
-            let (is_all, is_bad) = (chosen(&own.all), chosen(&own.bad));
-            if !is_all && !is_bad {
-                continue;
+    fn take_own(&mut self, point: &Point, version: &str, labels: &Labels) -> Result<(), CollectError> {
+        let settings = self.settings;
+        for own in &settings.own {
+            if let Some(histogram) = own.histogram().filter(|histogram| is_bucket_of(histogram, point)) {
+                let histograms = self.own_histograms.entry(own.name.clone()).or_default();
+                add_bucket(histograms, point, version, labels.clone(), unit_of(histogram.base_name()))?;
             }
-            let (all, bad) = self.own.entry((version.to_owned(), own.name.clone())).or_default();
-            let series = CounterSeries { key: format!("{}{{{}}}", point.name, key(labels)), error: is_bad, value: point.value };
-            if is_bad {
-                bad.push(series.clone());
-            }
-            if is_all {
-                all.push(series);
+            let OwnSeries::Ratio { all, bad } = &own.series else { continue };
+            let chosen = |selector: &Selector| point.name == selector.name() && selector.fits(&point.labels);
+            let (is_all, is_bad) = (all.as_ref().is_some_and(chosen), chosen(bad));
+            if is_all || is_bad {
+                let series = CounterSeries { key: format!("{}{{{}}}", point.name, key(labels)), error: is_bad, value: point.value };
+                self.seen.insert(point.name.clone());
+                self.add_own(own, version, is_all.then(|| series.clone()), is_bad.then_some(series));
             }
         }
+        Ok(())
+    }
+
+    fn add_own(&mut self, own: &OwnSelectors, version: &str, is_all: Option<CounterSeries>, is_bad: Option<CounterSeries>) {
+        let (all, bad) = self.own.entry((version.to_owned(), own.name.clone())).or_default();
+        all.extend(is_all);
+        bad.extend(is_bad);
     }
 
     /// Takes a native histogram as a classic one on the powers of two, which every resolution shares: buckets that come and go must not
@@ -223,14 +248,15 @@ impl<'a> Collector<'a> {
         native: &Native,
         timestamp_ms: Option<i64>,
     ) -> Result<(), CollectError> {
-        let Some(latency) = self.settings.latency.as_ref().filter(|latency| latency.base_name() == name && latency.fits(labels)) else {
+        let mut histograms = self.settings.latency.iter().chain(self.settings.own.iter().filter_map(OwnSelectors::histogram));
+        if !histograms.any(|histogram| histogram.base_name() == name && histogram.fits(labels)) {
             return Ok(());
-        };
+        }
         let bad = |value: f64| !value.is_finite() || value < 0.0;
         if bad(native.count) || native.buckets.iter().any(|(low, high, count)| bad(*count) || low.is_nan() || high.is_nan()) {
             return Err(CollectError::BadCount { line, value: native.count });
         }
-        let metric = latency.base_name().to_owned();
+        let metric = name.to_owned();
         let bounds: Vec<f64> = (-10_i32..=10).map(|exponent| f64::from(exponent).exp2()).collect();
         let mut places = bounds.iter().copied();
         let crosses = |bound: f64| native.buckets.iter().any(|(low, high, _)| *low < bound * (1.0 - 1e-9) && *high > bound * (1.0 + 1e-9));
@@ -245,7 +271,7 @@ impl<'a> Collector<'a> {
             labels.insert("le".to_owned(), bound.to_string());
             // One series, however many bounds it is written with.
             self.series = self.series.saturating_sub(usize::from(bound.is_finite()));
-            self.take(Point { line, name: self.bucket_name.clone().unwrap_or_default(), labels, value, timestamp_ms })?;
+            self.take(Point { line, name: format!("{name}_bucket"), labels, value, timestamp_ms })?;
         }
         Ok(())
     }
@@ -272,6 +298,14 @@ impl<'a> Collector<'a> {
             *self.synthetic.entry(version.clone()).or_default() += made_here;
         }
         let key = key(labels);
+        let settings = self.settings;
+        for own in &settings.own {
+            let OwnSeries::Status(range) = own.series else { continue };
+            let coarse = || CollectError::CoarseStatus { line: point.line, value: excerpt(status), name: own.name.clone() };
+            if range.holds(status).ok_or_else(coarse)? {
+                self.add_own(own, &version, None, Some(CounterSeries { key: key.clone(), error: true, value: point.value }));
+            }
+        }
         let series = CounterSeries { key: key.clone(), error, value: point.value };
         match self.requests.insert((version, key), series) {
             Some(_) => Err(CollectError::Twice { line: point.line }),
@@ -279,15 +313,8 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn take_bucket(&mut self, point: &Point, version: String, mut labels: Labels) -> Result<(), CollectError> {
-        let bound = labels.remove("le").and_then(|le| le.parse::<f64>().ok()).filter(|bound| !bound.is_nan());
-        let bound = bound.ok_or(CollectError::BadBound { line: point.line })? * self.settings.latency_unit_seconds;
-        let buckets = self.histograms.entry((version, key(&labels))).or_default();
-        if buckets.iter().any(|(have, _)| have.total_cmp(&bound).is_eq()) {
-            return Err(CollectError::Twice { line: point.line });
-        }
-        buckets.push((bound, point.value));
-        Ok(())
+    fn take_bucket(&mut self, point: &Point, version: &str, labels: Labels) -> Result<(), CollectError> {
+        add_bucket(&mut self.histograms, point, version, labels, self.settings.latency_unit_seconds)
     }
 
     pub(super) fn finish(self, now: DateTime<Utc>) -> Result<Sample, CollectError> {
@@ -295,32 +322,82 @@ impl<'a> Collector<'a> {
         for ((version, _), series) in self.requests {
             versions.entry(version).or_default().requests.push(series);
         }
-        for ((version, key), mut buckets) in self.histograms {
-            buckets.sort_by(|left, right| left.0.total_cmp(&right.0));
-            let (bounds, counts): (Vec<f64>, Vec<f64>) = buckets.into_iter().unzip();
-            let Some((_, finite)) = bounds.split_last().filter(|(last, _)| last.is_infinite() && **last > 0.0) else {
-                return Err(CollectError::NoInfinity { metric: self.bucket_name.unwrap_or_default(), key });
-            };
-            let series = HistogramSeries { key, bounds: finite.to_vec(), counts };
+        for (version, series) in finished(self.histograms, self.bucket_name.as_deref().unwrap_or_default())? {
             versions.entry(version).or_default().latency.push(series);
         }
         for (version, made_here) in self.synthetic {
             versions.entry(version).or_default().synthetic = Some(made_here);
         }
-        // Whoever has requests has each of the user's metrics, be it with no bad one yet: a counter is born with its first event.
+        // Whoever has requests has each of the user's counters, be it with no event yet: a counter is born with its first one. But
+        // a metric of which nothing at all is there is a name that is wrong, and not one without bad events.
+        let named = |selector: &Selector| selector.name() == self.settings.requests.name() || self.seen.contains(selector.name());
+        let there: Vec<&OwnSelectors> =
+            self.settings.own.iter().filter(|own| own.histogram().is_none() && own.counters().all(named)).collect();
         for counters in versions.values_mut().filter(|counters| !counters.requests.is_empty()) {
-            for own in &self.settings.own {
-                counters.own.insert(own.name.clone(), OwnCounters::Ratio { all: Vec::new(), bad: Vec::new() });
-            }
+            let none = |own: &&OwnSelectors| (own.name.clone(), OwnCounters::Ratio { all: none_yet(own), bad: Vec::new() });
+            counters.own.extend(there.iter().map(none));
         }
-        for ((version, name), (all, bad)) in self.own {
+        for ((version, name), (mut all, bad)) in self.own {
+            let Some(own) = there.iter().find(|own| own.name == name) else { continue };
+            if all.is_empty() {
+                all = none_yet(own);
+            }
             versions.entry(version).or_default().own.insert(name, OwnCounters::Ratio { all, bad });
+        }
+        for (name, histograms) in self.own_histograms {
+            for (version, series) in finished(histograms, &name)? {
+                let own = &mut versions.entry(version).or_default().own;
+                if let OwnCounters::Latency(all) = own.entry(name.clone()).or_insert_with(|| OwnCounters::Latency(Vec::new())) {
+                    all.push(series);
+                }
+            }
         }
         match self.unversioned {
             Some(metric) if versions.is_empty() => Err(CollectError::NoVersion { metric, label: self.settings.version_label.clone() }),
             Some(_) | None => Ok(Sample { at: self.newest.unwrap_or(now), versions, source: None }),
         }
     }
+}
+
+/// What counts all events of a metric that had none yet; nothing where all are the requests.
+fn none_yet(own: &OwnSelectors) -> Vec<CounterSeries> {
+    let counted = matches!(own.series, OwnSeries::Ratio { all: Some(_), .. });
+    counted.then(|| CounterSeries { key: String::new(), error: false, value: 0.0 }).into_iter().collect()
+}
+
+/// Whether a point is a bucket of the histogram that a selector chooses.
+fn is_bucket_of(histogram: &Selector, point: &Point) -> bool {
+    point.name.strip_suffix("_bucket") == Some(histogram.base_name()) && histogram.fits(&point.labels)
+}
+
+fn add_bucket(
+    histograms: &mut Histograms,
+    point: &Point,
+    version: &str,
+    mut labels: Labels,
+    unit_seconds: f64,
+) -> Result<(), CollectError> {
+    let bound = labels.remove("le").and_then(|le| le.parse::<f64>().ok()).filter(|bound| !bound.is_nan());
+    let bound = bound.ok_or(CollectError::BadBound { line: point.line })? * unit_seconds;
+    let buckets = histograms.entry((version.to_owned(), key(&labels))).or_default();
+    if buckets.iter().any(|(have, _)| have.total_cmp(&bound).is_eq()) {
+        return Err(CollectError::Twice { line: point.line });
+    }
+    buckets.push((bound, point.value));
+    Ok(())
+}
+
+/// Each histogram with its version, its buckets in order.
+fn finished(histograms: Histograms, metric: &str) -> Result<Vec<(String, HistogramSeries)>, CollectError> {
+    let series = |((version, key), mut buckets): ((String, String), Vec<(f64, f64)>)| {
+        buckets.sort_by(|left, right| left.0.total_cmp(&right.0));
+        let (bounds, counts): (Vec<f64>, Vec<f64>) = buckets.into_iter().unzip();
+        match bounds.split_last().filter(|(last, _)| last.is_infinite() && **last > 0.0) {
+            Some((_, finite)) => Ok((version, HistogramSeries { key, bounds: finite.to_vec(), counts })),
+            None => Err(CollectError::NoInfinity { metric: metric.to_owned(), key }),
+        }
+    };
+    histograms.into_iter().map(series).collect()
 }
 
 /// Labels in order, as text.
@@ -418,21 +495,24 @@ mod tests {
 
     #[test]
     fn own_metrics_are_chosen_from_the_same_series() {
-        let own = |name: &str, all: Option<&str>, bad: &str| OwnSelectors {
-            name: name.into(),
-            all: all.map(|text| text.parse().unwrap()),
-            bad: Some(bad.parse().unwrap()),
-        };
+        let own = |name: &str, series: OwnSeries| OwnSelectors { name: name.into(), series };
+        let ratio =
+            |all: Option<&str>, bad: &str| OwnSeries::Ratio { all: all.map(|text| text.parse().unwrap()), bad: bad.parse().unwrap() };
         let mut settings = settings();
         settings.own = vec![
-            own("denied", None, "http_requests_total{code=~\"4..\"}"),
-            own("jobs", Some("jobs_total"), "jobs_total{result=\"failed\"}"),
+            own("denied", ratio(None, "http_requests_total{code=~\"4..\"}")),
+            own("jobs", ratio(Some("jobs_total"), "jobs_total{result=\"failed\"}")),
+            own("client_errors", OwnSeries::Status("4xx".parse().unwrap())),
+            own("too_many", OwnSeries::Status("429".parse().unwrap())),
+            own("misspelt", ratio(Some("jobs_total"), "jobs_faild_total")),
+            own("search", OwnSeries::Latency("search_milliseconds_bucket".parse().unwrap())),
         ];
         let text = concat!(
             "http_requests_total{app=\"shop\",version=\"a\",code=\"200\"} 10\n",
             "http_requests_total{app=\"shop\",version=\"a\",code=\"403\"} 3\n",
             "http_requests_total{app=\"shop\",version=\"b\",code=\"200\"} 1\n",
             "jobs_total{version=\"a\",result=\"done\"} 7\njobs_total{version=\"a\",result=\"failed\"} 2\n",
+            "search_milliseconds_bucket{version=\"a\",le=\"250\"} 3\nsearch_milliseconds_bucket{version=\"a\",le=\"+Inf\"} 4\n",
         );
         let sample = collect(text, Dialect::Prometheus, &settings, now()).unwrap();
         let of = |version: &str, name: &str| match &sample.versions[version].own[name] {
@@ -444,6 +524,19 @@ mod tests {
         assert_eq!(of("a", "denied"), ["0", "3"]);
         assert_eq!(of("a", "jobs"), ["9", "2"]);
         assert_eq!(of("b", "denied"), ["0", "0"], "no bad one yet is no missing metric");
+        let all_of = |name: &str| match &sample.versions["b"].own[name] {
+            OwnCounters::Ratio { all, .. } => all.len(),
+            OwnCounters::Latency(_) => panic!(),
+        };
+        assert_eq!((all_of("jobs"), all_of("denied")), (1, 0), "no job yet is not as many jobs as requests");
+        assert_eq!((of("a", "client_errors"), of("a", "too_many")), (["0", "3"].map(str::to_owned), ["0", "0"].map(str::to_owned)));
+        assert!(!sample.versions["a"].own.contains_key("misspelt"), "a metric that is not there is none without bad events");
+        let OwnCounters::Latency(search) = &sample.versions["a"].own["search"] else { panic!() };
+        assert_eq!((search[0].bounds.clone(), search[0].counts.clone()), (vec![0.25], vec![3.0, 4.0]));
+        assert!(!sample.versions["b"].own.contains_key("search"));
+        let coarse = "http_requests_total{app=\"shop\",version=\"a\",code=\"4xx\"} 1\n";
+        let refused = collect(coarse, Dialect::Prometheus, &settings, now());
+        assert!(matches!(refused, Err(CollectError::CoarseStatus { line: 1, .. })), "{refused:?}");
     }
 
     #[test]

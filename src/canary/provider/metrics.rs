@@ -21,7 +21,7 @@ pub struct MetricsSettings {
     /// The durations' unit in seconds: 0.001 where they are milliseconds.
     #[serde(default = "second")]
     pub latency_unit_seconds: f64,
-    /// The user's own ratio metrics.
+    /// The user's own metrics.
     #[serde(default)]
     pub own: Vec<OwnSelectors>,
 }
@@ -30,7 +30,7 @@ pub struct MetricsSettings {
 const STATUS_LABELS: [&str; 6] = ["code", "status", "status_code", "response_code", "http_response_status_code", "envoy_response_code"];
 
 /// The unit that a histogram's name says, in seconds.
-fn unit_of(name: &str) -> f64 {
+pub(super) fn unit_of(name: &str) -> f64 {
     let is_milliseconds = name.ends_with("_milliseconds") || name.ends_with("_ms") || name == "envoy_cluster_upstream_rq_time";
     if is_milliseconds { 1e-3 } else { second() }
 }
@@ -44,11 +44,100 @@ fn second() -> f64 {
 pub struct OwnSelectors {
     /// Its name.
     pub name: String,
-    /// What counts everything; none when everything is the requests.
-    #[serde(default)]
-    pub all: Option<Selector>,
-    /// What counts the bad ones.
-    pub bad: Option<Selector>,
+    /// What counts it.
+    pub series: OwnSeries,
+}
+
+/// The series of one of the user's own metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnSeries {
+    /// The requests with a status.
+    Status(StatusRange),
+    /// Two counters.
+    Ratio {
+        /// What counts everything; none when everything is the requests.
+        #[serde(default)]
+        all: Option<Selector>,
+        /// What counts the bad ones.
+        bad: Selector,
+    },
+    /// A classic histogram of durations, by its base name.
+    Latency(Selector),
+}
+
+impl OwnSelectors {
+    /// The selectors of counters.
+    pub(super) fn counters(&self) -> impl Iterator<Item = &Selector> {
+        let (all, bad) = match &self.series {
+            OwnSeries::Ratio { all, bad } => (all.as_ref(), Some(bad)),
+            OwnSeries::Status(_) | OwnSeries::Latency(_) => (None, None),
+        };
+        all.into_iter().chain(bad)
+    }
+
+    /// The selector of a histogram.
+    pub(super) fn histogram(&self) -> Option<&Selector> {
+        match &self.series {
+            OwnSeries::Latency(latency) => Some(latency),
+            OwnSeries::Status(_) | OwnSeries::Ratio { .. } => None,
+        }
+    }
+}
+
+/// A class of statuses, or one of them: `4xx`, `429`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum StatusRange {
+    /// All from this hundred.
+    Class(u16),
+    /// This one.
+    Code(u16),
+}
+
+/// A text that names no status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no status: write a class, as 4xx, or a code, as 429")]
+pub struct BadStatus(String);
+
+impl StatusRange {
+    /// Whether a status is meant; none when it cannot be told: `4xx` may be a 429 or not. What is no status is nobody's.
+    pub(super) fn holds(self, status: &str) -> Option<bool> {
+        let digit = status.chars().next()?.to_digit(10)?;
+        match (self, status.parse::<u16>()) {
+            (Self::Class(hundreds), _) => Some(digit == u32::from(hundreds)),
+            (Self::Code(code), Ok(status)) => Some(code == status),
+            (Self::Code(code), Err(_)) => (digit != u32::from(code / 100)).then_some(false),
+        }
+    }
+}
+
+impl std::str::FromStr for StatusRange {
+    type Err = BadStatus;
+
+    fn from_str(text: &str) -> Result<Self, BadStatus> {
+        let bad = || BadStatus(text.to_owned());
+        if let Some(class) = text.strip_suffix("xx").or_else(|| text.strip_suffix("XX")) {
+            return class.parse().ok().filter(|class| (1..=5).contains(class)).map(Self::Class).ok_or_else(bad);
+        }
+        text.parse().ok().filter(|code| (100..600).contains(code)).map(Self::Code).ok_or_else(bad)
+    }
+}
+
+impl TryFrom<String> for StatusRange {
+    type Error = BadStatus;
+    fn try_from(text: String) -> Result<Self, BadStatus> {
+        text.parse()
+    }
+}
+
+impl From<StatusRange> for String {
+    fn from(range: StatusRange) -> Self {
+        match range {
+            StatusRange::Class(class) => format!("{class}xx"),
+            StatusRange::Code(code) => code.to_string(),
+        }
+    }
 }
 
 /// Labels that may name a path.

@@ -20,7 +20,7 @@ pub use collect::{CollectError, read_page};
 pub use exposition::{Labels, LineError};
 pub use http::{Access, BadAccess, Shown};
 pub use many::ManyScrapes;
-pub use metrics::{MetricsSettings, OwnSelectors};
+pub use metrics::{BadStatus, MetricsSettings, OwnSelectors, OwnSeries, StatusRange};
 pub use own_page::requests_on;
 pub use prometheus::PrometheusApi;
 pub use scrape::{MetricsScrape, ScrapeError};

@@ -193,8 +193,11 @@ fn queries(settings: &MetricsSettings) -> Vec<String> {
         want(latency, &["", "_bucket"]);
     }
     for own in &settings.own {
-        for selector in own.all.iter().chain(&own.bad) {
-            want(selector, &[""]);
+        for counter in own.counters() {
+            want(counter, &[""]);
+        }
+        if let Some(histogram) = own.histogram() {
+            want(histogram, &["", "_bucket"]);
         }
     }
     let query = |(conditions, mut names): (String, Vec<String>)| {

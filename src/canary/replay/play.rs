@@ -236,8 +236,16 @@ impl Player {
     }
 
     fn event(&mut self, stamped: Stamped<RolloutEvent>) -> Result<bool, BadRecording> {
-        if let RolloutEvent::WatchStarted { weight, threshold_seconds, slow_share, absolute_only, canary_version, stable_version, .. } =
-            stamped.event
+        if let RolloutEvent::WatchStarted {
+            weight,
+            threshold_seconds,
+            slow_share,
+            absolute_only,
+            canary_version,
+            stable_version,
+            next: _,
+            own,
+        } = stamped.event
         {
             self.now = stamped.time;
             self.start.get_or_insert(stamped.time);
@@ -247,6 +255,7 @@ impl Player {
             }
             let mut recorded = JudgeSettings::new(canary_version.clone(), stable_version, weight);
             recorded.absolute_only = absolute_only;
+            recorded.own = own;
             recorded.latency =
                 threshold_seconds.zip(slow_share).map(|(threshold_seconds, slow_share)| LatencySettings { threshold_seconds, slow_share });
             self.judge = Judge::new(&self.settings.for_journal(recorded)?, stamped.time);

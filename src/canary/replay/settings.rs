@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::BadRecording;
-use crate::canary::settings::{JudgeSettings, LatencySettings, OwnMetric, PassOn};
-use crate::event::Weight;
+use crate::canary::settings::{JudgeSettings, LatencySettings, PassOn};
+use crate::event::{OwnMetric, Weight};
 
 /// What is slow, and how much of it may be, when the file says neither: above stable's own p95 lie about 5 %, and a canary just like
 /// stable must be able to pass.
@@ -109,6 +109,8 @@ impl ReplaySettings {
         let mut settings = JudgeSettings::new(canary, self.text("stable_version")?, Weight::ZERO);
         let slow = self.number("slow_seconds")?;
         self.judge_latency(&mut settings, slow, SLOW_SHARE)?;
+        let own = self.said.keys().filter_map(|key| key.strip_prefix("slo_")).filter(|name| !["errors", "slow"].contains(name));
+        settings.own = own.map(|name| self.own(name)).collect::<Result<_, _>>()?;
         self.set_all(&mut settings)?;
         Ok(settings)
     }
@@ -120,6 +122,9 @@ impl ReplaySettings {
             self.judge_latency(&mut settings, Some(threshold), share)?;
         } else if let Some(latency) = settings.latency {
             self.judge_latency(&mut settings, Some(latency.threshold_seconds), latency.slow_share)?;
+        }
+        for own in &mut settings.own {
+            own.slo = self.number(&format!("slo_{}", own.name))?.unwrap_or(own.slo);
         }
         let requested = settings.requested;
         self.set_all(&mut settings)?;

@@ -140,11 +140,12 @@ pub struct CanaryPlanArguments {
 /// `hms metrics`.
 #[derive(Debug, Subcommand)]
 pub enum MetricsVerb {
-    /// Say which usual metrics are there, what they lack, and the lines of `.hms` that read them.
+    /// Say which usual metrics are there, what they lack, and the lines of `.hms` that read them; and whether each metric of `.hms` is
+    /// there. Without an address it is the source that `.hms` names.
     #[command(after_help = "Example:\n  hms metrics doctor --scrape http://127.0.0.1:9100/metrics --version-label pod")]
     Doctor {
         /// A page in the text format; several times for several instances.
-        #[arg(long, value_name = "URL", required_unless_present = "prometheus", conflicts_with = "prometheus")]
+        #[arg(long, value_name = "URL", conflicts_with = "prometheus")]
         scrape: Vec<String>,
         /// A server with the query API.
         #[arg(long, value_name = "URL")]

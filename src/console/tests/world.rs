@@ -222,6 +222,7 @@ impl Story {
                 canary_version: "v1.42.0".into(),
                 stable_version: Some("v1.41.0".into()),
                 next: None,
+                own: Vec::new(),
             },
         );
         rollout.add(330, RolloutEvent::VerdictReached { verdict: verdict(VerdictClass::Hold, 212, "212 of 299 requests", Some(170)) });

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::canary::provider::{Access, ManyScrapes, MetricsScrape, MetricsSettings, PrometheusApi, Provider};
+use crate::canary::provider::{
+    Access, ManyScrapes, MetricsScrape, MetricsSettings, OwnSelectors, OwnSeries, PrometheusApi, Provider, Selector,
+};
 use crate::deploy::{ArmName, Observation, Target};
-use crate::event::{AppName, Arm, DeployOutcome, Digest, ReleaseRef, RunId, Weight};
+use crate::event::{AppName, Arm, DeployOutcome, Digest, OwnMetric, ReleaseRef, RunId, Weight};
 use crate::ledger::LedgerPlaces;
 use crate::policy::{
-    FreezeWindow, MetricsAccess, MetricsSource, OnHarm as PolicyOnHarm, Placed, Policy, Protection as PolicyProtection,
-    Unwatched as PolicyUnwatched,
+    FreezeWindow, MetricsAccess, MetricsSource, OnHarm as PolicyOnHarm, OwnMetric as PolicyMetric, Placed, Policy,
+    Protection as PolicyProtection, Unwatched as PolicyUnwatched,
 };
 use crate::rollout::ports::{Meter, OnHarm, Ports, Protection, Rules, SlotPolicy, Unwatched};
 use crate::rollout::{Answer, Hearing, Setup, Tell};
@@ -98,7 +100,41 @@ fn judge(policy: &Policy) -> CanaryJudge {
         warm_up: canary.warm_up.duration(),
         scrape: canary.interval.duration(),
         rules: canary.judge.clone(),
+        own: own_limits(policy),
     }
+}
+
+/// The limits of the user's own metrics, as the judge is told them.
+#[must_use]
+pub fn own_limits(policy: &Policy) -> Vec<OwnMetric> {
+    policy.metrics.own.iter().map(|(name, own)| limit(name, own)).collect()
+}
+
+fn limit(name: &str, own: &PolicyMetric) -> OwnMetric {
+    let threshold_seconds = match own {
+        PolicyMetric::Latency { slower_than, .. } => Some(slower_than.duration().as_secs_f64()),
+        PolicyMetric::Status { .. } | PolicyMetric::Ratio { .. } => None,
+    };
+    OwnMetric { name: name.to_owned(), slo: own.slo(), threshold_seconds }
+}
+
+/// Which series each of the user's own metrics counts.
+fn own_selectors(policy: &Policy) -> Result<Vec<OwnSelectors>, String> {
+    let parsed =
+        |name: &str, key: &str, text: &str| text.parse::<Selector>().map_err(|error| format!("`metrics.own.{name}.{key}`: {error}"));
+    let selectors = |(name, own): (&String, &PolicyMetric)| {
+        let series = match own {
+            PolicyMetric::Status { status, .. } => {
+                OwnSeries::Status(status.parse().map_err(|error| format!("`metrics.own.{name}.status`: {error}"))?)
+            }
+            PolicyMetric::Ratio { bad, all, .. } => {
+                OwnSeries::Ratio { all: all.as_deref().map(|all| parsed(name, "all", all)).transpose()?, bad: parsed(name, "bad", bad)? }
+            }
+            PolicyMetric::Latency { latency, .. } => OwnSeries::Latency(parsed(name, "latency", latency)?),
+        };
+        Ok(OwnSelectors { name: name.clone(), series })
+    };
+    policy.metrics.own.iter().map(selectors).collect()
 }
 
 fn rules(policy: &Policy, placed: &Placed) -> Rules {
@@ -135,7 +171,10 @@ fn meter<T: Target + 'static>(
     accesses: &[MetricsAccess],
 ) -> Arc<dyn Meter> {
     if policy.metrics.source == MetricsSource::Target {
-        return Arc::new(TargetMeter::new(target, app.clone(), placed.environment.clone()));
+        return match own_selectors(policy) {
+            Ok(own) => Arc::new(TargetMeter::new(target, app.clone(), placed.environment.clone(), own)),
+            Err(why) => Arc::new(NoMeter(why)),
+        };
     }
     match provider(policy, accesses) {
         Ok(provider) => Arc::new(MetricsMeter::new(provider)),
@@ -151,7 +190,8 @@ pub fn provider(policy: &Policy, accesses: &[MetricsAccess]) -> Result<Provider,
     let metrics = &policy.metrics;
     let requests = metrics.requests.parse().map_err(|error| format!("`metrics.requests`: {error}"))?;
     let latency = metrics.latency.parse().map_err(|error| format!("`metrics.latency`: {error}"))?;
-    let settings = MetricsSettings::new(requests, Some(latency), metrics.version_label.clone());
+    let settings =
+        MetricsSettings { own: own_selectors(policy)?, ..MetricsSettings::new(requests, Some(latency), metrics.version_label.clone()) };
     let accesses = accesses.iter().map(access).collect::<Result<Vec<Access>, _>>()?;
     let all = |first: &'_ str| std::iter::once(first.to_owned()).chain(metrics.fallbacks.iter().cloned()).collect::<Vec<String>>();
     let made = match &metrics.source {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::canary::{self, Buckets, JudgeSettings, Kind, LatencySettings, PassOn, SourceState, choose_threshold};
 use crate::deploy::Health;
-use crate::event::{Sample, Verdict, VerdictClass, Weight};
+use crate::event::{OwnMetric, Sample, Verdict, VerdictClass, Weight};
 use crate::policy::{JudgeRules, PassOn as PolicyPassOn};
 use crate::rollout::ports::{Judge, Span, Threshold, WatchFacts};
 
@@ -28,6 +28,8 @@ pub struct CanaryJudge {
     pub scrape: Duration,
     /// What it takes for proof.
     pub rules: JudgeRules,
+    /// The user's own metrics.
+    pub own: Vec<OwnMetric>,
 }
 
 impl CanaryJudge {
@@ -49,6 +51,7 @@ impl CanaryJudge {
         settings.min_bad_events = self.rules.min_bad_events;
         settings.burst = f64::from(self.rules.burst);
         settings.share_tolerance = self.rules.share_tolerance;
+        settings.own.clone_from(&self.own);
         settings.latency =
             facts.threshold.map(|threshold| LatencySettings { threshold_seconds: threshold.seconds, slow_share: threshold.slow_share });
         settings
@@ -113,6 +116,10 @@ impl Judge for CanaryJudge {
         Some(Threshold { seconds: chosen.threshold_seconds, slow_share: chosen.slow_share })
     }
 
+    fn own(&self) -> Vec<OwnMetric> {
+        self.own.clone()
+    }
+
     fn describe(&self) -> serde_json::Value {
         serde_json::json!({
             "judge": "harm-safe-abs-2",
@@ -121,6 +128,7 @@ impl Judge for CanaryJudge {
             "bake_ms": u64::try_from(self.bake.as_millis()).unwrap_or(u64::MAX),
             "warm_up_ms": u64::try_from(self.warm_up.as_millis()).unwrap_or(u64::MAX),
             "rules": self.rules,
+            "own": self.own,
             "scrape_ms": u64::try_from(self.scrape.as_millis()).unwrap_or(u64::MAX),
         })
     }
@@ -143,6 +151,7 @@ mod tests {
             warm_up: Duration::ZERO,
             scrape: Duration::from_secs(5),
             rules: JudgeRules::default(),
+            own: Vec::new(),
         }
     }
 
@@ -218,6 +227,53 @@ mod tests {
         assert_eq!(chosen, Some(Threshold { seconds: 0.05, slow_share: 0.05 }));
         let verdict = judge(Some(0.05)).assess(&facts(chosen), &samples, at(10));
         assert_eq!(verdict.class, VerdictClass::Rollback, "{}", verdict.reason);
+    }
+
+    #[test]
+    fn metrics_of_ones_own_are_judged_beside_the_others() {
+        use crate::event::OwnCounters;
+        let own = |name: &str, threshold_seconds| OwnMetric { name: name.to_owned(), slo: 0.05, threshold_seconds };
+        let judge = CanaryJudge { own: vec![own("client_errors", None), own("search", Some(0.07))], ..judge(Some(0.05)) };
+        let with = |requests: f64, denied: f64, slow: bool| {
+            let mut counters = counters(requests, Some(0));
+            let bad = CounterSeries { key: String::new(), error: true, value: denied };
+            counters.own.insert("client_errors".to_owned(), OwnCounters::Ratio { all: Vec::new(), bad: vec![bad] });
+            let search = super::tests::counters(requests, Some(if slow { 2 } else { 1 })).latency;
+            counters.own.insert("search".to_owned(), OwnCounters::Latency(search));
+            counters
+        };
+        let samples = |denied: f64, slow: bool| {
+            [0.0, 500.0, 1000.0].map(|seen| {
+                let second = if seen > 500.0 {
+                    10
+                } else if seen > 0.0 {
+                    5
+                } else {
+                    0
+                };
+                sample(second, with(seen * 10.0, 0.0, false), with(seen, seen * denied, slow))
+            })
+        };
+        let facts = facts(Some(Threshold { seconds: 0.05, slow_share: 0.05 }));
+        let said = |denied, slow| judge.assess(&facts, &samples(denied, slow), at(10));
+        let good = said(0.0, false);
+        assert_eq!(good.class, VerdictClass::Pass, "{}", good.reason);
+        assert_eq!(
+            good.metrics.iter().map(|metric| metric.name.as_str()).collect::<Vec<_>>(),
+            ["errors", "latency", "client_errors", "search"]
+        );
+        // Four metrics share alpha.
+        assert!((good.metrics[2].detail.as_ref().unwrap().harm_goal_ln - 400.0_f64.ln()).abs() < 1e-9);
+        for (denied, slow, name) in [(0.2, false, "client_errors"), (0.0, true, "search slower than 70 ms")] {
+            let bad = said(denied, slow);
+            assert_eq!(bad.class, VerdictClass::Rollback, "{}", bad.reason);
+            assert!(bad.reason.contains(name), "{}", bad.reason);
+        }
+        // One that is not there any more is no proof of anything.
+        let mut gone = samples(0.0, false);
+        gone[2].versions.get_mut("new").unwrap().own.remove("search");
+        let verdict = judge.assess(&facts, &gone, at(10));
+        assert!(verdict.class == VerdictClass::Hold && verdict.reason.contains("requests come without `search`"), "{}", verdict.reason);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Mutex;
 
-use crate::canary::provider::{MetricsScrape, MetricsSettings, Provider};
+use crate::canary::provider::{MetricsScrape, MetricsSettings, OwnSelectors, Provider};
 use crate::deploy::Target;
 use crate::event::{AppName, EnvironmentName};
 use crate::rollout::ports::{Meter, Past, Scrape};
@@ -43,14 +43,15 @@ pub struct TargetMeter<T> {
     target: Arc<T>,
     app: AppName,
     environment: EnvironmentName,
+    own: Vec<OwnSelectors>,
     known: Mutex<Option<(String, Arc<Provider>)>>,
 }
 
 impl<T: Target> TargetMeter<T> {
-    /// Reads what the target says of that environment.
+    /// Reads what the target says of that environment, and of these metrics.
     #[must_use]
-    pub fn new(target: Arc<T>, app: AppName, environment: EnvironmentName) -> Self {
-        Self { target, app, environment, known: Mutex::new(None) }
+    pub fn new(target: Arc<T>, app: AppName, environment: EnvironmentName, own: Vec<OwnSelectors>) -> Self {
+        Self { target, app, environment, own, known: Mutex::new(None) }
     }
 
     async fn provider(&self) -> Result<Arc<Provider>, String> {
@@ -60,7 +61,7 @@ impl<T: Target> TargetMeter<T> {
         if let Some((_, provider)) = known.as_ref().filter(|(there, _)| *there == address) {
             return Ok(Arc::clone(provider));
         }
-        let settings = MetricsSettings::local_proxy(&self.app, &self.environment);
+        let settings = MetricsSettings { own: self.own.clone(), ..MetricsSettings::local_proxy(&self.app, &self.environment) };
         let provider = Arc::new(Provider::Scrape(MetricsScrape::new(&address, settings).map_err(|error| error.to_string())?));
         *known = Some((address, Arc::clone(&provider)));
         Ok(provider)

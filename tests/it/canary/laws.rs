@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use hms::canary::{
-    Buckets, Evidence, Judge, JudgeSettings, MetricState, Observed, OwnMetric, Reading, SourceState, Trials, assess, deltas, quantile,
-};
-use hms::event::{Sample, VerdictClass};
+use hms::canary::{Buckets, Evidence, Judge, JudgeSettings, MetricState, Observed, Reading, SourceState, Trials, assess, deltas, quantile};
+use hms::event::{OwnMetric, Sample, VerdictClass};
 use proptest::prelude::*;
 
 use super::world::{Arm, arm, at, by_default, sample, start, with_latency, without_bake};

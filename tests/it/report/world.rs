@@ -259,6 +259,7 @@ fn canary(verdict_reached: Verdict) -> Vec<RolloutEvent> {
             canary_version: "v1.2.0".to_owned(),
             stable_version: Some("v1.1.9".to_owned()),
             next: None,
+            own: Vec::new(),
         },
         RolloutEvent::VerdictReached { verdict: verdict_reached },
     ]

@@ -13,6 +13,7 @@ mod keywords;
 mod ledger;
 mod look;
 mod masked;
+mod metrics;
 mod names;
 mod partial;
 mod policy;

@@ -70,6 +70,36 @@ fn a_canary_that_does_harm_is_followed_to_its_end_and_explained_afterwards() {
 }
 
 #[test]
+fn a_release_that_fails_with_4xx_alone_is_taken_back_where_that_is_a_metric() {
+    let world = World::new(&pipeline(&[("app: shop", "app: shop\n  metrics: {own: {client_errors: {status: 4xx, slo: 5%}}}")]));
+    let _users = world.users();
+    world.first_release();
+    world.write("service.json", r#"{"version":"2","error_rate":0.5,"error_status":404}"#);
+    world.commit("2");
+    let said = world.hms_ends(12, &["run", "--headless"]);
+    assert!(said.out.contains("client_errors") || said.err.contains("client_errors"), "{said:#?}");
+    let told = canary(&world, &["2"]);
+    let of = |name: &str| told["metrics"][name].clone();
+    assert_eq!((&of("client_errors")["harmed"], &of("errors")["harmed"]), (&true.into(), &false.into()), "{told:#}");
+    assert_eq!(of("errors")["canary"]["bad"], 0, "a 4xx is no error: {told:#}");
+    let why = world.hms_ends(0, &["canary", "explain", "2"]).out;
+    assert!(why.contains("client_errors: HARM, worse than stable, is"), "{why}");
+    // The journal judged again has the metric and its limit; what-if knows it by its name.
+    let journal = std::fs::read_dir(world.path("home/.local/state/hms/rollouts/shop"))
+        .unwrap()
+        .map(|folder| folder.unwrap().path().join("journal"))
+        .find(|journal| std::fs::read_to_string(journal).unwrap().contains("RolledBack"))
+        .unwrap();
+    let journal = journal.to_str().unwrap();
+    let again = world.hms_ends(12, &["canary", "judge", journal, "--output", "json"]);
+    let again: Value = serde_json::from_str(again.out.lines().last().unwrap()).unwrap();
+    assert_eq!((&again["metrics"]["client_errors"]["slo"], &again["metrics"]["client_errors"]["harmed"]), (&0.05.into(), &true.into()));
+    let other = world.hms(&["canary", "judge", journal, "--output", "json", "--set", "slo_client_errors=60%"]);
+    let other: Value = serde_json::from_str(other.out.lines().last().unwrap()).unwrap();
+    assert_eq!(other["metrics"]["client_errors"]["slo"], 0.6, "{other:#}");
+}
+
+#[test]
 fn a_canary_that_nobody_watches_is_told_as_that() {
     let world = World::new(&pipeline(&[]));
     let _users = world.users();
