@@ -4,6 +4,7 @@
 
 mod approve_outside;
 pub mod arguments;
+mod auto_cancel;
 mod canary;
 mod commit_files;
 mod console;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::deploy::Target;
 use crate::deploy::local::LocalTarget;
-use crate::event::{AppName, AppRecord, Refusal, RefusalKind, Revision, RunCreated, RunId};
+use crate::event::{AppName, AppRecord, EngineState, Refusal, RefusalKind, Revision, RunCreated, RunId};
 use crate::executor::is_variable_name;
 use crate::pipeline::{Needed, NoPart, Part, Plan, PlanInputs, Purpose, ReadOptions, Severity, Surroundings, Trace, plan_in};
 use crate::policy::{Policy, Settings, may_be_let_in};
@@ -16,6 +16,7 @@ use crate::run::{NewRun, Registered, RepositoryFolder, register};
 use crate::store::{Holder, now, this_process};
 
 use super::arguments::{Interrupted, RunArguments};
+use super::auto_cancel::make_way;
 use super::commit_files::CommitFiles;
 use super::environment::{Environment, actor, variable};
 use super::failure::{Exit, Failure};
@@ -294,6 +295,7 @@ pub(crate) fn wake(environment: &Environment, folder: &crate::run::RunFolder, wa
             Interrupted::Fail => crate::event::InterruptedDecision::Fail,
         }),
         no_linger: waking.linger.map_or(created.no_linger, |linger| !linger),
+        notices: if reader.state().engine == EngineState::None { make_way(folder, &created) } else { Vec::new() },
         path: variable("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
     };
     let started = start_engine(&environment.program, folder, &environment.places, &briefing)?;

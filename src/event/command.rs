@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, InterruptedDecision, JobName, VerdictClass};
+use super::{Digest, InterruptedDecision, JobName, Revision, VerdictClass};
 
-/// What is asked of a run's engine, in the imperative.
+/// What is asked of a run's engine, in the imperative. A field that an engine does not know would be left undone in silence, so it is
+/// no command to that engine (`docs/decisions.md` 15.21).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "snake_case")]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     /// Say yes at a gate.
     Approve {
@@ -47,6 +48,13 @@ pub enum Command {
     },
     /// Canary to 0, then end the jobs.
     Cancel,
+    /// End what a run of a newer commit of the same ref makes needless, if the file's `workflow:auto_cancel` says so.
+    MakeWay {
+        /// The number of that run.
+        number: u64,
+        /// Its commit.
+        revision: Revision,
+    },
     /// Find out at once that another rollout took the place of one of this run's. It changes nothing.
     Look,
 }
@@ -58,7 +66,7 @@ impl Command {
         match self {
             Self::Approve { job, .. } | Self::Override { job, .. } | Self::Decide { job, .. } => Some(job),
             Self::Retry { job } => job.as_ref(),
-            Self::Cancel | Self::Look => None,
+            Self::Cancel | Self::MakeWay { .. } | Self::Look => None,
         }
     }
 
@@ -69,7 +77,7 @@ impl Command {
             Self::Approve { .. } => "approve",
             Self::Override { .. } => "override",
             Self::Retry { .. } | Self::Decide { .. } => "retry",
-            Self::Cancel => "cancel",
+            Self::Cancel | Self::MakeWay { .. } => "cancel",
             Self::Look => "look",
         }
     }
@@ -80,13 +88,14 @@ impl Command {
         match self {
             Self::Approve { .. } | Self::Override { .. } | Self::Retry { .. } => true,
             Self::Decide { decision, .. } => *decision == InterruptedDecision::Rerun,
-            Self::Cancel | Self::Look => false,
+            Self::Cancel | Self::MakeWay { .. } | Self::Look => false,
         }
     }
 }
 
 /// What a command rests on. A fact that is not given is not compared.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Facts {
     /// The release that has the environment's traffic.
     #[serde(default)]
@@ -171,5 +180,26 @@ impl Refusal {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_understood_whole_is_not_taken() {
+        let read = |text: &str| serde_json::from_str::<Command>(text);
+        assert!(read(r#"{"command":"approve","job":"prod","facts":{}}"#).is_ok(), "what an earlier hms asks");
+        for unknown in [
+            r#"{"command":"approve","job":"prod","facts":{},"only_if":"calm"}"#,
+            r#"{"command":"approve","job":"prod","facts":{"weather":"calm"}}"#,
+            r#"{"command":"retry","job":null,"without":["a"]}"#,
+            r#"{"command":"cancel","only":["a"]}"#,
+            r#"{"command":"look","at":"a"}"#,
+            r#"{"command":"dance"}"#,
+        ] {
+            assert!(read(unknown).is_err(), "{unknown}");
+        }
     }
 }

@@ -162,6 +162,16 @@ pub enum RunEvent {
     CancelRequested {
         /// By whom.
         actor: Actor,
+        /// Because of what.
+        #[serde(default)]
+        cause: CancelCause,
+    },
+    /// One job is to be cancelled, and the run goes on without it.
+    JobCancelRequested {
+        /// Which job.
+        job: JobName,
+        /// Why.
+        why: String,
     },
     /// The run's release exists. Synced.
     ReleaseMade {
@@ -407,6 +417,19 @@ pub enum Arm {
     Canary,
     /// All of it.
     Whole,
+}
+
+/// Because of what a run is cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelCause {
+    /// Somebody asked.
+    #[default]
+    Asked,
+    /// A run of a newer commit of its ref takes its place (`workflow:auto_cancel:on_new_commit`).
+    NewerCommit,
+    /// A job of it failed (`workflow:auto_cancel:on_job_failure`).
+    JobFailed,
 }
 
 /// What becomes of an interrupted attempt.

@@ -36,6 +36,41 @@ pub struct Artifacts {
     pub name: Option<String>,
 }
 
+/// GitLab's `workflow:auto_cancel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AutoCancel {
+    /// What a newer commit of the same ref ends.
+    #[serde(default)]
+    pub on_new_commit: OnNewCommit,
+    /// What the failure of a job ends.
+    #[serde(default)]
+    pub on_job_failure: OnJobFailure,
+}
+
+/// What a newer commit of the same ref ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNewCommit {
+    /// The whole run, as long as nothing has started that is not interruptible.
+    #[default]
+    Conservative,
+    /// Its interruptible jobs.
+    Interruptible,
+    /// Nothing.
+    None,
+}
+
+/// What the failure of a job ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnJobFailure {
+    /// The whole run.
+    All,
+    /// Nothing.
+    #[default]
+    None,
+}
+
 /// GitLab's `artifacts:when`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -44,6 +44,7 @@ pub const FAMILIES: &[Family] = &[
     Family { title: "A rule of `include`", name: "include_rule", table: INCLUDE_RULE, test: "include" },
     Family { title: "`workflow`", name: "workflow", table: WORKFLOW, test: "conditions" },
     Family { title: "A rule of `workflow`", name: "workflow_rule", table: WORKFLOW_RULE, test: "conditions" },
+    Family { title: "`auto_cancel`", name: "auto_cancel", table: AUTO_CANCEL, test: "conditions" },
     Family { title: "`default`", name: "default", table: DEFAULT, test: "structure" },
     Family { title: "`inherit`", name: "inherit", table: INHERIT, test: "structure" },
     Family { title: "A job", name: "job", table: JOB, test: "jobs" },
@@ -83,7 +84,10 @@ pub const GLOBAL: Table = &[
 ];
 
 /// Keywords of `workflow`.
-pub const WORKFLOW: Table = &[("name", Done), ("rules", Done), ("auto_cancel", Warned("a newer commit cancels nothing"))];
+pub const WORKFLOW: Table = &[("name", Done), ("rules", Done), ("auto_cancel", Done)];
+
+/// Keywords of `auto_cancel`.
+pub const AUTO_CANCEL: Table = &[("on_new_commit", Done), ("on_job_failure", Done)];
 
 /// Keywords of `spec`.
 pub const SPEC: Table = &[
@@ -123,14 +127,8 @@ pub const INCLUDE: Table = &[
 pub const INCLUDE_RULE: Table = &[("if", Done), ("changes", Done), ("exists", Done), ("when", Done)];
 
 /// Keywords of a rule of `workflow`.
-pub const WORKFLOW_RULE: Table = &[
-    ("if", Done),
-    ("changes", Done),
-    ("exists", Done),
-    ("when", Done),
-    ("variables", Done),
-    ("auto_cancel", Warned("a newer commit cancels nothing")),
-];
+pub const WORKFLOW_RULE: Table =
+    &[("if", Done), ("changes", Done), ("exists", Done), ("when", Done), ("variables", Done), ("auto_cancel", Done)];
 
 /// Keywords of `inherit`.
 pub const INHERIT: Table = &[("default", Done), ("variables", Done)];
@@ -187,7 +185,7 @@ pub const DEFAULT: Table = &[
     ("artifacts", Done),
     ("timeout", Done),
     ("cache", Warned("jobs run without a cache")),
-    ("interruptible", Warned("a newer commit cancels nothing")),
+    ("interruptible", Done),
     ("retry", Done),
     ("tags", Warned("all jobs run on this machine")),
     ("services", Planned(NO_SERVICES)),
@@ -220,7 +218,7 @@ pub const JOB: Table = &[
     ("resource_group", Done),
     ("cache", Warned("the job runs without a cache")),
     ("coverage", Done),
-    ("interruptible", Warned("a newer commit cancels nothing")),
+    ("interruptible", Done),
     ("manual_confirmation", Done),
     ("pages", Warned("no pages are published")),
     ("publish", Warned("no pages are published")),
@@ -313,7 +311,7 @@ pub const RULE: Table = &[
     ("exists", Done),
     ("needs", Done),
     ("start_in", Done),
-    ("interruptible", Warned("a newer commit cancels nothing")),
+    ("interruptible", Done),
 ];
 
 /// Keywords of a variable that is written as a mapping.

@@ -10,7 +10,7 @@ use crate::event::{EnvironmentName, JobName, PlannedJob, When};
 
 use super::expand::{self, Definition, expand_for_runner};
 use super::gather::Fetched;
-use super::kept::{Artifacts, Cache, ImageOptions, Retry, Service};
+use super::kept::{Artifacts, AutoCancel, Cache, ImageOptions, Retry, Service};
 
 /// The jobs of a run. Acyclic: every need names an earlier stage or the same one, and no job waits for itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct Plan {
     /// What was included from addresses: with these bytes the plan was made, and no later step fetches them again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fetched: Vec<Fetched>,
+    /// What ends the run before its time, and nobody asked for.
+    #[serde(default)]
+    pub auto_cancel: AutoCancel,
 }
 
 /// A job of a run.
@@ -154,6 +157,11 @@ pub struct JobEnvironment {
 }
 
 impl Plan {
+    /// A plan without jobs, and why.
+    pub(super) fn nothing(name: Option<String>, why: String, fetched: Vec<Fetched>) -> Self {
+        Self { stages: Vec::new(), jobs: Vec::new(), name, nothing: Some(why), auto_cancel: AutoCancel::default(), fetched }
+    }
+
     /// The job of that name.
     #[must_use]
     pub fn job(&self, name: &JobName) -> Option<&Job> {

@@ -9,12 +9,13 @@ use crate::event::{JobName, When};
 use super::expand::{self, Definition, Unexpandable};
 use super::files::{Files, NoFiles};
 use super::graph;
+use super::kept::AutoCancel;
 use super::matrix::Instance;
 use super::plan::{Need, Plan};
 use super::predefined;
 use super::problem::{Problem, Problems};
 use super::rule::{Rule, Sight, Undecided};
-use super::spec::{JobSpec, Pipeline, Variable};
+use super::spec::{AutoCancelSpec, JobSpec, Pipeline, Variable};
 use super::trace::{Considered, Layers, Origin, RuleLook, Trace, Valued, Why};
 
 mod build;
@@ -81,6 +82,7 @@ pub fn plan_in(pipeline: &Pipeline, inputs: &PlanInputs, files: &dyn Files) -> (
         text_bytes: 0,
         told: BTreeSet::new(),
         workflow: &[],
+        auto_cancel: pipeline.workflow.auto_cancel.under(AutoCancelSpec::default()),
         trace: Trace::default(),
     };
     let plan = planner.plan();
@@ -100,6 +102,8 @@ struct Planner<'p> {
     told: BTreeSet<Option<Place>>,
     /// The variables of the `workflow` rule that matched.
     workflow: &'p [Variable],
+    /// What ends the run before its time.
+    auto_cancel: AutoCancel,
     trace: Trace,
 }
 
@@ -130,18 +134,18 @@ impl<'p> Planner<'p> {
         let fetched = self.pipeline.fetched.clone();
         let name = match self.workflow() {
             Ok(name) => name,
-            Err(why) => return Plan { stages: Vec::new(), jobs: Vec::new(), name: None, nothing: Some(why), fetched },
+            Err(why) => return Plan::nothing(None, why, fetched),
         };
         let chosen = self.choose();
         if let Some(why) = self.nothing_left(&chosen) {
-            return Plan { stages: Vec::new(), jobs: Vec::new(), name, nothing: Some(why), fetched };
+            return Plan::nothing(name, why, fetched);
         }
         let needs = self.needs(&chosen);
         let mut used: Vec<usize> = chosen.iter().map(|chosen| chosen.stage).collect();
         used.dedup();
         let stages: Vec<String> = used.iter().filter_map(|stage| self.pipeline.stages.get(*stage)).cloned().collect();
         let dependencies = Self::dependencies(&chosen);
-        let mut plan = Plan { stages, jobs: Vec::with_capacity(chosen.len()), name, nothing: None, fetched };
+        let mut plan = Plan { stages, jobs: Vec::with_capacity(chosen.len()), name, nothing: None, auto_cancel: self.auto_cancel, fetched };
         for ((chosen, needs), dependencies) in chosen.iter().zip(needs).zip(dependencies) {
             let stage_index = used.iter().position(|stage| *stage == chosen.stage).unwrap_or_default();
             if !self.afford(chosen) {
@@ -175,7 +179,10 @@ impl<'p> Planner<'p> {
                             let place = rule.place;
                             return Err(format!("the rule of `workflow` at {}{place} says `never`", self.file_prefix(place)));
                         }
-                        Some(rule) => self.workflow = &rule.variables,
+                        Some(rule) => {
+                            self.workflow = &rule.variables;
+                            self.auto_cancel = workflow.auto_cancel.under(rule.auto_cancel);
+                        }
                     }
                 }
             }

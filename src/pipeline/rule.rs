@@ -9,7 +9,7 @@ use super::expand;
 use super::expression::Expression;
 use super::files::{Files, Since};
 use super::glob::Glob;
-use super::spec::{NeedSpec, Variable};
+use super::spec::{AutoCancelSpec, NeedSpec, Variable};
 
 /// GitLab takes it for a match when it would have to compare more than this (`clause/changes.rb`, `clause/exists.rb`).
 const COMPARISONS_OF_CHANGES: usize = 50_000;
@@ -26,6 +26,8 @@ pub(super) struct Rule {
     pub(super) start_in_seconds: Option<u64>,
     pub(super) allow_failure: Option<bool>,
     pub(super) interruptible: Option<bool>,
+    /// Of a rule of `workflow`.
+    pub(super) auto_cancel: AutoCancelSpec,
     pub(super) variables: Vec<Variable>,
     /// They take the place of the job's.
     pub(super) needs: Option<Vec<NeedSpec>>,
@@ -75,6 +77,7 @@ impl Rule {
             start_in_seconds: None,
             allow_failure: None,
             interruptible: None,
+            auto_cancel: AutoCancelSpec::default(),
             variables: Vec::new(),
             needs: None,
         }

@@ -6,7 +6,7 @@ use crate::document::{Entry, Node, Place};
 use crate::event::{EnvironmentName, When};
 
 use super::gather::Fetched;
-use super::kept::{Artifacts, Cache, ImageOptions, Retry, Service};
+use super::kept::{Artifacts, AutoCancel, Cache, ImageOptions, OnJobFailure, OnNewCommit, Retry, Service};
 use super::matrix::{self, Instance, Matrix, Parallel};
 use super::only::RefPolicy;
 use super::rule::Rule;
@@ -36,6 +36,24 @@ pub struct Pipeline {
 pub(super) struct Workflow {
     pub(super) name: Option<String>,
     pub(super) rules: Option<Vec<Rule>>,
+    pub(super) auto_cancel: AutoCancelSpec,
+}
+
+/// What `auto_cancel` says; a rule's beats that of `workflow`, each key for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct AutoCancelSpec {
+    pub(super) on_new_commit: Option<OnNewCommit>,
+    pub(super) on_job_failure: Option<OnJobFailure>,
+}
+
+impl AutoCancelSpec {
+    /// With what a rule says over it, and GitLab's defaults below it (`pipeline/chain/populate_metadata.rb`).
+    pub(super) fn under(self, rule: Self) -> AutoCancel {
+        AutoCancel {
+            on_new_commit: rule.on_new_commit.or(self.on_new_commit).unwrap_or_default(),
+            on_job_failure: rule.on_job_failure.or(self.on_job_failure).unwrap_or_default(),
+        }
+    }
 }
 
 impl Pipeline {

@@ -10,6 +10,7 @@ use crate::store::{Answer, SocketError, ask};
 
 /// What is asked on the engine's control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ControlRequest {
     /// A ULID; the same one twice is one command.
     pub id: String,
@@ -30,7 +31,7 @@ pub struct JobRequest {
 
 /// What a job may want.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "wish", rename_all = "snake_case")]
+#[serde(tag = "wish", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Wish {
     /// A deploy of this run's release.
     Deploy(DeployWish),
@@ -50,6 +51,7 @@ pub enum Wish {
 
 /// A deploy as `hms-deploy` was asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DeployWish {
     /// The value of `--env`.
     pub environment: String,

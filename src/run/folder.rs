@@ -72,6 +72,12 @@ impl RunFolder {
         &self.0
     }
 
+    /// The folder of the repository whose run it is.
+    #[must_use]
+    pub fn repository(&self) -> RepositoryFolder {
+        RepositoryFolder(self.0.ancestors().nth(2).unwrap_or(&self.0).to_owned())
+    }
+
     /// The run's journal.
     #[must_use]
     pub fn journal(&self) -> PathBuf {

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    Actor, Arm, AttemptId, AttemptResult, DeployOutcome, Digest, EnvironmentName, FailureReason, InterruptedDecision, JobName, PlannedJob,
-    ProcessName, ReleaseRef, RolloutId, RunCreated, RunEvent, RunOutcome, ScanSummary, Stamped, TestCounts, When,
+    Actor, Arm, AttemptId, AttemptResult, CancelCause, DeployOutcome, Digest, EnvironmentName, FailureReason, InterruptedDecision, JobName,
+    PlannedJob, ProcessName, ReleaseRef, RolloutId, RunCreated, RunEvent, RunOutcome, ScanSummary, Stamped, TestCounts, When,
 };
 
 /// A run as its journal tells it.
@@ -35,6 +35,8 @@ pub struct RunState {
     pub scans: Vec<(AttemptId, ScanSummary)>,
     /// Whether a cancel was asked for.
     pub cancel: Option<Actor>,
+    /// Because of what, when it was.
+    pub cancel_cause: CancelCause,
     /// What was refused: the command, and the reason.
     pub refusals: Vec<(String, String)>,
     /// The end.
@@ -118,6 +120,8 @@ pub struct JobState {
     pub given: BTreeMap<String, String>,
     /// When a delayed job starts, once its turn has come.
     pub starts_at: Option<DateTime<Utc>>,
+    /// It is to be cancelled by itself, and why.
+    pub cancel_asked: Option<String>,
     /// What the driver said of its last deploy request.
     pub deploy: Option<DeployEnd>,
     /// A HOLD of this job's canary was overridden for this release.
@@ -297,7 +301,8 @@ impl RunState {
                 }
             }),
             RunEvent::JobRetried { job, .. } => self.retry(job),
-            RunEvent::CancelRequested { actor } => self.cancel = Some(actor.clone()),
+            RunEvent::CancelRequested { actor, cause } => (self.cancel, self.cancel_cause) = (Some(actor.clone()), *cause),
+            RunEvent::JobCancelRequested { job, why } => self.with_job(job, |job| job.cancel(why)),
             RunEvent::ReleaseMade { release, .. } => self.release = Some(release.clone()),
             RunEvent::ScanReported { attempt, summary } => self.scans.push((attempt.clone(), summary.clone())),
             RunEvent::RolloutLinked { job, rollout, environment, arm } => {
@@ -345,10 +350,11 @@ impl RunState {
     fn retry(&mut self, name: &JobName) {
         self.ended = None;
         // A run that was cancelled goes on.
-        self.cancel = None;
+        (self.cancel, self.cancel_cause) = (None, CancelCause::Asked);
         self.with_job(name, |job| {
             job.status = JobStatus::Created;
             job.why = None;
+            job.cancel_asked = None;
             job.deploy = None;
             job.yeses.clear();
             job.given.clear();
@@ -377,9 +383,24 @@ impl JobState {
             gate_open: false,
             given: BTreeMap::new(),
             starts_at: None,
+            cancel_asked: None,
             deploy: None,
             overridden: None,
         }
+    }
+
+    /// One that has not begun is cancelled at once, one that goes on with its attempt's end.
+    fn cancel(&mut self, why: &str) {
+        self.cancel_asked = Some(why.to_owned());
+        if !self.has_live_attempt() {
+            (self.status, self.why) = (JobStatus::Canceled, Some(why.to_owned()));
+        }
+    }
+
+    /// Whether an attempt of it has begun and not ended.
+    #[must_use]
+    pub fn has_live_attempt(&self) -> bool {
+        self.attempts.last().is_some_and(|attempt| attempt.result.is_none())
     }
 
     /// The last attempt, if nobody knows how it ended and nobody has decided what becomes of it.

@@ -1,10 +1,15 @@
-//! `workflow`: whether there is a pipeline at all, and what it is called.
+//! `workflow`: whether there is a pipeline at all, what it is called, and what ends it before its time.
 
 use super::fields::Context;
 use super::rules;
 use crate::document::{Node, Place};
+use crate::pipeline::kept::{OnJobFailure, OnNewCommit};
 use crate::pipeline::keyword;
-use crate::pipeline::spec::Workflow;
+use crate::pipeline::spec::{AutoCancelSpec, Workflow};
+
+const ON_NEW_COMMIT: &[(&str, OnNewCommit)] =
+    &[("conservative", OnNewCommit::Conservative), ("interruptible", OnNewCommit::Interruptible), ("none", OnNewCommit::None)];
+const ON_JOB_FAILURE: &[(&str, OnJobFailure)] = &[("all", OnJobFailure::All), ("none", OnJobFailure::None)];
 
 pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Place) -> Workflow {
     let mut workflow = Workflow::default();
@@ -12,6 +17,7 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
     for field in context.keywords(subject, keyword::WORKFLOW, fields) {
         let of = format!("{subject}: `{}`", field.key);
         match field.key.as_str() {
+            "auto_cancel" => workflow.auto_cancel = auto_cancel(context, &of, &field.value, field.place),
             "name" => workflow.name = context.text(&of, &field.value, field.place),
             "rules" => {
                 let rules = rules::read(context, &of, keyword::WORKFLOW_RULE, &field.value, field.place);
@@ -22,4 +28,22 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
         }
     }
     workflow
+}
+
+/// `auto_cancel`, of `workflow` or of one of its rules; nothing (`null`) says nothing.
+pub(super) fn auto_cancel(context: &mut Context, subject: &str, node: &Node, place: Place) -> AutoCancelSpec {
+    let mut read = AutoCancelSpec::default();
+    if node.is_null() {
+        return read;
+    }
+    let Some(fields) = context.entries(subject, node, place) else { return read };
+    for field in context.keywords(subject, keyword::AUTO_CANCEL, fields) {
+        let of = format!("{subject}: `{}`", field.key);
+        match field.key.as_str() {
+            "on_new_commit" => read.on_new_commit = context.word(&of, ON_NEW_COMMIT, &field.value, field.place),
+            "on_job_failure" => read.on_job_failure = context.word(&of, ON_JOB_FAILURE, &field.value, field.place),
+            _ => {}
+        }
+    }
+    read
 }

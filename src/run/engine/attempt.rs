@@ -104,7 +104,7 @@ impl Engine {
     }
 
     /// The keeper lives: from here on its end is awaited, by whichever engine is there.
-    pub(super) fn prepared(
+    pub(super) async fn prepared(
         &mut self,
         job: &JobName,
         attempt: &AttemptId,
@@ -130,13 +130,13 @@ impl Engine {
                 }
                 Ok(())
             }
-            Err(NotPrepared::Lacking(why)) => self.unprepared(job, attempt, FailureReason::MissingDependencyFailure, why),
-            Err(NotPrepared::Trouble(why)) => self.unprepared(job, attempt, FailureReason::RunnerSystemFailure, why),
+            Err(NotPrepared::Lacking(why)) => self.unprepared(job, attempt, FailureReason::MissingDependencyFailure, why).await,
+            Err(NotPrepared::Trouble(why)) => self.unprepared(job, attempt, FailureReason::RunnerSystemFailure, why).await,
         }
     }
 
     /// An attempt that got no keeper has failed; only what the machine could not do is `retry`'s.
-    fn unprepared(&mut self, job: &JobName, attempt: &AttemptId, reason: FailureReason, why: String) -> Result<(), EngineError> {
+    async fn unprepared(&mut self, job: &JobName, attempt: &AttemptId, reason: FailureReason, why: String) -> Result<(), EngineError> {
         self.ended(RunEvent::AttemptEnded {
             job: job.clone(),
             attempt: attempt.clone(),
@@ -150,6 +150,7 @@ impl Engine {
             again: false,
             coverage: None,
         })
+        .await
     }
 
     fn await_keeper(&mut self, job: &JobName, attempt: &AttemptId, keeper: ProcessName) {
@@ -194,16 +195,17 @@ impl Engine {
     }
 
     /// Records an attempt's end, with what the driver said of its deploy.
-    pub(super) fn ended(&mut self, mut event: RunEvent) -> Result<(), EngineError> {
+    pub(super) async fn ended(&mut self, mut event: RunEvent) -> Result<(), EngineError> {
         let RunEvent::AttemptEnded { job, attempt, result, exit_code, failure_reason: reason, message, again, .. } = &mut event else {
             return Ok(());
         };
         let (job, attempt) = (job.clone(), attempt.clone());
-        if *result == AttemptResult::Canceled && self.state.cancel.is_none() {
+        let asked = self.state.cancel.is_some() || self.state.job(&job).is_some_and(|job| job.cancel_asked.is_some());
+        if *result == AttemptResult::Canceled && !asked {
             // A keeper cannot tell who told it to stop, and a job can tell its own: without a cancel in the journal nobody asked for
             // this end.
             (*result, *reason) = (AttemptResult::Failed, Some(FailureReason::RunnerSystemFailure));
-            *message = Some("its keeper was told to stop, and nobody cancelled the run".to_owned());
+            *message = Some("its keeper was told to stop, and nobody cancelled the run or the job".to_owned());
         }
         let deploy = self.state.job(&job).and_then(|job| job.deploy.clone()).filter(|deploy| deploy.attempt == attempt);
         if *result == AttemptResult::Success && deploy.as_ref().is_some_and(|deploy| is_lost(deploy.outcome)) {
@@ -220,6 +222,9 @@ impl Engine {
         let next = self.after_failure(&job, *result, *reason, *exit_code);
         *again = next == Next::Again;
         self.record(event)?;
+        if next != Next::Again && self.state.job(&job).is_some_and(|job| job.status == JobStatus::Failed) {
+            self.cancel_after_failure(&job).await?;
+        }
         if next == Next::ForAPerson {
             let number = self.state.created.as_ref().map_or(0, |created| created.number);
             self.notice(
@@ -248,6 +253,9 @@ impl Engine {
     fn after_failure(&self, job: &JobName, result: AttemptResult, reason: Option<FailureReason>, exit_code: Option<i32>) -> Next {
         let (AttemptResult::Failed, None, Some(reason)) = (result, &self.state.cancel, reason) else { return Next::Nothing };
         let Some(planned) = self.plan.job(job) else { return Next::Nothing };
+        if self.state.job(job).is_some_and(|job| job.cancel_asked.is_some()) {
+            return Next::Nothing;
+        }
         let attempts = self.state.job(job).map_or(0, |job| job.attempts.len());
         match planned.retry.again(u32::try_from(attempts).unwrap_or(u32::MAX), reason, exit_code) {
             false => Next::Nothing,
@@ -302,6 +310,9 @@ impl Engine {
                     self.record(RunEvent::AttemptReattached { attempt: attempt.clone() })?;
                     if let Some(live) = self.live.get_mut(&attempt) {
                         live.keeper = Some(holder.process.clone());
+                    }
+                    if self.state.job(&job).is_some_and(|job| job.cancel_asked.is_some()) {
+                        let _ = send_signal(&holder.process, Signal::Term);
                     }
                     self.await_keeper(&job, &attempt, holder.process);
                 }

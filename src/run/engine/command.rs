@@ -1,12 +1,13 @@
 //! What people and jobs ask of the engine, and what it answers. Every yes and every no of a control action is in the ledger.
 
 use crate::event::{
-    Actor, AttemptId, Command, DeployOutcome, Digest, Facts, FailureReason, InterruptedDecision, JobName, JobStatus, Refusal, RefusalKind,
-    RunEvent, When,
+    Actor, AttemptId, CancelCause, Command, DeployOutcome, Digest, Facts, FailureReason, InterruptedDecision, JobName, JobStatus, Refusal,
+    RefusalKind, RunEvent, When,
 };
 use crate::run::control::{ControlRequest, DeployWish, JobRequest, Reply, Wish};
 use crate::store::{Inside, Peer, Signal, inside_run, send_signal};
 
+use super::auto_cancel::Way;
 use super::delivery::{DeployOrder, Yes};
 use super::socket::Replies;
 use super::{Engine, EngineError};
@@ -21,6 +22,15 @@ impl Engine {
             Reply::Failed { message: missing }
         } else if self.seen.insert(request.id) {
             let inside = peer.process.as_ref().map_or(Inside::Unknown, |process| inside_run(process.pid, &self.setup.places.state));
+            if let (Command::MakeWay { number, revision }, Inside::No) = (&request.command, inside) {
+                // It is no control action of a person's that could be refused: what stays goes on, and that is the answer.
+                let reply = match self.make_way(*number, revision, &actor).await? {
+                    Way::Made(message) => Reply::Accepted { message },
+                    Way::Kept(message) => Reply::Failed { message },
+                };
+                let _ = replies.send(reply).await;
+                return Ok(());
+            }
             match self.decide(&request.command, &actor, inside).await? {
                 Ok(message) => Reply::Accepted { message },
                 Err(refusal) => {
@@ -56,6 +66,7 @@ impl Engine {
                 Ok(Ok("the run is over already; nothing is changed".to_owned()))
             }
             Command::Cancel => self.cancel(actor).await.map(Ok),
+            Command::MakeWay { .. } => Ok(Ok("nothing is to be done".to_owned())),
             Command::Look => {
                 self.delivery.look().await;
                 Ok(Ok("looked".to_owned()))
@@ -164,7 +175,7 @@ impl Engine {
 
     /// Canary to 0 first, then the jobs.
     async fn cancel(&mut self, actor: &Actor) -> Result<String, EngineError> {
-        self.record(RunEvent::CancelRequested { actor: actor.clone() })?;
+        self.record(RunEvent::CancelRequested { actor: actor.clone(), cause: CancelCause::Asked })?;
         self.carry_out_cancel(actor).await;
         Ok("the run is being cancelled: its canary first, then its jobs".to_owned())
     }

@@ -11,6 +11,7 @@ pub(super) fn durability(event: &RunEvent) -> Durability {
         | RunEvent::InterruptionAnswered { .. }
         | RunEvent::JobRetried { .. }
         | RunEvent::CancelRequested { .. }
+        | RunEvent::JobCancelRequested { .. }
         | RunEvent::ReleaseMade { .. }
         | RunEvent::RolloutLinked { .. }
         | RunEvent::DeployEnded { .. }

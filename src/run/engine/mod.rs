@@ -4,6 +4,7 @@
 //! as an [`Input`]; nothing here waits for a job, a network or a disk longer than one write.
 
 mod attempt;
+mod auto_cancel;
 mod command;
 mod delay;
 mod delivery;
@@ -196,6 +197,9 @@ impl Engine {
     pub async fn drive(mut self) -> Result<RunOutcome, EngineError> {
         let leaving = self.leave_when_told();
         self.record(RunEvent::EngineStarted { engine: this_process(), program: env!("CARGO_PKG_VERSION").to_owned() })?;
+        for text in std::mem::take(&mut self.setup.briefing.notices) {
+            self.notice(None, text)?;
+        }
         self.reattach()?;
         self.delivery.resume(&self.state, &self.plan).await;
         if let Some(actor) = self.state.cancel.clone().filter(|_| self.state.ended.is_none()) {
@@ -278,12 +282,12 @@ impl Engine {
         match input {
             Input::Command { request, peer, replies } => self.command(request, &peer, replies).await,
             Input::Wish { attempt, request, replies } => self.wish(&attempt, request, replies).await,
-            Input::Prepared { job, attempt, prepared } => self.prepared(&job, &attempt, prepared),
+            Input::Prepared { job, attempt, prepared } => self.prepared(&job, &attempt, prepared).await,
             Input::KeeperGone { job, attempt } => {
                 self.find_end(&job, &attempt);
                 Ok(())
             }
-            Input::Ended(event) => self.ended(*event),
+            Input::Ended(event) => self.ended(*event).await,
             Input::Warned(job, warnings) => warnings.into_iter().try_for_each(|text| self.notice(Some(&job), text)),
             Input::Delivery(event) => self.delivered(event).await,
             Input::Leave => {

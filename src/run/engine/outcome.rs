@@ -1,11 +1,12 @@
 //! How a run ends, from how its jobs ended. Pure.
 
-use crate::event::{AttemptResult, DeployOutcome, FailureReason, JobState, JobStatus, RunOutcome, RunState};
+use crate::event::{AttemptResult, CancelCause, DeployOutcome, FailureReason, JobState, JobStatus, RunOutcome, RunState};
 
 /// The outcome of a run in which nothing goes on by itself any more (`docs/decisions.md` 10.2): a failure beats a gate, and 11, 12
 /// and 13 count only where the driver recorded them. A job that a cancel ended, and that was not run again, is no success either.
 pub(in crate::run) fn settled_outcome(state: &RunState) -> RunOutcome {
-    if state.cancel.is_some() {
+    // One that its own job's failure cancelled is a failed run, as at GitLab.
+    if state.cancel.is_some() && state.cancel_cause != CancelCause::JobFailed {
         return RunOutcome::Canceled;
     }
     let failed = || state.jobs.iter().filter(|job| job.status == JobStatus::Failed && !job.failure_allowed());
@@ -108,6 +109,7 @@ mod tests {
             gate_open: false,
             given: std::collections::BTreeMap::new(),
             starts_at: None,
+            cancel_asked: None,
             deploy: None,
             overridden: None,
         }

@@ -120,7 +120,11 @@ where
     if peer.uid != rustix::process::geteuid().as_raw() {
         return;
     }
-    let Ok(Some(request)) = tokio::time::timeout(PATIENCE, greet(&mut stream, role)).await else { return };
+    let request = match tokio::time::timeout(PATIENCE, greet(&mut stream, role)).await {
+        Ok(Some(Ok(request))) => request,
+        Ok(Some(Err(error))) => return not_understood(&mut stream, role, &error).await,
+        Ok(None) | Err(_) => return,
+    };
     let (replies, mut lines) = mpsc::channel(64);
     deliver(request, peer, replies).await;
     while let Some(line) = lines.recv().await {
@@ -132,11 +136,27 @@ where
     }
 }
 
-async fn greet<R: DeserializeOwned>(stream: &mut UnixStream, role: &str) -> Option<R> {
+/// What a later hms asks in words that this one does not know is refused whole: the half of it that is understood may be another thing.
+async fn not_understood(stream: &mut UnixStream, role: &str, error: &serde_json::Error) {
+    let way_out = match role {
+        "engine" => format!(
+            "; nothing of it was done. To have it done by the hms that asks: kill {} (the run's jobs go on under their keepers), and ask again",
+            std::process::id()
+        ),
+        _ => "; nothing of it was done".to_owned(),
+    };
+    let message = format!("the run's engine is hms {} and does not understand this: {error}{way_out}", env!("CARGO_PKG_VERSION"));
+    let Ok(mut text) = serde_json::to_vec(&Reply::Failed { message }) else { return };
+    text.push(b'\n');
+    let _ = stream.write_all(&text).await;
+}
+
+/// Nothing when the peer said nothing.
+async fn greet<R: DeserializeOwned>(stream: &mut UnixStream, role: &str) -> Option<serde_json::Result<R>> {
     let mut hello = serde_json::to_vec(&Hello::of(role)).ok()?;
     hello.push(b'\n');
     stream.write_all(&hello).await.ok()?;
     let mut line = Vec::new();
     BufReader::new(stream).take(REQUEST_LIMIT).read_until(b'\n', &mut line).await.ok()?;
-    serde_json::from_slice(&line).ok()
+    (!line.is_empty()).then(|| serde_json::from_slice(&line))
 }

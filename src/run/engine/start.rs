@@ -26,6 +26,9 @@ pub struct Briefing {
     pub interrupted: Option<InterruptedDecision>,
     /// The engine ends at a gate even when a canary has weight.
     pub no_linger: bool,
+    /// What is to be known of the run's beginning, a sentence each.
+    #[serde(default)]
+    pub notices: Vec<String>,
     /// The PATH of jobs, without hms's own programs.
     pub path: String,
 }

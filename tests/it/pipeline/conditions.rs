@@ -291,13 +291,42 @@ fn only_and_except_have_their_errors() {
     }
 }
 
-/// A rule's `when: delayed` with `auto_cancel:` of a workflow are read over or refused by name; the keyword of GitLab that
-/// `workflow` has beside these is said not to be honoured.
+/// GitLab `entry/auto_cancel.rb`, and `pipeline/chain/populate_metadata.rb`: a rule's beats that of `workflow`, each key for itself.
 #[test]
-fn what_a_workflow_says_of_cancelling_is_said_not_to_be_done() {
-    let reading =
-        reading("workflow:\n  auto_cancel: {on_new_commit: interruptible}\n  rules: [{when: always, auto_cancel: {}}]\na: {script: x}\n");
-    assert_eq!(shown(&of_severity(&reading, Severity::Warning)), ["2:3 not-honoured", "3:26 not-honoured"]);
+fn what_a_workflow_says_of_cancelling() {
+    use hms::pipeline::{AutoCancel, OnJobFailure, OnNewCommit};
+    let table = [
+        ("", OnNewCommit::Conservative, OnJobFailure::None),
+        ("workflow: {name: n}", OnNewCommit::Conservative, OnJobFailure::None),
+        ("workflow: {auto_cancel: }", OnNewCommit::Conservative, OnJobFailure::None),
+        ("workflow: {auto_cancel: {on_new_commit: interruptible}}", OnNewCommit::Interruptible, OnJobFailure::None),
+        ("workflow: {auto_cancel: {on_new_commit: none, on_job_failure: all}}", OnNewCommit::None, OnJobFailure::All),
+        (
+            "workflow: {auto_cancel: {on_new_commit: none, on_job_failure: all}, rules: [{if: $GONE}, {auto_cancel: {on_new_commit: conservative}}]}",
+            OnNewCommit::Conservative,
+            OnJobFailure::All,
+        ),
+        (
+            "workflow: {auto_cancel: {on_job_failure: all}, rules: [{if: $GONE, auto_cancel: {on_job_failure: none}}, {when: always}]}",
+            OnNewCommit::Conservative,
+            OnJobFailure::All,
+        ),
+    ];
+    for (workflow, on_new_commit, on_job_failure) in table {
+        let plan = planned(&format!("{workflow}\na: {{script: x}}\n"));
+        assert_eq!(plan.auto_cancel, AutoCancel { on_new_commit, on_job_failure }, "{workflow}");
+    }
+    for (says, expected) in [
+        ("{on_new_commit: all}", "1:40 unknown-value"),
+        ("{on_job_failure: interruptible}", "1:41 unknown-value"),
+        ("{on_new_comit: none}", "1:25 unknown-key"),
+        ("none", "1:11 type"),
+    ] {
+        let reading = reading(&format!("workflow: {{auto_cancel: {says}}}\na: {{script: x}}\n"));
+        assert_eq!(shown(&of_severity(&reading, Severity::Error)).len(), 1, "{says}");
+        let told = shown(&of_severity(&reading, Severity::Error))[0].clone();
+        assert_eq!(told.split(' ').nth(1), expected.split(' ').nth(1), "{says}: {told}");
+    }
 }
 
 /// GCL: `only` is passed over in silence, `workflow: rules` with `when: never` runs anyway, `"23" =~ "1234"` is an error,

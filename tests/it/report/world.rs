@@ -357,7 +357,7 @@ pub(crate) fn interrupted() -> Story {
 /// Somebody cancelled the run.
 pub(crate) fn cancelled() -> Story {
     let mut events = built();
-    events.push(RunEvent::CancelRequested { actor: actor("amy") });
+    events.push(RunEvent::CancelRequested { actor: actor("amy"), cause: hms::event::CancelCause::Asked });
     let end = End { result: AttemptResult::Canceled, exit_code: None, signal: Some(15), ..End::default() };
     events.push(ends("canary", end));
     events.push(RunEvent::JobSkipped { job: "prod".parse().unwrap(), why: "the run was cancelled".to_owned() });

@@ -1,5 +1,6 @@
 //! The verbs as a person types them: the real program, a home of its own, a repository of its own.
 
+mod auto_cancel;
 mod delayed;
 mod dotenv;
 mod engine;
