@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::event::Revision;
-use crate::pipeline::{Files, Foreign, Since};
+use crate::pipeline::{Elsewhere, Files, Foreign, Since};
 use crate::policy::Includes;
 use crate::repo::Repository;
 
@@ -85,9 +85,11 @@ impl Files for CommitFiles<'_> {
 
     fn foreign(&self, wanted: &Foreign) -> Result<Option<Vec<u8>>, String> {
         match wanted {
-            Foreign::Project { project, reference, path } => self.of_project(project, reference.as_deref(), path),
+            Foreign::Of(elsewhere, path) => self.with_checkout(elsewhere, |repository, revision| {
+                repository.read_file_at(revision, Path::new(path)).map_err(|error| told(&error))
+            }),
             Foreign::Template(name) => match &self.includes.templates {
-                Some(folder) => read_below(folder, name),
+                Some(folder) => template(folder, name),
                 None => {
                     Err("no folder of templates is configured; the operator's file can name one: `includes: {templates: /path}`".to_owned())
                 }
@@ -95,15 +97,20 @@ impl Files for CommitFiles<'_> {
             Foreign::Remote(remote) => self.fetcher.fetch(remote).map(Some),
         }
     }
+
+    fn paths_of(&self, wanted: &Elsewhere) -> Result<Arc<[String]>, String> {
+        self.with_checkout(wanted, |repository, revision| repository.paths_at(revision).map(Arc::from).map_err(|error| told(&error)))
+    }
 }
 
 impl CommitFiles<'_> {
-    /// A file of a project: of this repository when that is the project, else of the checkout that the operator names.
-    fn of_project(&self, project: &str, reference: Option<&str>, path: &str) -> Result<Option<Vec<u8>>, String> {
+    /// Looks into a project at a revision: into this repository when it is that project, else into the checkout that the operator names.
+    fn with_checkout<T>(&self, wanted: &Elsewhere, look: impl FnOnce(&Repository, &Revision) -> Result<T, String>) -> Result<T, String> {
+        let (Elsewhere::Project { project, .. } | Elsewhere::Component { project, .. }) = wanted;
         let own = self.repository.origin();
-        let is_own = own.is_some_and(|own| project == own.path || project == format!("{}/{}", own.host, own.path));
+        let is_own = own.is_some_and(|own| project == &own.path || *project == format!("{}/{}", own.host, own.path));
         if is_own {
-            return file_of(self.repository, reference, path);
+            return look(self.repository, &revision_of(self.repository, wanted)?);
         }
         let Some(checkout) = self.includes.projects.get(project) else {
             return Err(format!(
@@ -111,15 +118,30 @@ impl CommitFiles<'_> {
             ));
         };
         let repository = Repository::discover(checkout).map_err(|error| told(&error))?;
-        file_of(&repository, reference, path)
+        let revision = revision_of(&repository, wanted)?;
+        look(&repository, &revision)
     }
 }
 
-fn file_of(repository: &Repository, reference: Option<&str>, path: &str) -> Result<Option<Vec<u8>>, String> {
+fn revision_of(repository: &Repository, wanted: &Elsewhere) -> Result<Revision, String> {
     let main = || repository.default_branch().ok().flatten().unwrap_or_else(|| "HEAD".to_owned());
-    let reference = reference.map_or_else(main, str::to_owned);
-    let revision = repository.resolve(&reference).map_err(|error| told(&error))?.revision;
-    repository.read_file_at(&revision, Path::new(path)).map_err(|error| told(&error))
+    let found = match wanted {
+        Elsewhere::Project { reference, .. } => {
+            repository.resolve(&reference.clone().unwrap_or_else(main)).map(|resolved| resolved.revision)
+        }
+        Elsewhere::Component { version, .. } => repository.component_version(version),
+    };
+    found.map_err(|error| told(&error))
+}
+
+/// A template by its name, which GitLab also looks for in two folders (`lib/gitlab/template/gitlab_ci_yml_template.rb`).
+fn template(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, String> {
+    for below in ["", "Pages/", "Verify/"] {
+        if let Some(found) = read_below(folder, &format!("{below}{name}"))? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// A file below a folder; links are not followed out of it.

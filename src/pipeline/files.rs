@@ -32,6 +32,12 @@ pub trait Files {
     /// # Errors
     /// When no place for it is configured, with what to do.
     fn foreign(&self, wanted: &Foreign) -> Result<Option<Vec<u8>>, String>;
+
+    /// The paths of all files of a project, from its top.
+    ///
+    /// # Errors
+    /// When no place for it is configured, with what to do, or it has no such revision.
+    fn paths_of(&self, wanted: &Elsewhere) -> Result<Arc<[String]>, String>;
 }
 
 /// What a commit is compared with.
@@ -46,19 +52,44 @@ pub enum Since {
 /// A file of elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Foreign {
-    /// `include: project`, and what a component is made of.
-    Project {
-        /// Its path, for instance `group/project`; a component's has the host in front.
-        project: String,
-        /// The ref; none for the project's main branch.
-        reference: Option<String>,
-        /// The file, from the top of the project.
-        path: String,
-    },
+    /// A file of a project, from its top.
+    Of(Elsewhere, String),
     /// `include: template`.
     Template(String),
     /// `include: remote`.
     Remote(Remote),
+}
+
+/// A project at a revision.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Elsewhere {
+    /// `include: project`.
+    Project {
+        /// Its path, for instance `group/project`.
+        project: String,
+        /// The ref; none for the project's main branch.
+        reference: Option<String>,
+    },
+    /// `include: component`.
+    Component {
+        /// Its path, with the host in front.
+        project: String,
+        /// A commit, tag or branch, else `1`, `1.2` or `~latest`, which are of its tags.
+        version: String,
+    },
+}
+
+impl Elsewhere {
+    /// Its name with its revision, for people.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Project { project, reference: None } => project.clone(),
+            Self::Project { project, reference: Some(revision) } | Self::Component { project, version: revision } => {
+                format!("{project}@{revision}")
+            }
+        }
+    }
 }
 
 /// A file at an address. Whoever hands it in need not check it: the reader does.
@@ -92,6 +123,10 @@ impl Files for NoFiles {
     }
 
     fn foreign(&self, _: &Foreign) -> Result<Option<Vec<u8>>, String> {
+        Err(ALONE.to_owned())
+    }
+
+    fn paths_of(&self, _: &Elsewhere) -> Result<Arc<[String]>, String> {
         Err(ALONE.to_owned())
     }
 }

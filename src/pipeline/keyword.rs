@@ -141,11 +141,7 @@ pub const POLICY: Table =
 pub const CHANGES: Table = &[("paths", Done), ("compare_to", Done)];
 
 /// Keywords of `exists`.
-pub const EXISTS: Table = &[
-    ("paths", Done),
-    ("project", Refused("files of other projects are not looked for")),
-    ("ref", Refused("files of other projects are not looked for")),
-];
+pub const EXISTS: Table = &[("paths", Done), ("project", Done), ("ref", Done)];
 
 /// Keywords of `parallel`.
 pub const PARALLEL: Table = &[("matrix", Done)];

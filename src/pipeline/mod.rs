@@ -49,7 +49,7 @@ mod trace;
 pub use composite::{Scheduling, composite};
 pub use expand::expand_for_runner;
 pub use explain::Explained;
-pub use files::{Files, Foreign, NoFiles, Remote, Since};
+pub use files::{Elsewhere, Files, Foreign, NoFiles, Remote, Since};
 pub use gather::{Fetched, Surroundings};
 pub use kept::{Artifacts, ArtifactsWhen, AutoCancel, Cache, CacheKey, ImageOptions, OnJobFailure, OnNewCommit, Retry, RetryWhen, Service};
 pub use partial::{Needed, NoPart, Part};

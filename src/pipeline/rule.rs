@@ -7,7 +7,7 @@ use crate::event::When;
 
 use super::expand;
 use super::expression::Expression;
-use super::files::{Files, Since};
+use super::files::{Elsewhere, Files, Since};
 use super::glob::Glob;
 use super::spec::{AutoCancelSpec, NeedSpec, Variable};
 
@@ -41,6 +41,8 @@ pub(super) struct Paths {
     pub(super) globs: Vec<String>,
     /// With what `changes` compares.
     pub(super) compare_to: Option<(String, Place)>,
+    /// The project, and its ref, of whose files `exists` speaks; none for those beside the rule.
+    pub(super) elsewhere: Option<(String, Option<String>)>,
 }
 
 /// What rules may look at.
@@ -157,7 +159,17 @@ impl Paths {
         let known = |name: &str| sight.variables.get(name).map(String::as_str);
         let expanded = |text: &str| expand::text(text, &known).unwrap_or_else(|| text.to_owned());
         let (paths, limit) = match kind {
-            Kind::Exists => (sight.files.paths().map_err(|why| undecided(self.place, &why))?, COMPARISONS_OF_EXISTS),
+            Kind::Exists => {
+                let found = match &self.elsewhere {
+                    None => sight.files.paths(),
+                    Some((project, reference)) => {
+                        let (project, reference) = (expanded(project), reference.as_deref().map(expanded));
+                        let wanted = Elsewhere::Project { project, reference };
+                        sight.files.paths_of(&wanted).map_err(|why| format!("`{}`: {why}", wanted.name()))
+                    }
+                };
+                (found.map_err(|why| undecided(self.place, &why))?, COMPARISONS_OF_EXISTS)
+            }
             Kind::Changes => {
                 let (since, place) = match (&self.compare_to, pushed_from(sight.variables)) {
                     (Some((reference, place)), _) => (Since::MergeBase(expanded(reference)), *place),

@@ -9,6 +9,7 @@
 
 mod checkout;
 mod commit;
+mod component;
 mod dirty;
 mod error;
 mod open;

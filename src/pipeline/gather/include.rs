@@ -1,13 +1,16 @@
 //! `include`: which files, under which rules, with which inputs; and putting them together.
 
+use std::collections::BTreeMap;
+
 use super::inputs::Given;
 use super::merge::merge;
+use super::origin::Beside;
 use super::{Gatherer, INCLUDE_LIMIT, Origin};
 use crate::document::{Entry, Node, Place, Value};
 use crate::pipeline::expand::expand_for_include;
-use crate::pipeline::files::{Foreign, Remote};
+use crate::pipeline::files::{Elsewhere, Files as _, Foreign, Remote};
 use crate::pipeline::keyword;
-use crate::pipeline::read::read_rules;
+use crate::pipeline::read::{only_always_or_never, read_rules};
 use crate::pipeline::rule::{Rule, Sight};
 
 /// One file that is wanted.
@@ -22,11 +25,7 @@ pub(super) struct Wanted {
 pub(super) enum What {
     Local(String),
     /// Paths of which the first that is there is meant.
-    Project {
-        project: String,
-        reference: Option<String>,
-        paths: Vec<String>,
-    },
+    Of(Elsewhere, Vec<String>),
     Template(String),
     Remote(Remote),
 }
@@ -88,25 +87,16 @@ impl Gatherer<'_, '_> {
     fn bytes(&mut self, wanted: &Wanted, origin: &Origin) -> Option<(Vec<u8>, Origin)> {
         let files = self.around.files;
         let found = match &wanted.what {
-            What::Local(path) => match origin {
-                Origin::Commit => files.local(path).map(|bytes| (bytes, Origin::Commit)),
-                Origin::Project { project, reference } => {
-                    let foreign = Foreign::Project { project: project.clone(), reference: reference.clone(), path: path.clone() };
-                    files.foreign(&foreign).map(|bytes| (bytes, origin.clone()))
-                }
-                Origin::Nowhere => Err("a template, or a file at an address, has no files beside it".to_owned()),
-            },
-            What::Project { project, reference, paths } => {
-                let inner = Origin::Project { project: project.clone(), reference: reference.clone() };
+            What::Local(path) => Beside { files, origin }.local(path).map(|bytes| (bytes, origin.clone())),
+            What::Of(elsewhere, paths) => {
                 let mut found = Ok(None);
                 for path in paths {
-                    let foreign = Foreign::Project { project: project.clone(), reference: reference.clone(), path: path.clone() };
-                    found = files.foreign(&foreign);
+                    found = files.foreign(&Foreign::Of(elsewhere.clone(), path.clone()));
                     if !matches!(found, Ok(None)) {
                         break;
                     }
                 }
-                found.map(|bytes| (bytes, inner))
+                found.map(|bytes| (bytes, Origin::Of(elsewhere.clone())))
             }
             What::Template(name) => files.foreign(&Foreign::Template(name.clone())).map(|bytes| (bytes, Origin::Nowhere)),
             What::Remote(remote) => return self.fetched(remote, wanted.place).map(|bytes| (bytes, Origin::Nowhere)),
@@ -162,7 +152,8 @@ impl Gatherer<'_, '_> {
                 "inputs" => inputs = self.context.entries(&subject, &field.value, field.place).unwrap_or_default().to_vec(),
                 "rules" => {
                     let rules = read_rules(self.context, &subject, keyword::INCLUDE_RULE, &field.value, field.place);
-                    if !self.wanted_by(&rules) {
+                    only_always_or_never(self.context, &subject, &rules);
+                    if !self.wanted_by(&rules, origin) {
                         return;
                     }
                 }
@@ -192,13 +183,17 @@ impl Gatherer<'_, '_> {
             "project" => self.project(&location, item, place, &inputs, all),
             "component" => self.component(&location, place, inputs, all),
             "remote" => self.remote(&location, Some(item), place, inputs, all),
-            _ => all.push(Wanted { name: format!("template {location}"), what: What::Template(location), place, inputs }),
+            _ => self.template(location, place, inputs, all),
         }
     }
 
-    fn wanted_by(&mut self, rules: &[Rule]) -> bool {
+    /// Rules of an include look at the files beside the file that they stand in (`external/rules.rb`).
+    fn wanted_by(&mut self, rules: &[Rule], origin: &Origin) -> bool {
         let inputs = self.around.inputs;
-        let sight = Sight { variables: &self.variables, masked: &inputs.masked, files: self.around.files };
+        let nothing = BTreeMap::new();
+        let masked = if *origin == Origin::Nowhere { &nothing } else { &inputs.masked };
+        let beside = Beside { files: self.around.files, origin };
+        let sight = Sight { variables: &self.variables, masked, files: &beside };
         match Rule::first(rules, &sight, |_| {}) {
             Ok(found) => found.is_some_and(|(_, rule)| rule.when != Some(crate::event::When::Never)),
             Err(undecided) => {
@@ -216,12 +211,13 @@ impl Gatherer<'_, '_> {
             }
             return;
         }
-        if *origin != Origin::Commit {
-            let message = format!("`{location}`: a pattern finds only files of the run's own commit");
-            self.context.problems.error(place, "include-refused", message).hint("write the paths out");
+        let beside = Beside { files: self.around.files, origin };
+        // Without files beside it, one that is named tells why better than a pattern that finds nothing.
+        if *origin == Origin::Nowhere {
+            all.push(Self::wanted_local(path, place, origin, inputs));
             return;
         }
-        match self.around.files.paths() {
+        match beside.paths() {
             Err(why) => {
                 self.context.problems.error(place, "include-refused", format!("`{location}` cannot be included: {why}"));
             }
@@ -242,7 +238,7 @@ impl Gatherer<'_, '_> {
 
     fn wanted_local(path: &str, place: Place, origin: &Origin, inputs: &[Entry]) -> Wanted {
         let name = match origin {
-            Origin::Project { project, reference } => named(project, reference.as_deref(), path),
+            Origin::Of(elsewhere) => format!("{}:{path}", elsewhere.name()),
             Origin::Commit | Origin::Nowhere => path.to_owned(),
         };
         Wanted { what: What::Local(path.to_owned()), name, place, inputs: inputs.to_vec() }
@@ -259,7 +255,12 @@ impl Gatherer<'_, '_> {
     }
 
     fn project(&mut self, project: &str, item: &Node, place: Place, inputs: &[Entry], all: &mut Vec<Wanted>) {
-        let reference = item.get("ref").and_then(Node::as_str).map(|text| expand_for_include(text, &self.variables));
+        let field = item.entries().and_then(|fields| fields.iter().find(|field| field.key == "ref" && !field.value.is_null()));
+        let reference = match field.map(|field| self.context.text("an entry of `include`: `ref`", &field.value, field.place)) {
+            None => None,
+            Some(Some(text)) => Some(expand_for_include(&text, &self.variables)),
+            Some(None) => return,
+        };
         let Some(file) = item.get("file") else {
             let message = "an `include` with `project` has no `file`";
             self.context.problems.error(place, "include", message).hint("for instance `file: /templates/build.yml`");
@@ -268,9 +269,9 @@ impl Gatherer<'_, '_> {
         for path in self.context.text_or_texts("an entry of `include`: `file`", file, place) {
             let path = expand_for_include(&path, &self.variables).trim_start_matches('/').to_owned();
             if self.is_yaml(&path, file.place) {
-                let name = named(project, reference.as_deref(), &path);
-                let what = What::Project { project: project.to_owned(), reference: reference.clone(), paths: vec![path] };
-                all.push(Wanted { what, name, place, inputs: inputs.to_vec() });
+                let elsewhere = Elsewhere::Project { project: project.to_owned(), reference: reference.clone() };
+                let name = format!("{}:{path}", elsewhere.name());
+                all.push(Wanted { what: What::Of(elsewhere, vec![path]), name, place, inputs: inputs.to_vec() });
             }
         }
     }
@@ -285,17 +286,20 @@ impl Gatherer<'_, '_> {
             self.context.problems.error(place, "include", message).hint("write `host/group/project/name@version`");
             return;
         };
-        let what = What::Project {
-            project: project.to_owned(),
-            reference: Some(version.to_owned()),
-            paths: vec![format!("templates/{name}.yml"), format!("templates/{name}/template.yml")],
-        };
-        all.push(Wanted { what, name: format!("component {address}"), place, inputs });
+        let elsewhere = Elsewhere::Component { project: project.to_owned(), version: version.to_owned() };
+        let paths = vec![format!("templates/{name}.yml"), format!("templates/{name}/template.yml")];
+        all.push(Wanted { what: What::Of(elsewhere, paths), name: format!("component {address}"), place, inputs });
     }
-}
 
-fn named(project: &str, reference: Option<&str>, path: &str) -> String {
-    format!("{project}{}:{path}", reference.map(|reference| format!("@{reference}")).unwrap_or_default())
+    /// One of GitLab's own files (`external/file/template.rb`).
+    fn template(&mut self, name: String, place: Place, inputs: Vec<Entry>, all: &mut Vec<Wanted>) {
+        if name.ends_with(".gitlab-ci.yml") {
+            all.push(Wanted { name: format!("template {name}"), what: What::Template(name), place, inputs });
+        } else {
+            let message = format!("`{name}` is no template: its name does not end in `.gitlab-ci.yml`");
+            self.context.problems.error(place, "include-refused", message);
+        }
+    }
 }
 
 /// GitLab's own wildcards for `local`: `**` is anything, `*` anything but a slash (`app/models/repository.rb`).

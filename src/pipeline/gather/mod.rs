@@ -9,6 +9,7 @@ mod include;
 mod inputs;
 mod interpolate;
 mod merge;
+mod origin;
 mod reference;
 mod remote;
 
@@ -17,7 +18,7 @@ pub use remote::Fetched;
 
 use std::collections::BTreeMap;
 
-use super::files::Files;
+use super::files::{Elsewhere, Files};
 use super::planner::PlanInputs;
 use super::problem::Problems;
 use super::read::Context;
@@ -77,7 +78,7 @@ pub(super) enum Origin {
     /// The run's commit.
     Commit,
     /// Another project, or another revision of this one.
-    Project { project: String, reference: Option<String> },
+    Of(Elsewhere),
     /// A template or an address: it has no files beside it, and what it includes sees no variables (`external/file/base.rb`,
     /// `expand_context_attrs`).
     Nowhere,

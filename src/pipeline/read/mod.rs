@@ -34,7 +34,7 @@ use super::problem::{Problem, Problems};
 use super::spec::Pipeline;
 pub(in crate::pipeline) use fields::Context;
 pub use fields::Purpose;
-pub(in crate::pipeline) use rules::read as read_rules;
+pub(in crate::pipeline) use rules::{only_always_or_never, read as read_rules};
 
 /// How to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -76,7 +76,7 @@ fn rule(context: &mut Context, subject: &str, table: &[(&'static str, Standing)]
 }
 
 /// `workflow: rules` and `include: rules` know no other `when` (`entry/workflow.rb`, `entry/include/rules.rb`).
-pub(super) fn only_always_or_never(context: &mut Context, subject: &str, rules: &[Rule]) {
+pub(in crate::pipeline) fn only_always_or_never(context: &mut Context, subject: &str, rules: &[Rule]) {
     for rule in rules {
         match rule.when {
             None | Some(When::Always | When::Never) => {}
@@ -93,11 +93,14 @@ pub(super) fn only_always_or_never(context: &mut Context, subject: &str, rules: 
 
 fn clause(context: &mut Context, subject: &str, table: &[(&'static str, Standing)], node: &Node, place: Place) -> Paths {
     let Some(entries) = node.entries() else { return paths(context, subject, node, place) };
-    let mut read = Paths { place, globs: Vec::new(), compare_to: None };
+    let mut read = Paths { place, globs: Vec::new(), compare_to: None, elsewhere: None };
+    let (mut project, mut reference) = (None, None);
     for entry in context.keywords(subject, table, entries) {
         let of = format!("{subject}: `{}`", entry.key);
         match entry.key.as_str() {
             "paths" => read.globs = paths(context, &of, &entry.value, entry.place).globs,
+            "project" => project = context.text(&of, &entry.value, entry.place),
+            "ref" => reference = context.text(&of, &entry.value, entry.place).map(|text| (text, entry.place)),
             "compare_to" => read.compare_to = context.text(&of, &entry.value, entry.place).map(|text| (text, entry.value.place)),
             _ => {}
         }
@@ -105,6 +108,10 @@ fn clause(context: &mut Context, subject: &str, table: &[(&'static str, Standing
     if node.get("paths").is_none() {
         context.problems.error(node.place, "blank", format!("{subject} has no `paths`"));
     }
+    if let (None, Some((_, place))) = (node.get("project"), &reference) {
+        context.problems.error(*place, "exists", format!("{subject}: `ref` goes with `project`"));
+    }
+    read.elsewhere = project.map(|project| (project, reference.map(|(text, _)| text)));
     read
 }
 
@@ -126,7 +133,7 @@ pub(super) fn paths(context: &mut Context, subject: &str, node: &Node, place: Pl
         let message = format!("{subject} has {} globs; at most {GLOB_LIMIT} are allowed", globs.len());
         context.problems.error(node.place, "too-many-globs", message);
     }
-    Paths { place, globs, compare_to: None }
+    Paths { place, globs, compare_to: None, elsewhere: None }
 }
 
 pub(super) fn condition(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<Expression> {

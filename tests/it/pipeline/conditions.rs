@@ -2,7 +2,7 @@
 //! `doc/ci/yaml/workflow.md`, `doc/ci/yaml/deprecated_keywords.md`, `lib/gitlab/ci/build/{rules,policy}/`).
 
 use hms::event::When;
-use hms::pipeline::{Severity, Since, Why};
+use hms::pipeline::{Elsewhere, Foreign, Severity, Since, Why};
 
 use super::world::Commit;
 use super::*;
@@ -133,6 +133,21 @@ fn a_rule_holds_when_all_of_its_clauses_do() {
     }
 }
 
+#[test]
+fn exists_may_speak_of_another_project() {
+    let text = |more: &str| format!("a: {{script: x, rules: [{{exists: {{paths: [Makefile], {more}}}}}]}}\nb: {{script: x}}\n");
+    let elsewhere = Elsewhere::Project { project: "g/p".to_owned(), reference: Some("v1".to_owned()) };
+    for (more, taken) in [("project: $GROUP/p, ref: v1", true), ("project: g/p, ref: $WHERE", true)] {
+        let commit = Commit::of(&[(MAIN, &text(more))]).with_foreign(Foreign::Of(elsewhere.clone(), "Makefile".to_owned()), "");
+        let inputs = PlanInputs { variables: variables(&[("GROUP", "g"), ("WHERE", "v1")]), ..push("main") };
+        assert_eq!(commit.planned(&inputs).jobs.len() == 2, taken, "{more}");
+    }
+    let gone = Commit::of(&[(MAIN, &text("project: g/gone"))]);
+    let problems = gone.plan(&push("main")).0.unwrap_err();
+    assert_eq!(shown(&problems.iter().collect::<Vec<_>>()), ["1:25 undecided-rule"]);
+    assert!(problems[0].message.contains("`g/gone`"), "{}", problems[0].message);
+}
+
 /// Without a push there is nothing to compare with, and `changes` holds (`clause/changes.rb`: `return true unless modified_paths`).
 #[test]
 fn changes_hold_where_no_push_started_the_run() {
@@ -244,7 +259,7 @@ fn only_and_except_are_gitlabs() {
         // On the branch main by a push; on the tag v1 by hand.
         ("only: [branches]", true, false),
         ("only: [tags]", false, true),
-        ("only: [main]", true, false),
+        ("only: main", true, false),
         ("only: main", true, false),
         ("only: [pushes]", true, false),
         ("only: [web]", false, true),

@@ -1,6 +1,6 @@
 //! `include` and `spec: inputs`: which files, in which order, with which places (`doc/ci/yaml/includes.md`, `doc/ci/inputs/`).
 
-use hms::pipeline::{Foreign, Remote, Severity, Since};
+use hms::pipeline::{Elsewhere, Foreign, Remote, Severity, Since};
 
 use super::world::Commit;
 use super::*;
@@ -120,6 +120,9 @@ fn errors_have_the_place_in_their_own_file() {
         (&[(MAIN, "a: {script: x}\ninclude: [y.yml]\n")], &["2:11 unknown-include"]),
         (&[(MAIN, "a: {script: x}\ninclude: [y.txt]\n"), ("y.txt", "")], &["2:11 include-refused"]),
         (&[(MAIN, "a: {script: x}\ninclude: [b.yml]\n"), ("b.yml", "include: b.yml\n")], &["b.yml:1:10 include-circle"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{template: Bash.yml}]\n")], &["2:22 include-refused"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{component: build@1}]\n")], &["2:23 include"]),
+        (&[(MAIN, "a: {script: x}\ninclude: [{project: g/p, ref: v1}]\n")], &["2:21 include"]),
         (&[(MAIN, "a: {script: x}\ninclude: [{lcoal: b.yml}]\n")], &["2:11 include", "2:12 unknown-key"]),
         (&[(MAIN, "a: {script: x}\ninclude: [{local: b.yml, template: x}]\n")], &["2:11 include"]),
         (&[(MAIN, "a: {script: x}\ninclude: [{remote: 'https://x'}]\n")], &["2:20 include-refused"]),
@@ -154,28 +157,32 @@ fn errors_have_the_place_in_their_own_file() {
     }
 }
 
+fn project(project: &str, reference: Option<&str>, path: &str) -> Foreign {
+    Foreign::Of(Elsewhere::Project { project: project.to_owned(), reference: reference.map(str::to_owned) }, path.to_owned())
+}
+
+fn component(project: &str, version: &str, path: &str) -> Foreign {
+    Foreign::Of(Elsewhere::Component { project: project.to_owned(), version: version.to_owned() }, path.to_owned())
+}
+
 #[test]
 fn files_of_elsewhere_come_from_where_they_are_said_to_be() {
-    let project = |project: &str, reference: Option<&str>, path: &str| Foreign::Project {
-        project: project.to_owned(),
-        reference: reference.map(str::to_owned),
-        path: path.to_owned(),
-    };
     let text = "
 include:
   - project: $GROUP/ci
     ref: v1
     file: [/a.yml, b.yml]
   - template: T.gitlab-ci.yml
-  - component: gitlab.example.org/group/parts/build@1.0
+  - component: $CI_SERVER_FQDN/group/parts/build@1.0
 ";
     let commit = Commit::of(&[(MAIN, text)])
         .with_foreign(project("group/ci", Some("v1"), "a.yml"), "include: {local: sub/c.yml}\na: {script: x}\n")
         .with_foreign(project("group/ci", Some("v1"), "b.yml"), "b: {script: x}\n")
         .with_foreign(project("group/ci", Some("v1"), "sub/c.yml"), "c: {script: x}\n")
-        .with_foreign(project("gitlab.example.org/group/parts", Some("1.0"), "templates/build/template.yml"), "d: {script: x}\n")
+        .with_foreign(component("gitlab.example.org/group/parts", "1.0", "templates/build/template.yml"), "d: {script: x}\n")
         .with_foreign(Foreign::Template("T.gitlab-ci.yml".to_owned()), "e: {script: x}\n");
-    let inputs = PlanInputs { variables: variables(&[("GROUP", "group")]), ..PlanInputs::default() };
+    let inputs =
+        PlanInputs { variables: variables(&[("GROUP", "group"), ("CI_SERVER_FQDN", "gitlab.example.org")]), ..PlanInputs::default() };
     let names: Vec<String> = commit.planned(&inputs).jobs.iter().map(|job| job.name.to_string()).collect();
     assert_eq!(names, ["c", "a", "b", "e", "d"]);
 }
@@ -245,4 +252,16 @@ fn what_an_address_includes_sees_no_variables_and_no_files_beside_it() {
     let warned = commit.read(&inputs);
     let warned: Vec<_> = of_severity(&warned, Severity::Warning).iter().map(|problem| problem.code).collect();
     assert_eq!(warned, ["unpinned-include"; 2]);
+}
+
+#[test]
+fn a_file_of_a_project_sees_the_files_of_that_project() {
+    let text = "include: {project: group/ci, file: a.yml}\nhere: {script: x}\n";
+    let theirs = "include:\n  - local: parts/*.yml\n  - {local: with.yml, rules: [{exists: [Theirs]}]}\n  - {local: without.yml, rules: [{exists: [Ours]}]}\na: {script: x}\n";
+    let mut commit = Commit::of(&[(MAIN, text), ("Ours", ""), ("parts/ours.yml", "ours: {script: x}\n")]);
+    for (path, text) in [("a.yml", theirs), ("parts/one.yml", "one: {script: x}\n"), ("with.yml", "with: {script: x}\n"), ("Theirs", "")] {
+        commit = commit.with_foreign(project("group/ci", None, path), text);
+    }
+    let names: Vec<String> = commit.planned(&PlanInputs::default()).jobs.iter().map(|job| job.name.to_string()).collect();
+    assert_eq!(names, ["one", "with", "a", "here"]);
 }

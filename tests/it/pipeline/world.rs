@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hms::pipeline::{Files, Foreign, PlanInputs, Purpose, ReadOptions, Reading, Since, Surroundings, Trace, plan_in, read_in};
+use hms::pipeline::{Elsewhere, Files, Foreign, PlanInputs, Purpose, ReadOptions, Reading, Since, Surroundings, Trace, plan_in, read_in};
 
 use super::{Plan, Problem};
 
@@ -68,5 +68,14 @@ impl Files for Commit {
 
     fn foreign(&self, wanted: &Foreign) -> Result<Option<Vec<u8>>, String> {
         Ok(self.foreign.get(wanted).map(|text| text.clone().into_bytes()))
+    }
+
+    fn paths_of(&self, wanted: &Elsewhere) -> Result<Arc<[String]>, String> {
+        let of = |foreign: &Foreign| match foreign {
+            Foreign::Of(elsewhere, path) => (elsewhere == wanted).then(|| path.clone()),
+            Foreign::Template(_) | Foreign::Remote(_) => None,
+        };
+        let paths: Vec<String> = self.foreign.keys().filter_map(of).collect();
+        if paths.is_empty() { Err("no checkout of it is configured".to_owned()) } else { Ok(paths.into()) }
     }
 }

@@ -3,6 +3,7 @@
 mod auto_cancel;
 mod delayed;
 mod dotenv;
+mod elsewhere;
 mod engine;
 mod files;
 mod given;
