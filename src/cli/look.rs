@@ -47,6 +47,10 @@ impl Source {
         source.includes = operator.includes;
         source.inputs.variables = given_variables("--variable", &asked.variable)?;
         source.inputs.inputs = given_variables("--input", &asked.input)?;
+        // A merge request's pipeline has no branch of its own.
+        if source.inputs.variables.get("CI_PIPELINE_SOURCE").is_some_and(|source| source == "merge_request_event") {
+            source.inputs.predefined.remove("CI_COMMIT_BRANCH");
+        }
         if let Some(before) = &asked.before {
             let repository = source.repository.as_ref().ok_or_else(|| Failure::new(Exit::Usage, "--before needs a repository"))?;
             let before = repository.resolve(before)?.revision;

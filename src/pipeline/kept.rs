@@ -127,6 +127,8 @@ pub enum RetryWhen {
     SchedulerFailure,
     /// Its data are damaged.
     DataIntegrityFailure,
+    /// One of GitLab's that no run of hms has.
+    NotHere,
 }
 
 impl Retry {

@@ -11,6 +11,9 @@ pub(super) struct RefPolicy {
     pub(super) changes: Option<Paths>,
 }
 
+/// The source of a merge request's pipeline.
+pub(super) const MERGE_REQUEST: &str = "merge_request_event";
+
 /// One entry of `refs`: a kind of ref or run, a name, or a pattern; perhaps with a project.
 #[derive(Debug, Clone)]
 pub(super) struct RefPattern {
@@ -69,14 +72,15 @@ impl RefPattern {
         if self.project.as_deref().is_some_and(|project| get("CI_PROJECT_PATH") != Some(project)) {
             return false;
         }
-        let reference = get("CI_COMMIT_REF_NAME");
+        let source = get("CI_PIPELINE_SOURCE").unwrap_or_default();
+        // A merge request's pipeline is of neither a branch nor a tag, and no name or pattern fits it.
+        let reference = get("CI_COMMIT_REF_NAME").filter(|_| source != MERGE_REQUEST);
         if let Some(pattern) = &self.pattern {
             return reference.is_some_and(|name| pattern.is_match(name));
         }
-        let source = get("CI_PIPELINE_SOURCE").unwrap_or_default();
         match self.text.as_str() {
             "tags" if get("CI_COMMIT_TAG").is_some() => true,
-            "branches" if get("CI_COMMIT_BRANCH").is_some() => true,
+            "branches" if get("CI_COMMIT_BRANCH").is_some() && source != MERGE_REQUEST => true,
             // `source` or its plural; `merge_request_event` is `merge_requests` (`policy/refs.rb`).
             kind if !source.is_empty() && (kind == source || plural(source) == kind) => true,
             name => reference == Some(name),

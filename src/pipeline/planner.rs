@@ -187,13 +187,14 @@ impl<'p> Planner<'p> {
                 }
             }
         }
-        let name = workflow.name.as_deref().map(|name| {
-            let variable = |name: &str| known.get(name).map(String::as_str);
-            let full = expand::text(name, &variable).unwrap_or_else(|| name.to_owned());
-            // GitLab's limit (`pipeline/chain/populate_metadata.rb`).
-            full.trim().chars().take(255).collect::<String>()
-        });
-        Ok(name.filter(|name| !name.is_empty()))
+        let Some(name) = workflow.name.as_deref() else { return Ok(None) };
+        // It sees what the rule that matched sets, and what is unknown becomes nothing (`pipeline/chain/populate_metadata.rb`).
+        let ruled = self.workflow;
+        let own = self.pipeline.variables.iter().filter(|own| !ruled.iter().any(|other| other.name == own.name));
+        let Some(known) = self.known(&own.chain(ruled).collect::<Vec<_>>(), &BTreeMap::new(), None) else { return Ok(None) };
+        let full = expand::expand_for_include(name, &known);
+        let name: String = full.trim().chars().take(255).collect();
+        Ok(Some(name).filter(|name| !name.is_empty()))
     }
 
     fn file_prefix(&self, place: Place) -> String {

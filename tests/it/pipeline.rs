@@ -1,6 +1,7 @@
 //! The pipeline room: what a file says, what is wrong with it, and what a run of it does next.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what tests share is a test too")]
 
+mod cases;
 mod conditions;
 mod errors;
 mod include;

@@ -57,6 +57,7 @@ struct Specification {
     kind: Option<Kind>,
     default: Option<Node>,
     options: Option<Vec<String>>,
+    options_place: Option<Place>,
     pattern: Option<(String, Place)>,
 }
 
@@ -106,7 +107,11 @@ fn specification(context: &mut Context, entry: &Entry) -> Specification {
                 if items.is_empty() || items.iter().any(|item| item.scalar_text().is_none()) {
                     context.wrong_type(&subject, "a list of values", &field.value, field.place);
                 }
+                read.options_place = Some(field.value.place);
                 read.options = Some(items.iter().filter_map(Node::scalar_text).collect());
+            }
+            "description" => {
+                context.text(&subject, &field.value, field.place);
             }
             "regex" => read.pattern = context.text(&subject, &field.value, field.place).map(|text| (text, field.value.place)),
             _ => {}
@@ -118,6 +123,14 @@ fn specification(context: &mut Context, entry: &Entry) -> Specification {
 fn value(context: &mut Context, entry: &Entry, specification: &Specification, given: &Given<'_>) -> Option<String> {
     let name = &entry.key;
     let kind = specification.kind.unwrap_or(Kind::Text);
+    if let Some(place) = specification.options_place.filter(|_| matches!(kind, Kind::Truth | Kind::Array)) {
+        context.problems.error(place, "input-value", format!("the input `{name}` is {}, which can have no `options`", kind.name()));
+        return None;
+    }
+    if let Some((_, place)) = specification.pattern.as_ref().filter(|_| kind != Kind::Text) {
+        context.problems.error(*place, "input-value", format!("the input `{name}` is {}, which can have no `regex`", kind.name()));
+        return None;
+    }
     let ours = given.entries.iter().find(|one| one.key == *name && !one.value.is_null());
     let (node, place, whose) = match (ours, &specification.default) {
         (Some(given), _) => (&given.value, given.value.place, "value"),

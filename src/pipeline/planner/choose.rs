@@ -3,6 +3,7 @@
 use super::{Chosen, Considered, JOB_LIMIT, Planner, Why, predefined};
 use crate::event::When;
 use crate::pipeline::matrix::Instance;
+use crate::pipeline::only::MERGE_REQUEST;
 use crate::pipeline::rule::{Finding, Rule, Sight};
 use crate::pipeline::spec::{JobSpec, Variable};
 use crate::pipeline::trace::{Layers, Origin, RuleLook};
@@ -71,6 +72,10 @@ impl<'p> Planner<'p> {
     fn verdict(&mut self, spec: &'p JobSpec, instance: &Instance) -> Option<Verdict<'p>> {
         let plain = |why: Why| Some(Verdict { rule: None, looks: Vec::new(), why });
         let refs = spec.only.is_some() || spec.except.is_some();
+        if spec.rules.is_none() && self.is_of_merge_request() && self.takes_branches_and_tags(spec) {
+            let why = "without rules, or `only: [merge_requests]`, it is for branches and tags";
+            return plain(Why::LeftOut(why.to_owned()));
+        }
         if spec.rules.is_none() && !refs {
             return plain(match spec.when {
                 When::Never => Why::LeftOut("it says `when: never`".to_owned()),
@@ -85,6 +90,17 @@ impl<'p> Planner<'p> {
             None => plain(self.by_refs(spec, &known)),
             Some(rules) => Some(self.by_rules(spec, rules, &known)),
         }
+    }
+
+    /// Whether it is planned as if a merge request had started it, which no run of hms is.
+    fn is_of_merge_request(&self) -> bool {
+        let source = self.inputs.variables.get("CI_PIPELINE_SOURCE").or_else(|| self.inputs.predefined.get("CI_PIPELINE_SOURCE"));
+        source.is_some_and(|source| source == MERGE_REQUEST)
+    }
+
+    /// Where nothing else is said of refs, and no `workflow: rules` are there (`entry/policy.rb`, `DEFAULT_ONLY`; `entry/processable.rb`).
+    fn takes_branches_and_tags(&self, spec: &JobSpec) -> bool {
+        self.pipeline.workflow.rules.is_none() && spec.only.as_ref().is_none_or(|only| only.refs.is_none())
     }
 
     fn by_rules(&mut self, spec: &'p JobSpec, rules: &'p [Rule], known: &BTreeMap<String, String>) -> Verdict<'p> {

@@ -79,6 +79,9 @@ fn key(context: &mut Context, subject: &str, node: &Node, place: Place) -> Optio
             _ => {}
         }
     }
+    if ["files", "files_commits"].iter().all(|key| node.get(key).is_some()) {
+        context.problems.error(node.place, "cache", format!("{subject} has `files` and `files_commits`; one of them must go"));
+    }
     if files.is_empty() && !entries.iter().any(|entry| entry.key.starts_with("files")) {
         context.problems.error(node.place, "cache", format!("{subject} has no `files`"));
     }

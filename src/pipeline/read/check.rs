@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::fields::{Context, shorten};
 use super::gates::{Gate, gates, passed_over};
 use super::globals::Globals;
-use crate::event::{EnvironmentName, When};
+use crate::event::EnvironmentName;
 use crate::pipeline::graph;
 use crate::pipeline::matrix;
 use crate::pipeline::spec::{Action, JobSpec, NeedSpec};
@@ -107,10 +107,6 @@ fn target_of(
     }
     if let Some(wanted) = need.matrix.as_ref().filter(|_| !need.optional) {
         part_of_matrix(context, needed, need, wanted);
-    }
-    if needed.when == When::Never && needed.rules.is_none() && !need.optional {
-        let message = format!("`{}` needs `{}`, which is left out by `when: never`", job.name, need.job);
-        context.problems.error(need.place, "unknown-need", message).hint("add `optional: true` to the need");
     }
     Some(target)
 }

@@ -14,12 +14,16 @@ const ACTIONS: &[(&str, Action)] = &[
     ("access", Action::Access),
 ];
 
+/// GitLab's limit for name and address.
+const URL_LIMIT: usize = 255;
+
 const TIERS: &[(&str, &str)] =
     &[("production", "production"), ("staging", "staging"), ("testing", "testing"), ("development", "development"), ("other", "other")];
 
 pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<EnvironmentSpec> {
     let Some(entries) = node.entries() else {
         let name = context.text(subject, node, place)?;
+        check_name(context, subject, &name, node.place);
         let (url, tier, action) = (None, None, Action::Start);
         return Some(EnvironmentSpec { name, place: node.place, url, tier, action, on_stop: None, auto_stop_in_seconds: None });
     };
@@ -28,8 +32,18 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
     for entry in context.keywords(subject, keyword::ENVIRONMENT, entries) {
         let of = format!("{subject}: `{}`", entry.key);
         match entry.key.as_str() {
-            "name" => name = context.text(&of, &entry.value, entry.place).map(|name| (name, entry.value.place)),
-            "url" => url = context.text(&of, &entry.value, entry.place),
+            "name" => {
+                name = context.text(&of, &entry.value, entry.place).map(|name| (name, entry.value.place));
+                if let Some((name, place)) = &name {
+                    check_name(context, &of, name, *place);
+                }
+            }
+            "url" => {
+                url = context.text(&of, &entry.value, entry.place);
+                if url.as_ref().is_some_and(|url| url.chars().count() > URL_LIMIT) {
+                    context.problems.error(entry.value.place, "too-long", format!("{of} has more than {URL_LIMIT} letters"));
+                }
+            }
             "action" => action = context.word(&of, ACTIONS, &entry.value, entry.place).unwrap_or(Action::Start),
             "deployment_tier" => tier = context.word(&of, TIERS, &entry.value, entry.place).map(str::to_owned),
             "on_stop" => on_stop = context.text(&of, &entry.value, entry.place).map(|job| (job, entry.value.place)),
@@ -41,6 +55,16 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
         context.problems.error(node.place, "environment-name", format!("{subject} has no `name`"));
     }
     name.map(|(name, place)| EnvironmentSpec { name, place, url, tier, action, on_stop, auto_stop_in_seconds })
+}
+
+/// Letters, digits and a few signs, no slash at an end (`lib/gitlab/regex.rb`, `environment_name_regex`).
+fn check_name(context: &mut Context, subject: &str, name: &str, place: Place) {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "_-/${}. ".contains(letter);
+    if !name.chars().all(fits) || name.starts_with('/') || name.ends_with('/') || name.chars().count() > URL_LIMIT {
+        let message =
+            format!("{subject} is `{}`: it can have letters, digits, blanks and `-_/${{}}.`, and no `/` at its ends", shorten(name));
+        context.problems.error(place, "environment-name", message);
+    }
 }
 
 /// A duration, `never`, or a variable that says it when the job runs.

@@ -35,6 +35,8 @@ pub(super) const MONTH: Limit = Limit { seconds: 31 * 86_400, word: "month" };
 /// GitLab's limit for `start_in`.
 pub(super) const WEEK: Limit = Limit { seconds: 7 * 86_400, word: "week" };
 
+const TAG_LIMIT: usize = 50;
+
 type Table = [(&'static str, Standing)];
 
 impl Context {
@@ -57,6 +59,8 @@ impl Context {
                 // Still handed on: what is not honoured may be recorded.
                 true
             }
+            // `services: []` needs none, and is how a job does without the default.
+            Some(Standing::Planned(_)) if entry.value.items().is_some_and(<[Node]>::is_empty) => true,
             Some(Standing::Planned(why)) => {
                 self.not_yet(entry.place, format!("{of}`{key}` is not carried out yet"), why);
                 true
@@ -137,6 +141,15 @@ impl Context {
             }
         }
         numbers
+    }
+
+    /// `tags`, at most as many as GitLab takes (`entry/tags.rb`).
+    pub(super) fn tags(&mut self, subject: &str, node: &Node, place: Place) -> Vec<String> {
+        let tags = self.texts(subject, node, place);
+        if tags.len() > TAG_LIMIT {
+            self.problems.error(node.place, "too-many-tags", format!("{subject} has {} tags; at most {TAG_LIMIT} are allowed", tags.len()));
+        }
+        tags
     }
 
     /// A duration in seconds, at most as long as the limit.

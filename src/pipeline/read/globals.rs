@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::fields::{Context, MONTH, shorten};
+use super::variables::Whose;
 use super::{artifacts, cache, deploys, image, retry, script, services, variables, workflow};
 use crate::document::{Entry, Node, Place};
 use crate::pipeline::deploys::Named;
@@ -89,6 +90,7 @@ pub(super) fn read<'e>(context: &mut Context, entries: &'e [Entry]) -> Globals<'
     let default = entries.iter().find(|entry| entry.key == "default");
     for entry in entries {
         if entry.key.starts_with('.') {
+            hidden(context, entry);
             continue;
         }
         match standing(keyword::GLOBAL, &entry.key) {
@@ -116,6 +118,23 @@ pub(super) fn read<'e>(context: &mut Context, entries: &'e [Entry]) -> Globals<'
     globals
 }
 
+/// A hidden job must say something (`entry/hidden.rb`); `.hms` is none to GitLab either way.
+fn hidden(context: &mut Context, entry: &Entry) {
+    let node = &entry.value;
+    let blank = node.is_null()
+        || node.as_bool() == Some(false)
+        || node.as_str().is_some_and(|text| text.trim().is_empty())
+        || node.items().is_some_and(<[Node]>::is_empty)
+        || node.entries().is_some_and(<[Entry]>::is_empty);
+    if blank && entry.key != ".hms" {
+        let place = if node.is_null() { entry.place } else { node.place };
+        context
+            .problems
+            .error(place, "blank", format!("`{}` says nothing", shorten(&entry.key)))
+            .hint("remove it, or write what it is for");
+    }
+}
+
 /// A mapping is a job, unless nothing in it is a job's and its name is nearly a keyword's: `variable: {A: b}`.
 fn is_job(entry: &Entry) -> bool {
     let Some(fields) = entry.value.entries() else { return false };
@@ -131,7 +150,7 @@ fn global(context: &mut Context, globals: &mut Globals, entry: &Entry, default: 
     }
     match entry.key.as_str() {
         "stages" => globals.own_stages = stages(context, &subject, node, place),
-        "variables" => globals.variables = variables::read(context, &subject, node, place),
+        "variables" => globals.variables = variables::read(context, &subject, Whose::File, node, place),
         "default" => defaults(context, &mut globals.defaults, &subject, node, place),
         "workflow" => globals.workflow = workflow::read(context, &subject, node, place),
         // What it names is there by now.
@@ -169,7 +188,7 @@ fn default_field(context: &mut Context, defaults: &mut Defaults, subject: &str, 
         "image" => (defaults.image, defaults.image_options) = image::read(context, subject, node, place),
         "services" => defaults.services = services::read(context, subject, node, place).into(),
         "cache" => defaults.cache = cache::read(context, subject, node, place).into(),
-        "tags" => defaults.tags = context.texts(subject, node, place).into(),
+        "tags" => defaults.tags = context.tags(subject, node, place).into(),
         "artifacts" => defaults.artifacts = Arc::new(artifacts::read(context, subject, node, place)),
         "timeout" => defaults.timeout_seconds = context.duration(subject, node, place, MONTH),
         "retry" => defaults.retry = Some(retry::read(context, subject, node, place)),

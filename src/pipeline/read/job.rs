@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::fields::{Context, MONTH, WEEK, shorten};
 use super::globals::Globals;
 use super::inherit::{self, Inherits};
+use super::variables::Whose;
 use super::{artifacts, cache, deploys, environment, image, needs, parallel, policy, retry, rules, script, services, stage, variables};
 use crate::document::{Entry, Node, Place};
 use crate::event::{JobName, When};
@@ -71,9 +72,9 @@ fn what_runs(context: &mut Context, spec: &mut JobSpec, subject: &str, field: &E
         "services" => spec.services = services::read(context, subject, node, place).into(),
         "cache" => spec.cache = cache::read(context, subject, node, place).into(),
         "artifacts" => spec.artifacts = Arc::new(artifacts::read(context, subject, node, place)),
-        "variables" => spec.variables = variables::read(context, subject, node, place),
+        "variables" => spec.variables = variables::read(context, subject, Whose::Job, node, place),
         "environment" => spec.environment = environment::read(context, subject, node, place),
-        "tags" => spec.tags = context.texts(subject, node, place).into(),
+        "tags" => spec.tags = context.tags(subject, node, place).into(),
         "coverage" => spec.coverage = coverage(context, subject, node, place),
         _ => {}
     }
@@ -225,13 +226,11 @@ fn not_together(context: &mut Context, job: &str, fields: &[Entry]) {
 fn when(context: &mut Context, subject: &str, node: &Node, place: Place) -> When {
     let when = context.word(subject, WHEN, node, place).unwrap_or(When::OnSuccess);
     if when == When::Never {
-        const NEVER: &str = "GitLab takes `never` only in `rules`; to keep a job out, start its name with a dot";
-        let message = format!("{subject} is `never`: the job is left out");
-        if context.strict {
-            context.problems.error(node.place, "unknown-value", message).hint(NEVER);
-        } else {
-            context.problems.warning(node.place, "never", message).hint(NEVER);
-        }
+        let message = format!("{subject} is `never`, which is for rules alone");
+        context
+            .problems
+            .error(node.place, "unknown-value", message)
+            .hint("to keep a job out, start its name with a dot, or write `rules: [{when: never}]`");
     }
     when
 }

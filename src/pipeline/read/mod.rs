@@ -34,6 +34,7 @@ use super::problem::{Problem, Problems};
 use super::spec::Pipeline;
 pub(in crate::pipeline) use fields::Context;
 pub use fields::Purpose;
+pub(in crate::pipeline) use retry::WHEN as RETRY_WHEN;
 pub(in crate::pipeline) use rules::{only_always_or_never, read as read_rules};
 
 /// How to read.

@@ -28,7 +28,10 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
         let Some(need) = need(context, subject, item, node.place) else { continue };
         // The same job may be named once for each part of its matrix.
         if need.matrix.is_none() && needs.iter().any(|earlier| earlier.job == need.job && earlier.matrix.is_none()) {
-            context.problems.warning(need.place, "duplicate-need", format!("{subject} names `{}` twice", need.job));
+            context
+                .problems
+                .error(need.place, "duplicate-need", format!("{subject} names `{}` twice", need.job))
+                .hint("remove one of them");
         } else {
             needs.push(need);
         }

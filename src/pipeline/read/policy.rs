@@ -10,7 +10,7 @@ use crate::pipeline::only::{RefPattern, RefPolicy};
 
 pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Place) -> RefPolicy {
     let mut policy = RefPolicy::default();
-    if node.items().is_some() || node.as_str().is_some() {
+    if node.items().is_some() {
         policy.refs = Some(refs(context, subject, node, place));
         return policy;
     }
@@ -23,8 +23,10 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
         match entry.key.as_str() {
             "refs" => policy.refs = Some(refs(context, &of, &entry.value, entry.place)),
             "variables" => {
-                let single = std::slice::from_ref(&entry.value);
-                let items = entry.value.items().unwrap_or(single);
+                let Some(items) = entry.value.items() else {
+                    context.wrong_type(&of, "a list of conditions", &entry.value, entry.place);
+                    continue;
+                };
                 policy.variables = Some(items.iter().filter_map(|item| rules::condition(context, &of, item, entry.place)).collect());
             }
             "changes" => policy.changes = Some(rules::paths(context, &of, &entry.value, entry.place)),
@@ -38,8 +40,10 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
 }
 
 fn refs(context: &mut Context, subject: &str, node: &Node, place: Place) -> Vec<RefPattern> {
-    let single = std::slice::from_ref(node);
-    let items = node.items().unwrap_or(single);
+    let Some(items) = node.items() else {
+        context.wrong_type(subject, "a list of refs", node, place);
+        return Vec::new();
+    };
     let mut patterns = Vec::with_capacity(items.len());
     for item in items {
         let Some(text) = context.text(&format!("an entry of {subject}"), item, place) else { continue };

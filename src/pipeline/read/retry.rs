@@ -5,7 +5,8 @@ use crate::document::{Node, Place};
 use crate::pipeline::kept::{Retry, RetryWhen};
 use crate::pipeline::keyword;
 
-const WHEN: &[(&str, RetryWhen)] = &[
+/// What an attempt may have failed of: GitLab takes the name of any failure (`app/models/concerns/enums/ci/commit_status.rb`).
+pub(in crate::pipeline) const WHEN: &[(&str, RetryWhen)] = &[
     ("always", RetryWhen::Always),
     ("unknown_failure", RetryWhen::UnknownFailure),
     ("script_failure", RetryWhen::ScriptFailure),
@@ -19,6 +20,32 @@ const WHEN: &[(&str, RetryWhen)] = &[
     ("unmet_prerequisites", RetryWhen::UnmetPrerequisites),
     ("scheduler_failure", RetryWhen::SchedulerFailure),
     ("data_integrity_failure", RetryWhen::DataIntegrityFailure),
+    ("runner_interrupted", RetryWhen::NotHere),
+    ("missing_dependency_failure", RetryWhen::NotHere),
+    ("forward_deployment_failure", RetryWhen::NotHere),
+    ("protected_environment_failure", RetryWhen::NotHere),
+    ("pipeline_loop_detected", RetryWhen::NotHere),
+    ("invalid_bridge_trigger", RetryWhen::NotHere),
+    ("downstream_bridge_project_not_found", RetryWhen::NotHere),
+    ("upstream_bridge_project_not_found", RetryWhen::NotHere),
+    ("insufficient_bridge_permissions", RetryWhen::NotHere),
+    ("insufficient_upstream_permissions", RetryWhen::NotHere),
+    ("bridge_pipeline_is_child_pipeline", RetryWhen::NotHere),
+    ("downstream_pipeline_creation_failed", RetryWhen::NotHere),
+    ("secrets_provider_not_found", RetryWhen::NotHere),
+    ("reached_max_descendant_pipelines_depth", RetryWhen::NotHere),
+    ("reached_max_pipeline_hierarchy_size", RetryWhen::NotHere),
+    ("project_deleted", RetryWhen::NotHere),
+    ("user_blocked", RetryWhen::NotHere),
+    ("ci_quota_exceeded", RetryWhen::NotHere),
+    ("no_matching_runner", RetryWhen::NotHere),
+    ("trace_size_exceeded", RetryWhen::NotHere),
+    ("builds_disabled", RetryWhen::NotHere),
+    ("environment_creation_failure", RetryWhen::NotHere),
+    ("deployment_rejected", RetryWhen::NotHere),
+    ("ip_restriction_failure", RetryWhen::NotHere),
+    ("failed_outdated_deployment_job", RetryWhen::NotHere),
+    ("reached_downstream_pipeline_trigger_rate_limit", RetryWhen::NotHere),
 ];
 
 pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Place) -> Retry {

@@ -1,6 +1,7 @@
 //! `rules`: a list of mappings, which aliases and references may put into each other as lists. And the clauses of one.
 
 use super::fields::{Context, WEEK, shorten};
+use super::variables::Whose;
 use super::{job, needs, variables, workflow};
 use crate::document::{Node, Place, Value};
 use crate::event::When;
@@ -61,7 +62,7 @@ fn rule(context: &mut Context, subject: &str, table: &[(&'static str, Standing)]
             "allow_failure" => rule.allow_failure = context.truth(&field, &entry.value, entry.place),
             "interruptible" => rule.interruptible = context.truth(&field, &entry.value, entry.place),
             "auto_cancel" => rule.auto_cancel = workflow::auto_cancel(context, &field, &entry.value, entry.place),
-            "variables" => rule.variables = variables::read(context, &field, &entry.value, entry.place),
+            "variables" => rule.variables = variables::read(context, &field, Whose::Rule, &entry.value, entry.place),
             "needs" => rule.needs = Some(needs::read(context, &field, &entry.value, entry.place)),
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! `services`: containers beside the job.
 
 use super::fields::Context;
+use super::variables::Whose;
 use super::{image, variables};
 use crate::document::{Node, Place};
 use crate::pipeline::kept::Service;
@@ -29,13 +30,14 @@ fn service(context: &mut Context, subject: &str, node: &Node, place: Place) -> O
                 let alias = context.text(&field, &entry.value, entry.place).unwrap_or_default();
                 service.alias = alias.split([' ', ',']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
             }
-            "entrypoint" => service.entrypoint = Some(context.text_or_texts(&field, &entry.value, entry.place)),
-            "command" => service.command = Some(context.text_or_texts(&field, &entry.value, entry.place)),
+            "entrypoint" => service.entrypoint = Some(image::words(context, &field, &entry.value, entry.place)),
+            "command" => service.command = Some(image::words(context, &field, &entry.value, entry.place)),
             "pull_policy" => service.image.pull_policy = image::pull_policy(context, &field, &entry.value, entry.place),
             "variables" => {
-                let own = variables::read(context, &field, &entry.value, entry.place);
+                let own = variables::read(context, &field, Whose::Job, &entry.value, entry.place);
                 service.variables = own.into_iter().map(|variable| (variable.name, variable.value)).collect();
             }
+            "docker" | "kubernetes" => image::options_known(context, &field, entry),
             _ => {}
         }
     }

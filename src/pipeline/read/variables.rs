@@ -5,12 +5,23 @@ use crate::document::{Entry, Node, Place};
 use crate::pipeline::keyword;
 use crate::pipeline::spec::Variable;
 
-pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Place) -> Vec<Variable> {
-    let Some(entries) = context.entries(subject, node, place) else { return Vec::new() };
-    entries.iter().filter_map(|entry| variable(context, subject, entry)).collect()
+/// Whose variables they are: what a mapping in place of a value may say is not the same (`entry/variables.rb`, `allowed_value_data`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The file's own: everything.
+    File,
+    /// A job's or a service's: its value, and whether it is expanded.
+    Job,
+    /// A rule's: no mapping.
+    Rule,
 }
 
-fn variable(context: &mut Context, subject: &str, entry: &Entry) -> Option<Variable> {
+pub(super) fn read(context: &mut Context, subject: &str, whose: Whose, node: &Node, place: Place) -> Vec<Variable> {
+    let Some(entries) = context.entries(subject, node, place) else { return Vec::new() };
+    entries.iter().filter_map(|entry| variable(context, subject, whose, entry)).collect()
+}
+
+fn variable(context: &mut Context, subject: &str, whose: Whose, entry: &Entry) -> Option<Variable> {
     let name = &entry.key;
     if !is_name(name) {
         let message = format!("{subject}: `{}` is no name of a variable", shorten(name));
@@ -19,16 +30,21 @@ fn variable(context: &mut Context, subject: &str, entry: &Entry) -> Option<Varia
     }
     let of = format!("{subject}: `{name}`");
     let (value, raw) = match entry.value.entries() {
-        Some(fields) => described(context, &of, entry, fields)?,
-        None => (scalar(context, &of, &entry.value, entry.place)?, false),
+        Some(fields) if whose != Whose::Rule => described(context, &of, whose, entry, fields)?,
+        Some(_) | None => (scalar(context, &of, &entry.value, entry.place)?, false),
     };
     Some(Variable { name: name.clone(), place: entry.place, value, raw })
 }
 
-fn described(context: &mut Context, of: &str, entry: &Entry, fields: &[Entry]) -> Option<(String, bool)> {
+fn described(context: &mut Context, of: &str, whose: Whose, entry: &Entry, fields: &[Entry]) -> Option<(String, bool)> {
     let (mut value, mut raw, mut options) = (None, false, None);
     for field in context.keywords(of, keyword::VARIABLE, fields) {
         let subject = format!("{of}: `{}`", field.key);
+        if whose == Whose::Job && ["description", "options"].contains(&field.key.as_str()) {
+            let message = format!("{subject} is for the variables of the file, not of a job");
+            context.problems.error(field.place, "variable-value", message).hint("of a job's a mapping can say `value` and `expand`");
+            continue;
+        }
         match field.key.as_str() {
             "value" => value = Some((scalar(context, &subject, &field.value, field.place)?, field.value.place)),
             "expand" => raw = !context.truth(&subject, &field.value, field.place)?,

@@ -11,6 +11,9 @@ const ON_NEW_COMMIT: &[(&str, OnNewCommit)] =
     &[("conservative", OnNewCommit::Conservative), ("interruptible", OnNewCommit::Interruptible), ("none", OnNewCommit::None)];
 const ON_JOB_FAILURE: &[(&str, OnJobFailure)] = &[("all", OnJobFailure::All), ("none", OnJobFailure::None)];
 
+/// GitLab's limit (`entry/workflow.rb`).
+const NAME_LIMIT: usize = 255;
+
 pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Place) -> Workflow {
     let mut workflow = Workflow::default();
     let Some(fields) = context.entries(subject, node, place) else { return workflow };
@@ -18,7 +21,12 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
         let of = format!("{subject}: `{}`", field.key);
         match field.key.as_str() {
             "auto_cancel" => workflow.auto_cancel = auto_cancel(context, &of, &field.value, field.place),
-            "name" => workflow.name = context.text(&of, &field.value, field.place),
+            "name" => {
+                workflow.name = context.text(&of, &field.value, field.place);
+                if workflow.name.as_ref().is_some_and(|name| name.chars().count() > NAME_LIMIT) {
+                    context.problems.error(field.value.place, "too-long", format!("{of} has more than {NAME_LIMIT} letters"));
+                }
+            }
             "rules" => {
                 let rules = rules::read(context, &of, keyword::WORKFLOW_RULE, &field.value, field.place);
                 rules::only_always_or_never(context, &of, &rules);

@@ -259,8 +259,8 @@ fn only_and_except_are_gitlabs() {
         // On the branch main by a push; on the tag v1 by hand.
         ("only: [branches]", true, false),
         ("only: [tags]", false, true),
-        ("only: main", true, false),
-        ("only: main", true, false),
+        ("only: [main]", true, false),
+        ("only: [main]", true, false),
         ("only: [pushes]", true, false),
         ("only: [web]", false, true),
         ("only: [/^ma/]", true, false),
@@ -355,4 +355,41 @@ fn mistakes_of_peers_with_conditions() {
     let delayed = &run("a: {script: x, when: delayed, start_in: 1 h}\n").jobs[0];
     assert_eq!((delayed.when, delayed.start_in_seconds), (When::Delayed, Some(3600)));
     assert_eq!(run("a: {script: x, rules: [{if: $CI_COMMIT_BRANCH == 'x'}]}\nb: {script: x}\n").jobs.len(), 1);
+}
+
+/// `entry/policy.rb`: without `only`, a job is for branches and tags; `policy/refs.rb`: no name fits a merge request's pipeline.
+#[test]
+fn a_merge_request_gets_only_the_jobs_that_name_it() {
+    let text = "
+plain: {script: x}
+named: {script: x, only: [main]}
+pattern: {script: x, only: [/.*/]}
+branches: {script: x, only: [branches]}
+asked: {script: x, only: [merge_requests]}
+changed: {script: x, only: {changes: [x]}}
+ruled: {script: x, rules: [{if: $CI_PIPELINE_SOURCE == 'merge_request_event'}]}
+excepted: {script: x, except: [tags]}
+";
+    let planned = |text: &str| {
+        let source = variables(&[("CI_PIPELINE_SOURCE", "merge_request_event")]);
+        let plan = Commit::of(&[(MAIN, text)]).planned(&PlanInputs { variables: source, ..push("main") });
+        plan.jobs.iter().map(|job| job.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(planned(text), ["asked", "ruled"]);
+    let with_workflow = format!("workflow: {{rules: [{{when: always}}]}}{text}");
+    assert_eq!(planned(&with_workflow), ["plain", "asked", "changed", "ruled", "excepted"]);
+}
+
+/// `pipeline/chain/populate_metadata.rb`: the name is made when the rule is known, and what is unknown becomes nothing.
+#[test]
+fn the_name_of_a_run_sees_what_the_rule_sets() {
+    let text = "
+variables: {KIND: plain, OTHER: other}
+workflow:
+  name: '[$KIND] $OTHER$GONE of $CI_COMMIT_BRANCH'
+  rules: [{if: $CI_COMMIT_BRANCH == 'main', variables: {KIND: main}}, {when: always}]
+a: {script: x}
+";
+    let named = |branch: &str| Commit::of(&[(MAIN, text)]).planned(&push(branch)).name.unwrap();
+    assert_eq!((named("main").as_str(), named("x").as_str()), ("[main] other of main", "[plain] other of x"));
 }

@@ -86,11 +86,12 @@ fn when_and_allow_failure() {
 }
 
 #[test]
-fn never_is_left_out_and_said() {
-    let reading = reading("a: {script: x}\nb: {script: x, when: never}\n");
-    assert_eq!(shown(&of_severity(&reading, Severity::Warning)), ["2:22 never"]);
-    assert_eq!(plan(&reading.pipeline.unwrap(), &PlanInputs::default()).unwrap().jobs.len(), 1);
-    assert!(strict("a: {script: x}\nb: {script: x, when: never}\n").pipeline.is_none());
+fn never_is_for_rules_alone() {
+    let text = "a: {script: x}\nb: {script: x, when: never}\n";
+    for reading in [reading(text), strict(text)] {
+        assert_eq!(shown(&of_severity(&reading, Severity::Error)), ["2:22 unknown-value"]);
+    }
+    assert_eq!(planned("a: {script: x}\nb: {script: x, rules: [{when: never}]}\n").jobs.len(), 1);
 }
 
 #[test]

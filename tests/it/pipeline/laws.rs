@@ -79,7 +79,7 @@ proptest! {
             variables.iter().map(|(name, value)| format!("{name}: '{value}'")).collect::<Vec<_>>().join(", ")
         };
         let text = format!(
-            ".none: {{}}\n.one: {{variables: {{{}}}}}\n.two: {{variables: {{{}}}}}\n.twice: {{extends: [.one, .two]}}\nempty: {{extends: [.none, .one], script: x}}\nboth: {{extends: [.one, .two], script: x, variables: {{{}}}}}\nsteps: {{extends: .twice, script: x, variables: {{{}}}}}\nsame: {{extends: [.one, .one], script: x}}\n",
+            ".none: {{variables: {{}}}}\n.one: {{variables: {{{}}}}}\n.two: {{variables: {{{}}}}}\n.twice: {{extends: [.one, .two]}}\nempty: {{extends: [.none, .one], script: x}}\nboth: {{extends: [.one, .two], script: x, variables: {{{}}}}}\nsteps: {{extends: .twice, script: x, variables: {{{}}}}}\nsame: {{extends: [.one, .one], script: x}}\n",
             plain(&one), plain(&two), plain(&three), plain(&three)
         );
         let plan = planned(&text);

@@ -55,7 +55,8 @@ fn the_schema_is_what_the_program_takes() {
     let good = serde_json::json!({
         "stages": ["a"], "include": "x.yml", ".hidden": 3, "default": {"image": "i", "retry": 1},
         "build": {"stage": "a", "script": ["x", ["y"]], "rules": [{"if": "$A", "changes": ["x"]}], "parallel": {"matrix": [{"A": "b"}]},
-            "needs": ["x", {"job": "y", "optional": true}], "artifacts": "dist/", "only": ["main"], "extends": ".hidden"},
+            "needs": ["x", {"job": "y", "optional": true}], "artifacts": "dist/", "extends": ".hidden"},
+        "old": {"script": "x", "only": ["main"]},
     });
     assert!(validator.is_valid(&good), "{:?}", validator.iter_errors(&good).map(|error| error.to_string()).collect::<Vec<_>>());
     for bad in [
