@@ -45,5 +45,16 @@ pub fn text(bytes: &[u8]) -> Result<&str, DocumentError> {
     source::check(bytes)
 }
 
+/// Where lines begin, in bytes, as YAML counts them: after `\n`, after `\r\n`, and after a `\r` that stands alone.
+pub(crate) fn line_starts(text: &str) -> impl Iterator<Item = usize> {
+    let bytes = text.as_bytes();
+    let ends = move |at: usize| match bytes.get(at) {
+        Some(b'\n') => true,
+        Some(b'\r') => bytes.get(at + 1) != Some(&b'\n'),
+        Some(_) | None => false,
+    };
+    std::iter::once(0).chain((0..bytes.len()).filter(move |at| ends(*at)).map(|at| at + 1))
+}
+
 #[cfg(test)]
 mod tests;

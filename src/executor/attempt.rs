@@ -13,10 +13,11 @@ use super::dotenv::{DOTENV_BYTES, DOTENV_VARIABLES, DotenvError, read_dotenv};
 use super::log::Log;
 use super::mask::Secrets;
 use super::record::{ArtifactCounts, ExitRecord, log_path};
-use super::shell::{Shell, echo_of, is_variable_name, script_text, title_of};
+use super::shell::{Shell, echo_of, script_text, title_of};
 use super::signals::Signals;
 use super::spec::KeeperSpec;
 use super::stage::{Launch, ShellEnd, StageEnd, Stopped, run_stage};
+use super::variable_name::is_variable_name;
 use crate::event::{AttemptResult, FailureReason, TestCounts, When};
 
 /// A timeout is not longer than this: ten years.

@@ -33,6 +33,7 @@ mod stage;
 mod start;
 mod sweep;
 mod variable_files;
+mod variable_name;
 mod variants;
 
 pub use artifacts::artifact_glob_names;
@@ -41,8 +42,8 @@ pub use error::ExecutorError;
 pub use keeper::keeper_main;
 pub use mask::{NotMaskable, check_maskable};
 pub use record::{ArtifactCounts, ExitRecord, KeeperState, keeper_state, last_words, log_path};
-pub use shell::is_variable_name;
 pub use spec::{ArtifactSpec, KeeperSpec, Resource, VariableFile};
 pub use start::{StartedKeeper, start_keeper};
 pub use sweep::{at_work_below, children_of_this_process, sweep};
 pub use variable_files::remove_variable_files;
+pub use variable_name::is_variable_name;

@@ -102,7 +102,8 @@ pub(super) fn owned(text: &str, known: &impl Fn(&str) -> Option<String>) -> Opti
 }
 
 /// Expands a text as GitLab's runner does with artifact paths, `image` and values: one pass of Go's `os.Expand`. What is
-/// unknown becomes nothing, `$$` becomes `$`, and the shell's own (`$1`, `$@`, `$?` …) become nothing.
+/// unknown becomes nothing, `$$` becomes `$`, and the shell's own (`$1`, `$@`, `$?` …) become nothing. What would grow past 128 KiB, the most
+/// that Linux hands to a program in one variable, stays as it is: values that name long ones many times would take all memory.
 #[must_use]
 pub fn expand_for_runner(text: &str, variables: &BTreeMap<String, String>) -> String {
     let mut expanded = String::with_capacity(text.len());
@@ -116,6 +117,9 @@ pub fn expand_for_runner(text: &str, variables: &BTreeMap<String, String>) -> St
             "$" => expanded.push('$'),
             "" if used == 0 => expanded.push('$'),
             name => expanded.push_str(variables.get(name).map_or("", String::as_str)),
+        }
+        if expanded.len() > LENGTH_LIMIT.max(text.len()) {
+            return text.to_owned();
         }
         rest = after.get(used..).unwrap_or_default();
     }

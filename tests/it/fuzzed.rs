@@ -1,6 +1,6 @@
 //! The fuzz targets, bounded and the same every time: their corpus, and changes of it from a fixed seed.
 //!
-//! With nightly and `cargo install cargo-fuzz`: `cargo +nightly fuzz run pipeline`. What it finds goes into `fuzz/corpus/<target>/`.
+//! `scripts/fuzz` looks further, guided by what code an input reaches. What it finds goes into `fuzz/corpus/<target>/`.
 
 mod targets;
 

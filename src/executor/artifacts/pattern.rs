@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet};
 
 /// A pattern that is ready to be matched against paths relative to the checkout.
 #[derive(Debug, Clone)]
@@ -13,7 +13,8 @@ pub(super) struct Pattern {
     pub(super) base: PathBuf,
     /// How deep a path can be that matches, in components; none when there is no end.
     pub(super) depth: Option<usize>,
-    matcher: GlobMatcher,
+    /// A set of one: it refuses what `Glob::compile_matcher` panics over, alternatives in each other beyond what a regex may nest.
+    matcher: GlobSet,
 }
 
 impl Pattern {
@@ -37,13 +38,13 @@ impl Pattern {
         }
         let base: PathBuf = parts.iter().take_while(|part| !part.contains(['*', '?', '[', '{', '\\'])).collect();
         let open_ended = parts.iter().any(|part| part.contains("**") || part.contains('{'));
-        let matcher = GlobBuilder::new(&parts.join("/"))
+        let glob = GlobBuilder::new(&parts.join("/"))
             .literal_separator(true)
             .backslash_escape(true)
             .empty_alternates(true)
             .build()
-            .map_err(|error| error.kind().to_string())?
-            .compile_matcher();
+            .map_err(|error| error.kind().to_string())?;
+        let matcher = GlobSet::new([glob]).map_err(|_| "it has too many alternatives in each other".to_owned())?;
         let depth = (!open_ended).then_some(parts.len());
         Ok(Self { text: text.to_owned(), base, depth, matcher })
     }
@@ -93,6 +94,13 @@ mod tests {
         for text in ["../x", "a/../../x", "/etc/passwd", "/", "/buildx/a", "a[", "dist/.."] {
             assert!(Pattern::read(text, Path::new("/build")).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn alternatives_that_nest_too_deep_are_refused_and_no_panic() {
+        let nested = |depth: usize| format!("{}b{}", "a{".repeat(depth), "}".repeat(depth));
+        assert!(Pattern::read(&nested(50), Path::new("/build")).is_ok());
+        assert_eq!(Pattern::read(&nested(500), Path::new("/build")).unwrap_err(), "it has too many alternatives in each other");
     }
 
     #[test]

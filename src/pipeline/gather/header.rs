@@ -36,15 +36,11 @@ fn parted(text: &str) -> Option<(Node, String)> {
 
 /// Where lines start that divide documents.
 fn dividers(text: &str) -> Vec<usize> {
-    let mut at = 0;
-    let mut found = Vec::new();
-    for line in text.split_inclusive('\n') {
-        if line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
-            found.push(at);
-        }
-        at += line.len();
-    }
-    found
+    let divides = |at: &usize| {
+        let rest = text.get(*at..).and_then(|line| line.strip_prefix("---"));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+    };
+    document::line_starts(text).filter(divides).collect()
 }
 
 /// The first document that holds anything, and all after it, each with empty lines for what is not its own.
@@ -53,7 +49,7 @@ fn parts(text: &str, dividers: &[usize]) -> Option<(String, String)> {
         |part: &str| part.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#') || line.starts_with("---"));
     let end = *dividers.iter().find(|at| !empty(text.get(..**at).unwrap_or_default()))?;
     let header = text.get(..end)?;
-    let blank_lines = "\n".repeat(header.matches('\n').count());
+    let blank_lines = "\n".repeat(document::line_starts(header).count() - 1);
     // A second `---` in the content is left for the reader of documents to refuse.
     Some((header.to_owned(), blank_lines + text.get(end..)?))
 }

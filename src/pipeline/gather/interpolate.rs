@@ -4,7 +4,7 @@
 //! Whatever is read from the text that comes of it still has the line and column of the file as it was written.
 
 use super::inputs::Values;
-use crate::document::Place;
+use crate::document::{self, Place};
 use crate::pipeline::expand;
 use crate::pipeline::problem::Problems;
 
@@ -212,9 +212,9 @@ struct Lines {
 
 impl Lines {
     fn of(text: &str) -> Self {
-        let letters = text.char_indices().map(|(at, _)| at).collect();
-        let breaks = text.chars().enumerate().filter(|(_, letter)| *letter == '\n').map(|(at, _)| at + 1);
-        Self { letters, starts: std::iter::once(0).chain(breaks).collect() }
+        let letters: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        let starts = document::line_starts(text).map(|start| letters.partition_point(|at| *at < start)).collect();
+        Self { letters, starts }
     }
 
     /// The byte at a place.
