@@ -18,6 +18,7 @@
 //! | [`scan`] | secrets and lockfiles |
 //! | [`rollout`] | the driver: deploy, canary and ledger put together |
 //! | [`run`] | the engine: the only writer of a run's events |
+//! | [`notify`] | tells people who do not look |
 //! | [`report`] | headless lines and JSON |
 //! | [`console`] | the terminal UI |
 //! | [`cli`] | arguments, wiring, exit codes |
@@ -33,6 +34,7 @@ pub mod document;
 pub mod event;
 pub mod executor;
 pub mod ledger;
+pub mod notify;
 pub mod pipeline;
 pub mod policy;
 pub mod repo;

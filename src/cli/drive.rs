@@ -19,12 +19,13 @@ use crate::event::{self, Actor, AppName, Arm, Digest, EnvironmentName, RefusalKi
 use crate::ledger::LedgerPlaces;
 use crate::rollout::ports::Recorder;
 use crate::rollout::wired::{ClusterName, LedgerRecorder, ground};
-use crate::rollout::{Aim, RollbackEnd, RollbackRequest, RollbackSetup, folder_of, reader, roll_back};
+use crate::rollout::{Aim, Hear, RollbackEnd, RollbackRequest, RollbackSetup, folder_of, reader, roll_back};
 use crate::run::control::{ControlRequest, command};
 use crate::store::{self, KEPT, Peer, inside_run, make_private_folder, now};
 
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
+use super::notices::Notices;
 use super::place::{Place, Refused, no_such_environment, outside_run};
 
 /// How long an engine may take to hear that its canary is gone.
@@ -238,12 +239,14 @@ fn drive() -> Result<u8, Failure> {
     outside_run(&environment, &about)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (app, named) = (request.app.clone(), request.cluster.clone());
-    let end = runtime.block_on(carry_out(&environment, request))?;
+    let notices = Notices::start(&environment, |text| say(&DriveLine::Told { text: text.to_owned() }));
+    let end = runtime.block_on(carry_out(&environment, request, notices.hear()))?;
     let waits = end.environment.clone().filter(|_| end.unrecorded);
     let exit = say_end(end);
     if let Some(name) = waits {
         runtime.block_on(record_later(&environment, &app, named.as_ref(), &name));
     }
+    drop(notices);
     runtime.shutdown_timeout(Duration::from_millis(200));
     Ok(exit)
 }
@@ -283,7 +286,7 @@ async fn record_now(
     Ok(())
 }
 
-async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<DriveEnd, Failure> {
+async fn carry_out(environment: &Environment, request: DriveRequest, hear: Hear) -> Result<DriveEnd, Failure> {
     let place = Place::find(environment, &request.app, request.cluster.as_ref()).await?;
     let (name, arm) = if let Some(arm) = request.arm {
         (request.environment.clone(), arm)
@@ -301,6 +304,7 @@ async fn carry_out(environment: &Environment, request: DriveRequest) -> Result<D
         state: environment.places.state.clone(),
         runtime: environment.places.runtime.clone(),
         host: actor("hms drive").host,
+        hear,
         tell: Arc::new(|text: &str| say(&DriveLine::Told { text: text.to_owned() })),
         clock: Arc::new(now),
         inside: Arc::new(move |peer: &Peer| {

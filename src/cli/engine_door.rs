@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::process::{getpid, set_child_subreaper, setsid};
 
+use crate::rollout::Hear;
 use crate::run::RunFolder;
 use crate::run::engine::{Briefing, Engine, EngineSetup};
 
@@ -41,6 +42,8 @@ fn drive(folder: &Path) -> Result<(), Failure> {
         places_for_jobs,
         floors: environment.operator.floors.clone(),
         supplied: environment.operator.variables.clone(),
+        notify: environment.operator.notify.clone(),
+        hear: Hear::nobody(),
         variable: environment_variable,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -28,6 +28,7 @@ mod logs;
 mod look;
 mod masked;
 mod metrics;
+mod notices;
 mod picture;
 mod pipeline_file;
 mod place;

@@ -7,6 +7,7 @@ mod actor;
 mod command;
 mod drift;
 mod ids;
+mod notice;
 mod projection;
 mod release;
 mod repository;
@@ -20,6 +21,7 @@ pub use actor::{Actor, ProcessName};
 pub use command::{Command, Facts, Refusal, RefusalKind};
 pub use drift::Drift;
 pub use ids::{AppName, AttemptId, BadName, Digest, EnvironmentName, JobName, LedgerId, Revision, RolloutId, RunId};
+pub use notice::{BadNoticeKind, Notice, NoticeKind};
 pub use projection::{
     AttemptState, Course, DeployEnd, EngineState, JobState, JobStatus, Mark, MarkKind, RolloutPhase, RolloutState, RunState, Told,
 };

@@ -41,7 +41,7 @@ mappings! {
     VERSION at [".hms.version"] has ["bump"];
     FREEZE at [".hms.freeze[]", "config.floors.freeze[]"] has ["from", "to", "zone", "rrule", "break_glass", "reason"];
     LOCAL at [".hms.local"] has ["listen"];
-    OPERATOR at ["config"] has ["floors", "jobs", "includes", "state", "metrics", "variables", "protected_refs"];
+    OPERATOR at ["config"] has ["floors", "jobs", "includes", "state", "metrics", "variables", "protected_refs", "notify"];
     FLOORS at ["config.floors"] has ["approvals", "protected", "scan", "slo", "bake", "freeze"];
     JOBS at ["config.jobs"] has ["environment"];
     VARIABLE at ["config.variables.NAME"] has [
@@ -50,5 +50,6 @@ mappings! {
     PROTECTED_REFS at ["config.protected_refs"] has ["branches", "tags"];
     INCLUDES at ["config.includes"] has ["projects", "templates", "remote"];
     REMOTE at ["config.includes.remote[]"] has ["origin", "ca"];
+    NOTIFY at ["config.notify[]"] has ["on", "command", "post", "bearer_file", "ca"];
     ACCESS at ["config.metrics[]"] has ["origin", "bearer_file", "user", "password_file", "ca", "headers"];
 }

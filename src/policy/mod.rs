@@ -9,7 +9,7 @@
 //! | `known` | which keys there are; `docs/settings.md` is held to it |
 //! | `model`, `canonical` | [`Policy`], its defaults, its text and hash (`docs/decisions.md` 8.1) |
 //! | `difference` | what a commit would change |
-//! | `operator` | the operator's file and its floors (8.3) |
+//! | `operator`, `notify` | the operator's file and its floors (8.3) |
 //! | `supplied` | variables that the operator supplies, and protected refs |
 //! | `people`, `promotion` | who said yes, and whether that is enough |
 //! | `scan_gate`, `freeze`, `place`, `descent` | the other rules that can say no |
@@ -22,6 +22,7 @@ mod freeze;
 mod known;
 mod model;
 mod near;
+mod notify;
 mod operator;
 mod people;
 mod period;
@@ -45,6 +46,7 @@ pub use model::{
     Advisories, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, OwnMetric, PassOn, Policy, Registry,
     Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump,
 };
+pub use notify::{NotifySink, NotifyWay};
 pub use operator::{Floors, Includes, MetricsAccess, Operator, OwnerProblem, RemoteOrigin, apply_floors, check_owner_mode, may_be_let_in};
 pub use people::{count_people, same_person};
 pub use period::{BadPeriod, Period};

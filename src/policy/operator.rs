@@ -19,6 +19,7 @@
 //!   templates: /srv/gitlab-templates
 //!   remote: [{ origin: "https://files.example.gov", ca: /etc/hms/ca.pem }]
 //! state: /var/lib/hms
+//! notify: [{ command: [/usr/local/bin/page, irs], on: [harm, unwatched] }]
 //! ```
 //!
 //! `/etc/hms/config.yml`, `$XDG_CONFIG_HOME/hms/config.yml` and `$HMS_CONFIG` are read in this order and joined (`docs/decisions.md` 8.3).
@@ -27,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::freeze::FreezeWindow;
+use super::notify::{NotifySink, notify};
 use super::period::share;
 use super::table::Table;
 use super::{Advisories, Environment, Level, Period, Policy, Problem, ProtectedRefs, SuppliedVariable, known, reading, supplied};
@@ -48,6 +50,8 @@ pub struct Operator {
     pub includes: Includes,
     /// Where STATE is.
     pub state: Option<PathBuf>,
+    /// Who is told of what.
+    pub notify: Vec<NotifySink>,
 }
 
 /// Checkouts that pipelines may include files of.
@@ -154,6 +158,7 @@ impl Operator {
             protected_refs: supplied::protected_refs(&table)?,
             includes: includes(&table)?,
             state: absolute(&table, "state")?,
+            notify: notify(&table)?,
         })
     }
 
@@ -166,6 +171,8 @@ impl Operator {
         let mut includes = later.includes;
         includes.projects.extend(self.includes.projects);
         includes.templates = self.includes.templates.or(includes.templates);
+        let mut notify = self.notify;
+        notify.extend(later.notify);
         includes.remote = self.includes.remote.or(includes.remote);
         let mut variables = later.variables;
         variables.extend(self.variables);
@@ -176,6 +183,7 @@ impl Operator {
             protected_refs: self.protected_refs.or(later.protected_refs),
             includes,
             state: self.state.or(later.state),
+            notify,
         }
     }
 }

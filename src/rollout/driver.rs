@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::crash::{self, CrashPoint};
 use super::hearing::{Hearing, Listening, SteerAsk};
-use super::logbook::{DriveError, Logbook, folder_of};
+use super::logbook::{DriveError, Hear, Logbook, folder_of};
 use super::ports::{Ports, Rules};
 use super::steps::{Clock, Steps, Tell};
 use super::worker::{Interrupt, Worker};
@@ -37,6 +37,8 @@ pub struct Setup<T> {
     pub host: String,
     /// Where the holder of the rollout's lock listens, for those who look for it: the engine's socket.
     pub socket: Option<PathBuf>,
+    /// Who is told of what happens.
+    pub hear: Hear,
     /// Where people are heard who steer a canary; none: nowhere.
     pub hearing: Option<Hearing>,
     /// Lines for the person who asked.
@@ -178,6 +180,7 @@ impl Driver {
         let folder = folder_of(&setup.state, &request.app, &request.rollout);
         let now = (setup.clock)();
         let (mut book, _) = Logbook::open(&folder, &holder(&setup), now)?;
+        book.heard_by(setup.hear.clone());
         let created = RolloutCreated {
             rollout: request.rollout,
             kind: RolloutKind::Release,
@@ -218,6 +221,7 @@ impl Driver {
         }
         let now = (setup.clock)();
         let (mut book, events) = Logbook::open(&folder, &holder(&setup), now)?;
+        book.heard_by(setup.hear.clone());
         let Some(created) = book.state().created.clone() else { return Err(DriveError::Unknown(rollout.clone())) };
         if events.iter().any(|stamped| stamped.event == RolloutEvent::Unknown) {
             return Err(DriveError::LaterProgram(rollout.clone()));

@@ -3,10 +3,11 @@
 //! `STATE/rollouts/<app>/<rollout id>/{journal,lock,evidence-<n>.json}`
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::event::{AppName, RolloutEvent, RolloutId, RolloutState, Stamped};
+use crate::event::{AppName, Notice, RolloutEvent, RolloutId, RolloutState, Stamped};
 use crate::store::{DiskError, Durability, Holder, Journal, JournalError, Lock, LockError, make_private_folder};
 
 /// A rollout that cannot be driven from here.
@@ -30,6 +31,30 @@ pub enum DriveError {
     /// A later program wrote events that this one does not understand.
     #[error("rollout {0} was written by a later hms; drive it with that one. A rollback works with this one: hms rollback")]
     LaterProgram(RolloutId),
+}
+
+/// Who is told of what people who do not look should know.
+#[derive(Clone)]
+pub struct Hear(Arc<dyn Fn(&Notice) + Send + Sync>);
+
+impl Hear {
+    /// Told by a call that must not block.
+    #[must_use]
+    pub fn by(told: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+
+    /// Nobody.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::by(|_| ())
+    }
+}
+
+impl std::fmt::Debug for Hear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hear")
+    }
 }
 
 /// Where a rollout lies below `state`.
@@ -58,6 +83,8 @@ pub(crate) struct Logbook {
     waiting: Vec<(DateTime<Utc>, RolloutEvent)>,
     insistence: Insistence,
     trouble: Option<String>,
+    /// Who is told of what is written.
+    hear: Hear,
 }
 
 impl Logbook {
@@ -74,6 +101,7 @@ impl Logbook {
             waiting: Vec::new(),
             insistence: Insistence::Strict,
             trouble: None,
+            hear: Hear::nobody(),
         };
         if opened.dropped_bytes > 0 {
             book.append(now, RolloutEvent::JournalRepaired { dropped_bytes: opened.dropped_bytes })?;
@@ -93,8 +121,14 @@ impl Logbook {
                 waiting: Vec::new(),
                 insistence: Insistence::Tolerant,
                 trouble: Some(error.to_string()),
+                hear: Hear::nobody(),
             },
         }
+    }
+
+    /// Has these people told of what is written from here on. Not of what was there already: that was told when it was written.
+    pub(crate) fn heard_by(&mut self, hear: Hear) {
+        self.hear = hear;
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -150,6 +184,9 @@ impl Logbook {
             }
         } else {
             self.trouble = None;
+        }
+        if let Some(notice) = Notice::of_rollout(&self.state, &event, now) {
+            (self.hear.0)(&notice);
         }
         self.state.apply(&Stamped { format: crate::event::FORMAT, seq: self.state.seq + 1, time: now, event });
         Ok(())

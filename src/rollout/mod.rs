@@ -40,6 +40,6 @@ pub use countdown::{CountdownAnswer, CountdownAsk, Inside, ask_countdown};
 pub use crash::CrashPoint;
 pub use driver::{Answer, Authority, Bytes, Driver, ReleaseRequest, Setup, Standing, Walk};
 pub use hearing::{Hearing, SteerAnswer, SteerAsk, SteerWish, steer};
-pub use logbook::{DriveError, folder_of};
+pub use logbook::{DriveError, Hear, folder_of};
 pub use rollback::{RollbackEnd, RollbackRequest, RollbackSetup, roll_back};
 pub use steps::{Clock, Tell};

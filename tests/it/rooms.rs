@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use words::{Token, code_of, paths_out, test_files, without_tests};
 
 /// Which rooms a room may name, beside itself; a name with a path is that part of the room and no other.
-const MAY_NAME: [(&str, &[&str]); 17] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
     ("event", &[]),
     ("text", &["event"]),
     ("document", &[]),
@@ -20,15 +20,19 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
     ("canary", &["event"]),
     ("ledger", &["event", "store"]),
     ("scan", &["event", "store", "text"]),
+    ("notify", &["event", "policy"]),
     ("rollout", &["event", "store", "deploy", "canary", "ledger", "policy"]),
-    ("run", &["event", "store", "text", "pipeline", "repo", "policy", "executor", "deploy", "canary", "scan", "ledger", "rollout"]),
+    (
+        "run",
+        &["event", "store", "text", "pipeline", "repo", "policy", "executor", "deploy", "canary", "scan", "ledger", "rollout", "notify"],
+    ),
     ("report", &["event", "text", "run::reader", "run::control", "rollout::reader"]),
     ("console", &["event", "text", "store", "run::reader", "run::control", "run::RunFolder", "run::RepositoryFolder", "rollout::reader"]),
     (
         "cli",
         &[
             "event", "store", "document", "text", "pipeline", "repo", "policy", "executor", "deploy", "canary", "ledger", "scan",
-            "rollout", "run", "report", "console",
+            "rollout", "run", "report", "console", "notify",
         ],
     ),
 ];

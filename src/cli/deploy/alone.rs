@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::arguments::Output;
 use crate::cli::environment::{Environment, actor};
 use crate::cli::failure::{Exit, Failure, exit_of};
+use crate::cli::notices::Notices;
 use crate::cli::place::{Place, Refused, app_of, is_own_clone, no_such_environment, notice, outside_run, refuse, settings_at_head};
 use crate::cli::run_new::Clone;
 use crate::deploy::{AnyTarget, ArmName, Health, Target as _};
@@ -23,7 +24,7 @@ use crate::ledger::LedgerPlaces;
 use crate::policy::{Placed, Policy, Protection, VersionBump, outdated, resolve_environment};
 use crate::rollout::ports::SlotPolicy;
 use crate::rollout::wired::{Asker, InForce, Lineage, ground, in_force};
-use crate::rollout::{Answer, Authority, Bytes, Driver, ReleaseRequest, Setup, Standing, Walk, folder_of, reader};
+use crate::rollout::{Answer, Authority, Bytes, Driver, Hear, ReleaseRequest, Setup, Standing, Walk, folder_of, reader};
 use crate::run::engine::{VersionTag, lineage_in, make_version_tag, name_release};
 use crate::text::plain;
 
@@ -42,6 +43,7 @@ struct Alone<'a> {
     /// The app's own repository, when this folder is in it.
     clone: Option<Clone>,
     actor: Actor,
+    hear: Hear,
 }
 
 /// Deploys, and gives the exit code.
@@ -51,9 +53,12 @@ pub(super) fn deploy(arguments: &DeployArguments, output: Output) -> Result<u8, 
     let about = Refused { verb: "hms-deploy", app: arguments.app.as_ref(), environment: Some(&name), digest: None };
     outside_run(&environment, &about)?;
     let app = app_of(arguments.app.as_ref(), None)?;
-    let alone = Alone { environment, arguments, output, app, name, clone: Clone::find(None).ok(), actor: actor("hms-deploy") };
+    let notices = Notices::start(&environment, notice);
+    let hear = notices.hear();
+    let alone = Alone { environment, arguments, output, app, name, clone: Clone::find(None).ok(), actor: actor("hms-deploy"), hear };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(alone.carry_out());
+    drop(notices);
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     code
 }
@@ -255,6 +260,7 @@ impl Alone<'_> {
             socket: None,
             freeze: self.environment.operator.floors.freeze.clone(),
             metrics: self.environment.operator.floors.metrics.clone(),
+            hear: self.hear.clone(),
             tell: Arc::new(notice),
         };
         let allowed = self.allowed().map(str::to_owned);

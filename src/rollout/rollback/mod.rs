@@ -15,7 +15,7 @@ use super::abandoned;
 use super::choice::{self, Aim, Choice};
 use super::countdown::{Fired, Inside, count_down};
 use super::crash::{self, CrashPoint};
-use super::logbook::{DriveError, Insistence, Logbook, folder_of};
+use super::logbook::{DriveError, Hear, Insistence, Logbook, folder_of};
 use super::ports::{ActionDraft, ActionKind, Recorder};
 use super::reader;
 use super::steps::{Claim, Clock, StepError, Steps, Tell};
@@ -46,6 +46,8 @@ pub struct RollbackSetup<T> {
     pub runtime: PathBuf,
     /// This host's name.
     pub host: String,
+    /// Who is told of what happens.
+    pub hear: Hear,
     /// Lines for the person who asked; UNRECORDED among them, so it belongs on stderr.
     pub tell: Tell,
     /// Wall time: `store::now`.
@@ -306,6 +308,7 @@ fn open<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest
         (setup.tell)(&format!("UNRECORDED: the rollback's journal cannot be written: {trouble}"));
     }
     book.insist(Insistence::Tolerant);
+    book.heard_by(setup.hear.clone());
     if let Some(release) = plan.release() {
         let created = RolloutCreated {
             rollout: request.rollout.clone(),

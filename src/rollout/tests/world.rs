@@ -17,7 +17,7 @@ use crate::rollout::ports::{
     ActionDraft, Gatekeeper, Judge, Meter, OnHarm, OutcomeDraft, Patience, Ports, PromoteFacts, Protection, RecordError, Recorder, Rules,
     Scrape, SlotPolicy, StartFacts, Threshold, Unwatched, WatchFacts,
 };
-use crate::rollout::{Authority, Bytes, Driver, ReleaseRequest, RollbackRequest, RollbackSetup, Setup, folder_of, reader};
+use crate::rollout::{Authority, Bytes, Driver, Hear, ReleaseRequest, RollbackRequest, RollbackSetup, Setup, folder_of, reader};
 use crate::store;
 
 /// A ledger in memory.
@@ -301,6 +301,7 @@ impl World {
             state: self.state(),
             host: "here".to_owned(),
             socket: None,
+            hear: Hear::nobody(),
             hearing: None,
             tell: Arc::new(move |line| said.lock().unwrap().push(line.to_owned())),
             clock: Arc::clone(&self.clock),
@@ -362,6 +363,7 @@ impl World {
             state: setup.state,
             runtime: self.state(),
             host: setup.host,
+            hear: setup.hear,
             tell: setup.tell,
             clock: setup.clock,
             inside: Arc::new(|_| false),

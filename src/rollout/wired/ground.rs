@@ -13,7 +13,7 @@ use crate::policy::{
     Protection as PolicyProtection, Unwatched as PolicyUnwatched,
 };
 use crate::rollout::ports::{Meter, OnHarm, Ports, Protection, Rules, SlotPolicy, Unwatched};
-use crate::rollout::{Answer, Hearing, Setup, Tell};
+use crate::rollout::{Answer, Hear, Hearing, Setup, Tell};
 use crate::store::{Inside, Peer, Places, inside_run, now};
 
 use super::{CanaryJudge, InForce, LedgerRecorder, Lineage, MetricsMeter, NoMeter, PolicyGatekeeper, TargetMeter};
@@ -34,6 +34,8 @@ pub struct Ground {
     pub freeze: Vec<FreezeWindow>,
     /// What the operator lets servers of metrics see.
     pub metrics: Vec<MetricsAccess>,
+    /// Who is told of what happens.
+    pub hear: Hear,
     /// Lines for the person who asked.
     pub tell: Tell,
 }
@@ -75,6 +77,7 @@ impl Ground {
             state: self.places.state.clone(),
             host: self.host.clone(),
             socket: self.socket.clone(),
+            hear: self.hear.clone(),
             hearing: Some(self.hearing()),
             tell: Arc::clone(&self.tell),
             clock: Arc::new(now),

@@ -19,13 +19,16 @@ mod variables;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::event::{Actor, AttemptId, Command, EngineState, JobName, JobState, JobStatus, RunEvent, RunOutcome, RunState};
+use crate::event::{Actor, AttemptId, Command, EngineState, JobName, JobState, JobStatus, Notice, RunEvent, RunOutcome, RunState};
+use crate::notify::Notifier;
 use crate::pipeline::{Plan, Seen, Step, next};
-use crate::policy::{Floors, SuppliedVariable};
+use crate::policy::{Floors, NotifySink, SuppliedVariable};
+use crate::rollout::Hear;
 use crate::rollout::wired::Variable;
 use crate::run::RunFolder;
 use crate::run::control::{ControlRequest, JobRequest};
@@ -61,6 +64,8 @@ enum Input {
     Warned(JobName, Vec<String>),
     /// A rollout moved.
     Delivery(DeliveryEvent),
+    /// A notice is over; with why it did not come through, the first time at each place.
+    Told(Option<String>),
     /// The machine is going down, or somebody wants this process gone: leave the jobs to their keepers.
     Leave,
 }
@@ -104,6 +109,10 @@ pub struct EngineSetup {
     pub floors: Floors,
     /// Variables that the operator supplies to jobs.
     pub supplied: BTreeMap<String, SuppliedVariable>,
+    /// Who is told of what, as the operator says.
+    pub notify: Vec<NotifySink>,
+    /// Who is told of what happens in its rollouts; the engine puts itself here.
+    pub hear: Hear,
     /// Reads this process's environment: a cluster's and a registry's credentials are found by it.
     pub variable: Variable,
 }
@@ -116,6 +125,7 @@ pub struct Engine {
     plan: Plan,
     live: HashMap<AttemptId, LiveAttempt>,
     delivery: Delivery,
+    notifier: Notifier,
     seen: HashSet<String>,
     /// Jobs for which the starter's word on interrupted attempts was used.
     decided: HashSet<JobName>,
@@ -147,7 +157,7 @@ impl Engine {
     ///
     /// # Errors
     /// When another engine has the run, or its folder cannot be used.
-    pub fn open(setup: EngineSetup) -> Result<Self, EngineError> {
+    pub fn open(mut setup: EngineSetup) -> Result<Self, EngineError> {
         let folder = &setup.folder;
         let socket = setup.places.socket(folder.path());
         let mut holder = Holder { process: this_process(), host: setup.actor.host.clone(), role: "engine".to_owned(), socket: None };
@@ -165,6 +175,11 @@ impl Engine {
         let listener = socket::listen(&socket, sender.clone())?;
         holder.socket = Some(socket.clone());
         lock.describe(&holder)?;
+        let told = sender.clone();
+        // A full channel wakes the engine as well.
+        let notifier = Notifier::start(&setup.notify, Arc::new(move |trouble| drop(told.try_send(Input::Told(trouble)))));
+        let ours = notifier.clone();
+        setup.hear = Hear::by(move |notice| ours.send(notice));
         let delivery = Delivery::new(&setup, sender.clone());
         let expecting = (state.engine != EngineState::None).then(|| tokio::time::Instant::now() + FIRST_WORD);
         let mut engine = Self {
@@ -173,6 +188,7 @@ impl Engine {
             plan,
             live: HashMap::new(),
             delivery,
+            notifier,
             seen: HashSet::new(),
             decided: HashSet::new(),
             sender,
@@ -225,6 +241,9 @@ impl Engine {
                     continue;
                 }
                 Rest::Park => {
+                    if self.hear_out().await? {
+                        continue;
+                    }
                     if self.park().await? {
                         break;
                     }
@@ -236,6 +255,9 @@ impl Engine {
                         continue;
                     }
                     self.announce_end()?;
+                    if self.hear_out().await? {
+                        continue;
+                    }
                     let Some(input) = self.drain() else { break };
                     self.take(input).await?;
                     continue;
@@ -250,6 +272,17 @@ impl Engine {
         let outcome = self.state.outcome();
         drop(self.lock);
         Ok(outcome)
+    }
+
+    /// Whether something came while notices are on their way: an engine does not go before they are over, each in a bounded time.
+    async fn hear_out(&mut self) -> Result<bool, EngineError> {
+        if !self.notifier.is_at_work() {
+            return Ok(false);
+        }
+        if let Some(input) = self.awaited().await {
+            self.take(input).await?;
+        }
+        Ok(true)
     }
 
     /// SIGTERM makes an engine leave its jobs to their keepers; the next engine goes on.
@@ -290,6 +323,7 @@ impl Engine {
             Input::Ended(event) => self.ended(*event).await,
             Input::Warned(job, warnings) => warnings.into_iter().try_for_each(|text| self.notice(Some(&job), text)),
             Input::Delivery(event) => self.delivered(event).await,
+            Input::Told(trouble) => trouble.map_or(Ok(()), |text| self.notice(None, text)),
             Input::Leave => {
                 self.leaving = true;
                 Ok(())
@@ -302,6 +336,9 @@ impl Engine {
         let how = durability(&event);
         let stamped = self.journal.append(now(), event, how)?;
         self.state.apply(&stamped);
+        if let Some(notice) = Notice::of_run(&self.state, &stamped.event, stamped.time) {
+            self.notifier.send(&notice);
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod drift;
 mod ending;
 mod freeze;
 mod hold;
+mod notices;
 mod policy;
 mod protection;
 mod slots;

@@ -225,6 +225,7 @@ impl Work {
             socket: Some(self.setup.places.socket(self.folder.path())),
             freeze: self.setup.floors.freeze.clone(),
             metrics: self.setup.floors.metrics.clone(),
+            hear: self.setup.hear.clone(),
             tell: Arc::new(move |text: &str| {
                 let _ = replies.try_send(Reply::Line { text: text.to_owned() });
             }),
@@ -334,6 +335,7 @@ impl Delivery {
             socket: Some(self.setup.places.socket(self.setup.folder.path())),
             freeze: self.setup.floors.freeze.clone(),
             metrics: self.setup.floors.metrics.clone(),
+            hear: self.setup.hear.clone(),
             tell: Arc::new(|_| {}),
         };
         let lineage = lineage_in(&created.repository);

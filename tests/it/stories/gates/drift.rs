@@ -25,7 +25,7 @@ fn what_was_changed_past_hms_stops_a_deploy_until_somebody_adopts_it() {
     world.hms_ends(13, &["run", "--headless"]);
     assert!(world.log("2", "canary").contains("prod has drifted: "), "{}", world.log("2", "canary"));
     assert!(world.entries("refuse").iter().any(|entry| entry["outcome"] == "drifted"), "{:#?}", world.entries("refuse"));
-    let events = world.hms_ends(0, &["attach", "2", "--output", "json"]).out;
+    let events = world.hms_ends(13, &["attach", "2", "--output", "json"]).out;
     assert!(events.lines().any(|line| line.contains("\"DriftFound\"") && line.contains(&current)), "{events}");
 
     // Nothing here can start it again as it was, so there is nothing to restore.
