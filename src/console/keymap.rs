@@ -11,6 +11,12 @@ pub(crate) enum Action {
     Promote,
     Abort,
     Retry,
+    /// The canary stays at its weight, or goes on.
+    Pause,
+    /// Its next weight without a PASS.
+    Skip,
+    /// Its HOLD may last longer.
+    Extend,
     Start,
     Search,
     NextMatch,
@@ -146,6 +152,9 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(&[Key::Char('P')], Action::Promote, SCREEN, "promote", "review what would change, and promote it"),
     bind(&[Key::Char('A')], Action::Abort, SCREEN, "abort", "abort the run: its canary to 0 first, then its jobs"),
     bind(&[Key::Char('r')], Action::Retry, SCREEN, "retry", "run the selected job again"),
+    bind(&[Key::Char('p')], Action::Pause, SCREEN, "pause", "keep the canary at its weight, or let it go on"),
+    bind(&[Key::Char('S')], Action::Skip, SCREEN, "skip", "give the canary its next weight without a PASS"),
+    bind(&[Key::Char('E')], Action::Extend, SCREEN, "extend", "let the canary's HOLD last 30 minutes longer"),
     bind(&[Key::Char('s')], Action::Start, SCREEN, "start", "start a run"),
     bind(&[Key::Char('/')], Action::Search, SCREEN, "search", "search the log (regular expression)"),
     bind(&[Key::Char('n')], Action::NextMatch, SCREEN, "", "next match"),

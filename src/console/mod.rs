@@ -36,7 +36,7 @@ pub use paint::Synchronized;
 pub use replay::{GraphOf, Replay, environments};
 pub use rollback::{Back, Next};
 pub use source::{
-    Access, EngineLife, EnvironmentView, FreezeView, Graph, GraphPoint, LogBytes, Request, RunSummary, Source, SourceState, Ticket, View,
-    Waker,
+    Access, EngineLife, EnvironmentView, FreezeView, Graph, GraphPoint, LogBytes, Request, RunSummary, Source, SourceState, Steer, Ticket,
+    View, Waker,
 };
 pub use theme::{Colour, Glyphs};

@@ -134,6 +134,13 @@ pub enum Request {
         /// The job.
         job: JobName,
     },
+    /// Steer a canary under way.
+    Steer {
+        /// Its rollout.
+        rollout: RolloutId,
+        /// How.
+        steer: Steer,
+    },
     /// Go on with a run whose engine died.
     Resume {
         /// The run.
@@ -141,6 +148,25 @@ pub enum Request {
     },
     /// Start a run of the commit that is watched or checked out.
     Start,
+}
+
+/// What is to become of a canary under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Steer {
+    /// It stays at its weight.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// It takes its next weight without a PASS.
+    Skip {
+        /// Why.
+        reason: String,
+    },
+    /// HOLD may last longer.
+    Extend {
+        /// By so many seconds.
+        seconds: u64,
+    },
 }
 
 /// Tells the console that something happened; cheap, from any thread, never blocks but for an answer.

@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use ratatui::layout::Size;
 use regex::Regex;
 
-use crate::event::{AttemptId, EnvironmentName, Facts, JobName, ReleaseRef, RolloutId, RunId};
+use crate::event::{AttemptId, EnvironmentName, Facts, JobName, ReleaseRef, RolloutId, RunId, Weight};
 
 use super::live::Leaving;
 use super::log::{Log, Search};
@@ -143,6 +143,13 @@ pub(crate) enum Dialog {
         job: JobName,
     },
     Review(Box<Review>),
+    /// A canary's next weight without a PASS: why?
+    Skip(Box<Skip>),
+    /// A longer HOLD?
+    Extend {
+        opened: Duration,
+        rollout: RolloutId,
+    },
 }
 
 /// A line of text being typed.
@@ -165,6 +172,18 @@ pub(crate) struct Review {
     pub(crate) facts: Facts,
     /// Why it cannot be done, as far as can be seen from here.
     pub(crate) blocked: Option<String>,
+    pub(crate) field: Field,
+}
+
+/// A weight without a PASS, as it was when it was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Skip {
+    pub(crate) opened: Duration,
+    pub(crate) rollout: RolloutId,
+    pub(crate) environment: EnvironmentName,
+    pub(crate) tag: String,
+    pub(crate) from: Weight,
+    pub(crate) to: Weight,
     pub(crate) field: Field,
 }
 

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::console::{Request, Ticket, Waker};
-use crate::event::{AppName, Arm, Command, Digest, EnvironmentName, Refusal, RefusalKind};
+use crate::console::{Request, Steer, Ticket, Waker};
+use crate::event::{AppName, Arm, Command, DeployOutcome, Digest, EnvironmentName, Refusal, RefusalKind, RolloutId};
 use crate::policy::Rollback;
-use crate::rollout::CountdownAsk;
+use crate::rollout::{CountdownAsk, SteerAnswer, SteerAsk, SteerWish, folder_of};
 use crate::run::RunFolder;
 
 use super::super::arguments::RunArguments;
 use super::super::control::send;
-use super::super::environment::Environment;
-use super::super::failure::Failure;
+use super::super::environment::{Environment, actor};
+use super::super::failure::{Exit, Failure};
 use super::super::run_new::{Cause, Clone, Waking, make_run, wake};
 use super::rollback::{self, Wanted};
 
@@ -77,11 +77,31 @@ impl Asks {
             Request::RollbackCancel { rollout } => {
                 rollback::countdown(&self.environment, &app.ok_or_else(no_app)?, &rollout, &rollback::cancel())
             }
+            Request::Steer { rollout, steer } => self.steer(&app.ok_or_else(no_app)?, &rollout, steer),
             Request::Resume { .. } => {
                 let started = wake(&self.environment, &folder.ok_or_else(no_run)?, &Waking { linger: Some(true), ..Waking::default() })?;
                 Ok(if started.holder.is_some() { "its engine lives".to_owned() } else { String::new() })
             }
             Request::Start => self.start(repository),
+        }
+    }
+
+    fn steer(&self, app: &AppName, rollout: &RolloutId, steer: Steer) -> Result<String, Failure> {
+        let (what, reason, verb) = match steer {
+            Steer::Pause => (SteerWish::Pause, None, "pause"),
+            Steer::Resume => (SteerWish::Resume, None, "resume"),
+            Steer::Skip { reason } => (SteerWish::Skip, Some(reason), "skip"),
+            Steer::Extend { seconds } => (SteerWish::Extend { seconds }, None, "extend"),
+        };
+        let ask = SteerAsk { actor: actor(&format!("hms console, {verb}")), what, reason };
+        let folder = folder_of(&self.environment.places.state, app, rollout);
+        let answer = crate::rollout::steer(&self.environment.places.runtime, &folder, &ask)?.ok_or_else(|| {
+            Refusal::new(RefusalKind::NotWaiting, "nobody drives this canary on this host").hint(format!("hms canary {verb} {rollout}"))
+        })?;
+        match answer {
+            SteerAnswer { refusal: Some(refusal), .. } => Err(refusal.into()),
+            SteerAnswer { outcome: DeployOutcome::Done, message, .. } => Ok(message),
+            SteerAnswer { message, .. } => Err(Failure::new(Exit::NotCarriedOut, message)),
         }
     }
 

@@ -277,6 +277,7 @@ impl Source for LiveSource {
             | Request::RollBack { .. }
             | Request::RollbackNow { .. }
             | Request::RollbackCancel { .. }
+            | Request::Steer { .. }
             | Request::Start => None,
         };
         let found = match &self.place {

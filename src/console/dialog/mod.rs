@@ -4,6 +4,7 @@ mod help;
 mod notices;
 mod question;
 mod review;
+mod skip;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -37,6 +38,11 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, scene: Scene<'_>) -> Option<
             None
         }
         Dialog::Review(review) => Some(review::draw(buffer, body, review, scene)),
+        Dialog::Skip(skip) => Some(skip::draw(buffer, body, skip, scene)),
+        Dialog::Extend { rollout, .. } => {
+            question::extend(buffer, body, rollout, scene);
+            None
+        }
     }
 }
 
@@ -46,7 +52,10 @@ pub(super) fn last_scroll(ui: &Ui, view: &View) -> usize {
     let lines = match &ui.dialog {
         Some(Dialog::Help { .. }) => help::lines(ui.leaving).len(),
         Some(Dialog::Notices { .. }) => notices::lines(view, body.width).len(),
-        Some(Dialog::Search(_) | Dialog::Abort { .. } | Dialog::Gate { .. } | Dialog::Review(_)) | None => 0,
+        Some(
+            Dialog::Search(_) | Dialog::Abort { .. } | Dialog::Gate { .. } | Dialog::Review(_) | Dialog::Skip(_) | Dialog::Extend { .. },
+        )
+        | None => 0,
     };
     lines.saturating_sub(usize::from(body.height.saturating_sub(2)))
 }

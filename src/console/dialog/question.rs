@@ -6,8 +6,9 @@ use ratatui::style::Style;
 
 use crate::console::panes::Scene;
 use crate::console::rollback::Target;
+use crate::console::update::{EXTEND_SECONDS, live};
 use crate::console::words;
-use crate::event::{JobName, JobStatus, RunId};
+use crate::event::{JobName, JobStatus, RolloutId, RunId};
 
 use super::{framed, row};
 
@@ -40,6 +41,21 @@ pub(super) fn gate(buffer: &mut Buffer, body: Rect, job: &JobName, scene: Scene<
     let text = scene.view.run.as_ref().and_then(|run| run.job(job)?.plan.manual_confirmation.as_deref());
     lines.extend(text.map(words::plain));
     ask(buffer, body, &format!("Yes to {job}?"), &lines, " y says yes  N does not ", scene);
+}
+
+/// A longer HOLD?
+pub(super) fn extend(buffer: &mut Buffer, body: Rect, rollout: &RolloutId, scene: Scene<'_>) {
+    let found = live(scene.view).and_then(|state| state.created.as_ref()).filter(|created| created.rollout == *rollout);
+    let minutes = EXTEND_SECONDS / 60;
+    let lines = match found {
+        Some(created) => vec![
+            format!("{} in {} may be on HOLD for {minutes} minutes more", words::plain(&created.release.tag), created.environment),
+            "it is entered in the ledger and cannot be taken back".to_owned(),
+            "harm is acted on all the same".to_owned(),
+        ],
+        None => vec!["that canary has no weight any more".to_owned()],
+    };
+    ask(buffer, body, "Extend the HOLD?", &lines, " y extends  N does not ", scene);
 }
 
 fn ask(buffer: &mut Buffer, body: Rect, title: &str, lines: &[String], keys: &str, scene: Scene<'_>) {

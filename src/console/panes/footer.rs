@@ -8,15 +8,15 @@ use crate::console::keymap::{Action, BINDINGS};
 use crate::console::rollback::{Stage, Target, under_way};
 use crate::console::source::{Access, EngineLife};
 use crate::console::ui::{Dialog, Tone};
-use crate::console::update::may_be_retried;
+use crate::console::update::{live, may_be_retried};
 use crate::console::words;
-use crate::event::JobStatus;
+use crate::event::{JobStatus, VerdictClass};
 
 use super::{Scene, columns, graph, notices, put};
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
     let theme = scene.ui.theme;
-    let field = matches!(scene.ui.dialog, Some(Dialog::Search(_) | Dialog::Review(_)));
+    let field = matches!(scene.ui.dialog, Some(Dialog::Search(_) | Dialog::Review(_) | Dialog::Skip(_)));
     // In a text field R is a letter: the way to it is named.
     let rollback = if field { format!("Esc {}", rollback(scene)) } else { rollback(scene) };
     let mut x = 1 + put(buffer, area, 1, 0, &rollback, theme.strong());
@@ -26,7 +26,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
     let hints: Vec<(String, &str)> = BINDINGS
         .iter()
         .filter(|binding| !binding.hint.is_empty() && useful(binding.action, scene))
-        .filter_map(|binding| Some((binding.keys.first()?.name(), binding.hint)))
+        .filter_map(|binding| Some((binding.keys.first()?.name(), hint(binding.action, binding.hint, scene))))
         .collect();
     // Help and the way out are kept when others must go.
     let last: Vec<_> = hints.iter().rev().take(2).rev().cloned().collect();
@@ -44,6 +44,12 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: Scene<'_>) {
     }
 }
 
+/// What a key is called now.
+fn hint(action: Action, hint: &'static str, scene: Scene<'_>) -> &'static str {
+    let paused = action == Action::Pause && live(scene.view).is_some_and(|rollout| rollout.paused.is_some());
+    if paused { "go on" } else { hint }
+}
+
 fn draw_hint(buffer: &mut Buffer, area: Rect, x: u16, key: &str, hint: &str, scene: Scene<'_>) -> u16 {
     let used = put(buffer, area, x + 2, 0, key, scene.ui.theme.strong());
     2 + used + put(buffer, area, x + 2 + used, 0, &format!(" {hint}"), Style::new())
@@ -59,6 +65,11 @@ fn useful(action: Action, scene: Scene<'_>) -> bool {
         Action::Retry => {
             let selected = run.and_then(|run| run.jobs.iter().find(|job| Some(&job.plan.name) == scene.ui.selected.job()));
             full && (view.engine == EngineLife::Dead || selected.is_some_and(may_be_retried))
+        }
+        Action::Pause => full && live(view).is_some(),
+        Action::Skip => full && live(view).is_some_and(|rollout| rollout.next_weight().is_some()),
+        Action::Extend => {
+            full && live(view).is_some_and(|rollout| !rollout.hold_expired && rollout.verdict_class() == Some(VerdictClass::Hold))
         }
         Action::Start => full && run.is_none_or(|run| run.ended.is_some()),
         Action::Notices => !notices::of(view).is_empty(),

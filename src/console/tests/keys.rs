@@ -3,9 +3,9 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Size;
 
-use super::world::{BACK, Desk, RUN, Story, change_rollout, new_release, old_release, release};
+use super::world::{BACK, Desk, ROLLOUT, RUN, Story, change_rollout, new_release, old_release, release};
 use crate::console::message::{Effect, Leave, Message};
-use crate::console::source::{Access, EnvironmentView, Request, Ticket, View};
+use crate::console::source::{Access, EnvironmentView, Request, Steer, Ticket, View};
 use crate::console::ui::{Dialog, Selection, Tone};
 use crate::event::{Refusal, RefusalKind, RolloutEvent, Step, VerdictClass, Weight};
 
@@ -359,6 +359,90 @@ fn p_without_a_gate_says_what_is_missing() {
     key(&mut desk, 'P');
     assert!(desk.ui.dialog.is_none());
     assert!(notice(&desk).contains("prod does not wait for a yes yet"), "{}", notice(&desk));
+}
+
+// --- p, S, E ---
+
+fn steers(steer: Steer) -> Request {
+    Request::Steer { rollout: ROLLOUT.parse().unwrap(), steer }
+}
+
+/// A canary at 1 % that has 5 % before it.
+fn walking() -> View {
+    let mut view = Story::mid_canary().view();
+    change_rollout(&mut view, 0, |rollout| {
+        if let Some(RolloutEvent::WatchStarted { next, .. }) = &mut rollout.watch {
+            *next = Weight::from_thousandths(50).ok();
+        }
+    });
+    view
+}
+
+#[test]
+fn p_pauses_a_canary_and_lets_it_go_on() {
+    let mut view = walking();
+    let mut desk = Desk::new(view.clone(), 120, 36);
+    assert!(desk.text().contains("p pause") && desk.text().contains("S skip") && desk.text().contains("E extend"), "{}", desk.text());
+    key(&mut desk, 'p');
+    assert_eq!(desk.sent(), [steers(Steer::Pause)]);
+    change_rollout(&mut view, 0, |rollout| rollout.paused = Some((super::world::actor("ada"), None)));
+    desk.show(view);
+    assert!(desk.text().contains("p go on"), "{}", desk.text());
+    key(&mut desk, 'p');
+    assert_eq!(desk.sent(), [steers(Steer::Resume)]);
+    let refusal = Refusal::new(RefusalKind::NotWaiting, "nobody drives this canary on this host").hint("hms canary resume 1");
+    desk.tell(Message::Answer(Ticket(2), Err(refusal)));
+    assert!(notice(&desk).contains("refused: nobody drives this canary on this host (hint: hms canary resume 1)"), "{}", notice(&desk));
+}
+
+#[test]
+fn a_skip_wants_its_reason_and_the_weight_that_was_on_the_screen() {
+    let mut desk = Desk::new(walking(), 120, 36);
+    key(&mut desk, 'S');
+    desk.pass(301);
+    assert!(desk.text().contains("1% → 5% without a PASS"), "{}", desk.text());
+    press(&mut desk, KeyCode::Enter);
+    assert!(desk.text().contains("needs a reason") && desk.sent().is_empty(), "{}", desk.text());
+    type_text(&mut desk, "no traffic at 1% tonight. R");
+    // It moved meanwhile: what was meant is not there any more.
+    desk.show(Story::mid_canary().view());
+    press(&mut desk, KeyCode::Enter);
+    assert!(desk.text().contains("look again") && desk.sent().is_empty(), "{}", desk.text());
+    desk.show(walking());
+    press(&mut desk, KeyCode::Enter);
+    assert_eq!(desk.sent(), [steers(Steer::Skip { reason: "no traffic at 1% tonight. R".to_owned() })]);
+    // At the last weight there is nothing to skip to.
+    let mut last = Desk::new(Story::mid_canary().view(), 120, 36);
+    assert!(!last.text().contains("S skip"), "{}", last.text());
+    key(&mut last, 'S');
+    assert!(last.ui.dialog.is_none() && notice(&last).contains("is its last weight"), "{}", notice(&last));
+}
+
+#[test]
+fn an_extension_is_asked_for_and_nothing_is_steered_where_nothing_has_traffic() {
+    let mut desk = Desk::new(walking(), 120, 36);
+    key(&mut desk, 'E');
+    key(&mut desk, 'y');
+    assert_eq!(desk.sent(), []);
+    desk.pass(301);
+    assert!(desk.text().contains("cannot be taken back"), "{}", desk.text());
+    key(&mut desk, 'y');
+    assert_eq!(desk.sent(), [steers(Steer::Extend { seconds: 1800 })]);
+    for story in [Story::built(), Story::rolled_back(), Story::promoted()] {
+        let mut desk = Desk::new(story.view(), 120, 36);
+        for c in ['p', 'S', 'E'] {
+            key(&mut desk, c);
+            assert!(desk.ui.dialog.is_none() && notice(&desk).contains("nothing to steer"), "{c}: {}", notice(&desk));
+        }
+        assert_eq!(desk.sent(), []);
+    }
+    let mut held = Desk::new(Story::held().view(), 120, 36);
+    key(&mut held, 'E');
+    assert!(held.ui.dialog.is_none() && notice(&held).contains("r goes on"), "{}", notice(&held));
+    let looking = View { access: Access::ReadOnly, ..walking() };
+    let mut looking = Desk::new(looking, 120, 36);
+    key(&mut looking, 'p');
+    assert!(looking.sent().is_empty() && notice(&looking).contains("may only look"), "{}", notice(&looking));
 }
 
 // --- A, r, s, leaving ---

@@ -8,7 +8,7 @@ use crate::console::ui::{Dialog, Field, Review, Tone, Ui};
 use crate::console::words;
 use crate::event::{EnvironmentName, JobState, JobStatus, RunState, VerdictClass};
 
-use super::{ask, facts, log, rollback, rollout_of, say};
+use super::{ask, facts, log, rollback, rollout_of, say, steer};
 
 /// `P`: opens the review of what waits for a yes.
 pub(super) fn promote(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> {
@@ -73,6 +73,7 @@ pub(super) fn yes(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> {
             let facts = crate::event::Facts { policy_hash: view.policy_hash.clone(), ..Default::default() };
             ask(ui, view, Request::Approve { run, job, facts, typed_tag: None }, what, now).1
         }
+        Some(Dialog::Extend { rollout, .. }) => steer::extend_now(ui, view, &rollout, now),
         other => {
             ui.dialog = other;
             Vec::new()
@@ -107,7 +108,8 @@ pub(super) fn submit(ui: &mut Ui, view: &View, now: Moment) -> Vec<Effect> {
                 Request::Approve { run: review.run, job: review.job, facts: review.facts, typed_tag: Some(review.to.tag.clone()) };
             ask(ui, view, request, what, now).1
         }
-        other @ Some(Dialog::Help { .. } | Dialog::Notices { .. } | Dialog::Abort { .. } | Dialog::Gate { .. }) => {
+        Some(Dialog::Skip(skip)) => steer::skip_now(ui, view, skip, now),
+        other @ Some(Dialog::Help { .. } | Dialog::Notices { .. } | Dialog::Abort { .. } | Dialog::Gate { .. } | Dialog::Extend { .. }) => {
             ui.dialog = other;
             Vec::new()
         }

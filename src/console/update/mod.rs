@@ -5,6 +5,7 @@ mod graphs;
 mod log;
 mod rollback;
 mod selection;
+mod steer;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::ui::{Dialog, Field, Focus, Notice, Tone, Ui};
 use super::{dialog, panes, words};
 
 pub(crate) use dialogs::stale;
+pub(crate) use steer::{EXTEND_SECONDS, live};
 
 /// Keys are ignored for so long after a dialog that does something opened: what was typed before was not meant for it.
 const GUARD: Duration = Duration::from_millis(300);
@@ -96,6 +98,9 @@ fn act(ui: &mut Ui, view: &View, action: Action, now: Moment) -> Vec<Effect> {
         Action::Promote => dialogs::promote(ui, view, now),
         Action::Abort => dialogs::abort(ui, view, now),
         Action::Retry => retry(ui, view, now),
+        Action::Pause => steer::pause(ui, view, now),
+        Action::Skip => steer::skip(ui, view, now),
+        Action::Extend => steer::extend(ui, view, now),
         Action::Start => start(ui, view, now),
         Action::Submit => dialogs::submit(ui, view, now),
         Action::Yes => dialogs::yes(ui, view, now),
@@ -283,15 +288,16 @@ fn context(ui: &Ui) -> Context {
     match &ui.dialog {
         None => Context::Screen,
         Some(Dialog::Help { .. } | Dialog::Notices { .. }) => Context::Help,
-        Some(Dialog::Search(_) | Dialog::Review(_)) => Context::Field,
-        Some(Dialog::Abort { .. } | Dialog::Gate { .. }) => Context::Question,
+        Some(Dialog::Search(_) | Dialog::Review(_) | Dialog::Skip(_)) => Context::Field,
+        Some(Dialog::Abort { .. } | Dialog::Gate { .. } | Dialog::Extend { .. }) => Context::Question,
     }
 }
 
 fn guarded(ui: &Ui, now: Moment) -> bool {
     let opened = match &ui.dialog {
-        Some(Dialog::Abort { opened, .. } | Dialog::Gate { opened, .. }) => *opened,
+        Some(Dialog::Abort { opened, .. } | Dialog::Gate { opened, .. } | Dialog::Extend { opened, .. }) => *opened,
         Some(Dialog::Review(review)) => review.opened,
+        Some(Dialog::Skip(skip)) => skip.opened,
         Some(Dialog::Help { .. } | Dialog::Notices { .. } | Dialog::Search(_)) | None => return false,
     };
     now.monotonic.saturating_sub(opened) < GUARD
@@ -301,7 +307,8 @@ fn field(ui: &mut Ui) -> Option<&mut Field> {
     match ui.dialog.as_mut()? {
         Dialog::Search(field) => Some(field),
         Dialog::Review(review) => Some(&mut review.field),
-        Dialog::Help { .. } | Dialog::Notices { .. } | Dialog::Abort { .. } | Dialog::Gate { .. } => None,
+        Dialog::Skip(skip) => Some(&mut skip.field),
+        Dialog::Help { .. } | Dialog::Notices { .. } | Dialog::Abort { .. } | Dialog::Gate { .. } | Dialog::Extend { .. } => None,
     }
 }
 
