@@ -328,7 +328,7 @@ impl Judge {
             VerdictClass::Pass | VerdictClass::Hold => self.evidence.this_weight(),
         };
         let wait = if let Ground::Gathering(forecast) = &ground { forecast.wait } else { None };
-        let forecast_seconds = wait.filter(|wait| *wait <= HORIZON).map(|wait| wait.as_secs());
+        let forecast_seconds = wait.filter(|wait| *wait <= HORIZON).map(sentence::rough_seconds);
         Verdict {
             class,
             reason: sentence::reason(&ground, &self.settings, &self.evidence, source),

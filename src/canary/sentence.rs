@@ -220,9 +220,15 @@ pub(super) fn time(duration: Duration) -> String {
 
 /// A forecast is no clock: seconds below two minutes in tens, then minutes.
 pub(super) fn rough_time(duration: Duration) -> String {
+    let rough = rough_seconds(duration);
+    if duration.as_secs() < 120 { format!("{rough} s") } else { time(Duration::from_secs(rough)) }
+}
+
+/// A forecast in seconds, as exact as it is: rounded up to ten, from two minutes on to whole minutes. Text and JSON say the same one.
+pub(super) fn rough_seconds(duration: Duration) -> u64 {
     match duration.as_secs() {
-        0..120 => format!("{} s", duration.as_secs().next_multiple_of(10).max(10)),
-        all => time(Duration::from_secs(all.next_multiple_of(60))),
+        seconds @ 0..120 => seconds.next_multiple_of(10).max(10),
+        seconds => seconds.next_multiple_of(60),
     }
 }
 

@@ -51,7 +51,11 @@ pub(crate) fn demo(headless: bool, afterwards: Afterwards, output: Output) -> Re
         return Err(Failure::new(Exit::NotCarriedOut, message));
     }
     let person = Person::listen()?;
-    let world = World::make(hms_program()?)?;
+    let program = hms_program()?;
+    for line in World::remove_dead(&program) {
+        let _ = writeln!(std::io::stderr(), "hms: {line}");
+    }
+    let world = World::make(program)?;
     let headless = headless || !is_interactive();
     let told = tell(&world, &person, headless);
     let interrupted = person.signal();

@@ -264,7 +264,8 @@ fn local_targets(places: &Places) -> Vec<Found> {
             return found(&name, Standing::Warned, format!("{} is no app's folder", folder.display()));
         }
         match holder_of(&folder.join("lock")) {
-            Ok(Some(holder)) => found(&name, Standing::Good, format!("its supervisor lives (pid {})", holder.process.pid)),
+            Ok(Some(holder)) => found(&name, Standing::Good, format!("its supervisor lives (pid {})", holder.process.pid))
+                .hint(format!("a canary without users learns nothing: hms local load --app {app} sends synthetic requests")),
             Ok(None) => found(&name, Standing::Warned, "its supervisor does not run: nothing serves users")
                 .hint(format!("hms-deploy status --app {app} says why, and what brings it back")),
             Err(error) => found(&name, Standing::Warned, error.to_string()),

@@ -23,6 +23,19 @@ pub struct ReleaseRef {
     pub run: Option<RunId>,
 }
 
+impl ReleaseRef {
+    /// What somebody who waits for this release to let an environment go is told: whose it is, and the ways out.
+    #[must_use]
+    pub fn awaited(&self, environment: &EnvironmentName, app: &AppName) -> String {
+        let (whose, its_end) = match &self.run {
+            Some(run) => (format!("of run {run}"), format!("hms cancel {run} ends that run; ")),
+            None => ("of no run".to_owned(), String::new()),
+        };
+        let tag = &self.tag;
+        format!("waiting for {tag} {whose}, which holds {environment}: {its_end}hms rollback --env canary --app {app} takes it back")
+    }
+}
+
 /// Where environments live, by an identity that a changed name cannot move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetIdentity {

@@ -385,6 +385,8 @@ pub enum FailureReason {
     CanaryHeld,
     /// Its canary was proven worse and was rolled back.
     CanaryHarm,
+    /// A person, or another release, took its canary back.
+    CanaryTakenBack,
     /// Neither keeper nor exit record was left.
     Interrupted,
     /// The driver refused what it asked for.
@@ -403,8 +405,10 @@ pub enum DeployOutcome {
     Failed,
     /// HOLD for longer than `on_hold`; the weight stays.
     Held,
-    /// Rolled back.
+    /// Rolled back because it does harm.
     RolledBack,
+    /// Taken back by a person, or pushed out by another release.
+    TakenBack,
     /// Refused before anything changed.
     Refused,
 }

@@ -14,7 +14,23 @@ pub(super) enum Named {
 
 /// What the `hms-deploy` commands of a script entry name, in order.
 pub(super) fn environments(text: &str) -> Vec<Named> {
-    let mut found = Vec::new();
+    arguments(text).environments
+}
+
+/// The values of `--traffic` that are written out, in order.
+pub(super) fn traffic(text: &str) -> Vec<String> {
+    arguments(text).traffic
+}
+
+/// Arguments of `hms-deploy` in a script entry.
+#[derive(Default)]
+struct Found {
+    environments: Vec<Named>,
+    traffic: Vec<String>,
+}
+
+fn arguments(text: &str) -> Found {
+    let mut found = Found::default();
     let mut command = Command::default();
     for token in tokens(text) {
         match token {
@@ -33,8 +49,19 @@ struct Command {
     /// A wrapper was seen, and the name is still to come.
     wrapped: Option<Wrapped>,
     deploys: bool,
-    wants_environment: bool,
+    /// The next word is the value of this option.
+    wants: Option<Wanted>,
 }
+
+/// An option whose value is looked for.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Environment,
+    Traffic,
+}
+
+/// Each with its name.
+const WANTED: [(&str, Wanted); 2] = [("--env", Wanted::Environment), ("--traffic", Wanted::Traffic)];
 
 /// Words that stand before a command and leave it one.
 const PREFIXES: &[&str] = &["if", "then", "elif", "else", "while", "until", "do", "!", "{", "builtin"];
@@ -94,7 +121,7 @@ impl Wrapped {
 }
 
 impl Command {
-    fn word(&mut self, text: &str, literal: bool, found: &mut Vec<Named>) {
+    fn word(&mut self, text: &str, literal: bool, found: &mut Found) {
         if !self.named {
             if self.wrapped.as_mut().is_some_and(|wrapped| wrapped.takes(text)) || PREFIXES.contains(&text) || is_assignment(text) {
                 return;
@@ -111,11 +138,14 @@ impl Command {
         if !self.deploys {
             return;
         }
-        let value = if std::mem::take(&mut self.wants_environment) { Some(text) } else { text.strip_prefix("--env=") };
-        if let Some(value) = value {
-            found.push(if literal { Named::Literal(value.to_owned()) } else { Named::Unreadable });
-        } else {
-            self.wants_environment = text == "--env";
+        let written = |(name, wanted): &(&str, Wanted)| Some((*wanted, text.strip_prefix(name)?.strip_prefix('=')?));
+        match self.wants.take().map(|wanted| (wanted, text)).or_else(|| WANTED.iter().find_map(written)) {
+            Some((Wanted::Environment, value)) => {
+                found.environments.push(if literal { Named::Literal(value.to_owned()) } else { Named::Unreadable });
+            }
+            Some((Wanted::Traffic, value)) if literal => found.traffic.push(value.to_owned()),
+            Some((Wanted::Traffic, _)) => {}
+            None => self.wants = WANTED.iter().find(|(name, _)| *name == text).map(|(_, wanted)| *wanted),
         }
     }
 }
@@ -328,6 +358,20 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(&environments(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn literal_shares_are_found_beside_them() {
+        let table: [(&str, &[&str]); 5] = [
+            ("hms-deploy --env canary --traffic 150%", &["150%"]),
+            ("hms-deploy --traffic=1% --env canary && hms-deploy --traffic 5% --env canary", &["1%", "5%"]),
+            ("hms-deploy --env canary --traffic $SHARE", &[]),
+            ("echo --traffic 150%", &[]),
+            ("hms-deploy --env --traffic", &[]),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(traffic(text), wanted, "{text}");
         }
     }
 }

@@ -150,6 +150,7 @@ impl Retry {
             FailureReason::MissingDependencyFailure
             | FailureReason::CanaryHeld
             | FailureReason::CanaryHarm
+            | FailureReason::CanaryTakenBack
             | FailureReason::Refused
             | FailureReason::Interrupted => return false,
         };

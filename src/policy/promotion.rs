@@ -180,7 +180,7 @@ mod tests {
         let (ada, bo) = (given(1, YesKind::Approval), given(2, YesKind::Approval));
         let over = given(1, YesKind::Override);
         let (pass, hold, harm) = (Some(VerdictClass::Pass), Some(VerdictClass::Hold), Some(VerdictClass::Rollback));
-        let table: [(u32, Option<VerdictClass>, &[&GivenYes], bool); 14] = [
+        let table: [(u32, Option<VerdictClass>, &[&GivenYes], bool); 18] = [
             (0, pass, &[&ada], true),
             (0, pass, &[], false),
             (0, None, &[&ada], false),
@@ -193,7 +193,11 @@ mod tests {
             (1, pass, &[&ada, &ada], false),
             (1, pass, &[&ada, &over], false),
             (1, pass, &[&ada, &bo], true),
+            (1, hold, &[&over], false),
+            (1, hold, &[&ada, &bo], false),
             (1, hold, &[&over, &bo], true),
+            (1, None, &[&over, &bo], true),
+            (1, harm, &[&over, &bo], false),
             (2, pass, &[&ada, &bo], false),
         ];
         for (approvals, class, yeses, wanted) in table {

@@ -303,7 +303,7 @@ fn ended(attempt: &AttemptState, reason: Option<&str>, mark: &str) -> String {
 fn how_it_ended(attempt: &AttemptState) -> String {
     match attempt.failure_reason {
         Some(FailureReason::CanaryHeld) => "held".to_owned(),
-        Some(FailureReason::CanaryHarm) => "rolled back".to_owned(),
+        Some(FailureReason::CanaryHarm | FailureReason::CanaryTakenBack) => "rolled back".to_owned(),
         Some(FailureReason::Refused) => "refused".to_owned(),
         Some(FailureReason::Interrupted) => "interrupted: nobody knows how it ended".to_owned(),
         Some(FailureReason::JobExecutionTimeout) => "took too long".to_owned(),

@@ -209,7 +209,7 @@ pub fn run_report(
         waiting: state.jobs.iter().filter_map(|job| waiting(job, created.number)).collect(),
         rollouts: rollouts.iter().map(|(id, rollout)| rollout_report(id, rollout, engine_lives)).collect(),
         jobs: state.jobs.iter().map(|job| job_report(job, log)).collect(),
-        notices: state.notices.iter().map(|(_, text)| text.clone()).collect(),
+        notices: state.standing_notices().map(|(_, text)| text.clone()).collect(),
         release: state.release.as_ref().map(release_report),
     })
 }

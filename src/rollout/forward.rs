@@ -111,7 +111,7 @@ impl<T: Target + 'static> Worker<T> {
                 Some(slot) => {
                     if waited_for.as_ref() != Some(&slot.rollout) {
                         waited_for = Some(slot.rollout.clone());
-                        let text = format!("waiting for {}, which holds {}", slot.release.tag, self.created.environment);
+                        let text = slot.release.awaited(&self.created.environment, &self.created.app);
                         self.steps.note(RolloutEvent::SlotAwaited { holder: slot.release.clone() })?;
                         self.steps.say(&text);
                     }

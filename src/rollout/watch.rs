@@ -39,6 +39,8 @@ pub(crate) struct Watching {
     pub(super) hold_since: Option<DateTime<Utc>>,
     pub(super) next_tick: Instant,
     renew_at: Instant,
+    /// Whether it was said what to do where nobody asks.
+    told_of_load: bool,
     /// When what runs is compared with the record again.
     pub(super) drift_at: Instant,
 }
@@ -46,7 +48,7 @@ pub(crate) struct Watching {
 impl Watching {
     pub(super) fn new(facts: WatchFacts, samples: Vec<Sample>, hold_since: Option<DateTime<Utc>>) -> Self {
         let now = Instant::now();
-        Self { facts, samples, told: None, hold_since, next_tick: now, renew_at: now, drift_at: now }
+        Self { facts, samples, told: None, hold_since, next_tick: now, renew_at: now, told_of_load: false, drift_at: now }
     }
 
     fn keep(&mut self, sample: Sample) {
@@ -367,6 +369,7 @@ impl<T: Target + 'static> Worker<T> {
 
     fn holding(&mut self, verdict: &Verdict) {
         let written = self.told(verdict);
+        self.tell_of_load(verdict);
         let now = self.steps.now();
         let extended = Duration::from_secs(self.steps.book.state().extended_seconds);
         let on_hold = TimeDelta::from_std(self.rules.on_hold.saturating_add(extended)).unwrap_or(TimeDelta::MAX);
@@ -383,6 +386,19 @@ impl<T: Target + 'static> Worker<T> {
             (self.steps.tell)(&format!("the journal is behind: {error}"));
         }
         self.reply(&Answer::new(DeployOutcome::Held, format!("still HOLD: {}", verdict.reason)));
+    }
+
+    /// On this machine there may be no users at all: then nothing is ever known, and the way out is said once.
+    fn tell_of_load(&mut self, verdict: &Verdict) {
+        let (now, quiet) = (self.steps.now(), TimeDelta::from_std(self.rules.scrape * GAP_SCRAPES).unwrap_or(TimeDelta::MAX));
+        let nobody = verdict.canary_requests == 0 && verdict.stable_requests == 0 && self.created.target.kind == "local";
+        let Some(watch) = self.watch.as_mut().filter(|watch| nobody && !watch.told_of_load) else { return };
+        if watch.facts.spans.first().is_none_or(|span| now.signed_duration_since(span.since) < quiet) {
+            return;
+        }
+        watch.told_of_load = true;
+        let (environment, app) = (&self.created.environment, &self.created.app);
+        self.steps.say(&format!("nobody asks {environment}: hms local load --env {environment} --app {app} sends synthetic requests"));
     }
 
     /// hms itself, when it acts by the policy: in the name of whoever asked for the release.

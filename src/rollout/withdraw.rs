@@ -9,7 +9,7 @@ use super::rollback::insist;
 use super::steps::{Claim, StepError, failed};
 use super::worker::Worker;
 use crate::deploy::{ArmName, Effect, Target};
-use crate::event::{Actor, DeployOutcome, RolloutEvent, RolloutOutcome, Step, Weight, Weights};
+use crate::event::{Actor, DeployOutcome, RolloutEvent, RolloutOutcome, Step, VerdictClass, Weight, Weights};
 
 impl<T: Target + 'static> Worker<T> {
     /// Takes the weight away and ends the rollout as rolled back; while the target does not answer, the watch tries again.
@@ -22,7 +22,10 @@ impl<T: Target + 'static> Worker<T> {
                 let _ = self.steps.note(RolloutEvent::RolledBack { to, reason: reason.clone() });
                 let _ = self.steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::RolledBack });
                 self.watch = None;
-                Answer::new(DeployOutcome::RolledBack, format!("rolled back: {reason}"))
+                // Also where a driver that died over the harm is taken up by another one.
+                let harm = kind == ActionKind::Rollback || self.steps.book.state().verdict_class() == Some(VerdictClass::Rollback);
+                let outcome = if harm { DeployOutcome::RolledBack } else { DeployOutcome::TakenBack };
+                Answer::new(outcome, format!("rolled back: {reason}"))
             }
             Err(StepError::Superseded(by)) => self.superseded(Step::Withdraw, by).await,
             Err(error) => {
@@ -111,7 +114,7 @@ impl<T: Target + 'static> Worker<T> {
             Ok(()) => {
                 let answer = self.take_back(ActionKind::Abort, &actor, reason, None).await;
                 match answer.outcome {
-                    DeployOutcome::RolledBack => Answer { outcome: DeployOutcome::Done, ..answer },
+                    DeployOutcome::RolledBack | DeployOutcome::TakenBack => Answer { outcome: DeployOutcome::Done, ..answer },
                     DeployOutcome::Done
                     | DeployOutcome::Overridden
                     | DeployOutcome::Failed

@@ -16,7 +16,7 @@ use super::watch::Watching;
 use crate::deploy::Target;
 use crate::event::{
     Actor, DeployOutcome, Digest, Refusal, RefusalKind, ReleaseRef, RolloutCreated, RolloutEvent, RolloutOutcome, RolloutPhase, Step,
-    Weight, Yes,
+    VerdictClass, Weight, Yes,
 };
 
 /// How often a journal that is behind tries to catch up.
@@ -184,11 +184,14 @@ impl<T: Target + 'static> Worker<T> {
         };
         Some(match outcome {
             RolloutOutcome::Promoted => Answer::new(DeployOutcome::Done, self.already()),
+            RolloutOutcome::RolledBack if state.verdict_class() != Some(VerdictClass::Rollback) => {
+                Answer::new(DeployOutcome::TakenBack, format!("rolled back: {reason}"))
+            }
             RolloutOutcome::RolledBack => Answer::new(DeployOutcome::RolledBack, format!("rolled back: {reason}")),
             RolloutOutcome::Failed => Answer::new(DeployOutcome::Failed, reason),
             RolloutOutcome::Refused => Answer::new(DeployOutcome::Refused, reason),
             RolloutOutcome::Cancelled => Answer::new(DeployOutcome::Failed, "cancelled"),
-            RolloutOutcome::Superseded => Answer::new(DeployOutcome::RolledBack, "superseded by rollback"),
+            RolloutOutcome::Superseded => Answer::new(DeployOutcome::TakenBack, "superseded by rollback"),
         })
     }
 
@@ -279,7 +282,7 @@ impl<T: Target + 'static> Worker<T> {
         };
         let _ = self.steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Superseded });
         // Taken back by somebody is taken back, whether this driver lived to see it or a later one reads it (`lost.rs` in the engine).
-        let answer = Answer::new(DeployOutcome::RolledBack, message);
+        let answer = Answer::new(DeployOutcome::TakenBack, message);
         self.pushed_out = Some(answer.clone());
         answer
     }

@@ -1,7 +1,7 @@
 //! The folder that holds all of a demo, and how it goes: the target stopped, every process in it gone, the folder removed.
 //!
 //! ```text
-//! $TMPDIR/hms-demo-<10>/   home/  state/  data/  run/  tmp/  environment.sh
+//! $TMPDIR/hms-demo-<10>/   home/  state/  data/  run/  tmp/  environment.sh  owner
 //!   hms-demo/              the repository; its runs are below .git/hms
 //! ```
 
@@ -9,13 +9,13 @@ use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::deploy::local::LocalTarget;
 use crate::event::{AppName, ProcessName};
-use crate::store::{DiskError, Places, Signal, environment_has, name_of, replace, send_signal};
+use crate::store::{DiskError, Holder, Lock, Places, Signal, environment_has, name_of, read_if_there, replace, send_signal, this_process};
 
 use super::super::failure::{Exit, Failure};
 use super::{APP, Afterwards};
@@ -29,6 +29,11 @@ const KEPT: [&str; 11] =
 const ENDING: Duration = Duration::from_secs(10);
 /// How long they may take when they are told to.
 const ASKED: Duration = Duration::from_secs(2);
+
+/// What the owner of a demo's folder is.
+const ROLE: &str = "demo";
+/// So many dead ones are removed at once.
+const MOST_DEAD: usize = 8;
 
 /// How the demo's processes end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +51,8 @@ pub(super) struct World {
     pub(super) places: Places,
     pub(super) program: PathBuf,
     pub(super) app: AppName,
+    /// Held while its demo lives: what is left with this lock free is a dead one's.
+    _owner: Lock,
 }
 
 impl World {
@@ -56,17 +63,43 @@ impl World {
         for name in ["home", "state", "data", "run", "tmp", APP] {
             DirBuilder::new().mode(0o700).create(below(name)).map_err(DiskError::of("make", &below(name)))?;
         }
-        let lookup = |name: &str| match name {
-            "HMS_STATE_HOME" => Some(folder.join("state")),
-            "HMS_DATA_HOME" => Some(folder.join("data")),
-            "XDG_RUNTIME_DIR" => Some(folder.join("run")),
-            _ => None,
-        };
-        let places = Places::find(lookup).map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
+        let places = places_in(&folder)?;
         let app = APP.parse().map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
-        let world = Self { repository: folder.join(APP), places, program, app, folder };
+        let owner = own(&folder).map_err(|error| Failure::of(Exit::NotCarriedOut, &error))?;
+        let world = Self { repository: folder.join(APP), places, program, app, folder, _owner: owner };
         world.write_environment()?;
         Ok(world)
+    }
+
+    /// Ends and removes what demos of this user left that were killed; a line for each. Only what is provably theirs: a folder of this user's
+    /// alone, named as a demo's, whose owner's lock says that a demo held it, and nobody does. A kept one has no owner.
+    pub(super) fn remove_dead(program: &Path) -> Vec<String> {
+        let Ok(parent) = parent() else { return Vec::new() };
+        let entries = std::fs::read_dir(&parent).into_iter().flatten().flatten().map(|entry| entry.path());
+        let dead = entries.filter_map(|folder| Self::of_the_dead(folder, program)).take(MOST_DEAD);
+        dead.map(|world| {
+            let folder = world.folder.display().to_string();
+            match world.close(Ending::Forced, Afterwards::Remove) {
+                Ok(_) => format!("a demo that was killed had left {folder}: it is removed, and nothing of it runs any more"),
+                Err(failure) => format!("a demo that was killed left {folder}, which cannot be removed: {}", failure.in_one_line()),
+            }
+        })
+        .collect()
+    }
+
+    fn of_the_dead(folder: PathBuf, program: &Path) -> Option<Self> {
+        let random = folder.file_name()?.to_str()?.strip_prefix("hms-demo-")?;
+        let named = random.len() == 10 && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let metadata = std::fs::symlink_metadata(&folder).ok()?;
+        let mine = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode().trailing_zeros() >= 6;
+        let held: Holder = serde_json::from_slice(&read_if_there(&folder.join("owner")).ok().flatten()?).ok()?;
+        if !named || !mine || held.role != ROLE || held.host != this_host() {
+            return None;
+        }
+        // Taken: from here on no other demo removes it.
+        let owner = own(&folder).ok()?;
+        let places = places_in(&folder).ok()?;
+        Some(Self { repository: folder.join(APP), places, program: program.to_owned(), app: APP.parse().ok()?, folder, _owner: owner })
     }
 
     /// The whole environment of the demo's processes.
@@ -124,7 +157,11 @@ impl World {
         self.stop_target();
         let left = self.end_processes(ending);
         let line = match afterwards {
-            Afterwards::Keep => format!("kept: {}; to look around: . {0}/environment.sh && cd {0}/{APP}", self.folder.display()),
+            Afterwards::Keep => {
+                // Nobody's any more: no later demo removes it.
+                std::fs::remove_file(self.folder.join("owner")).map_err(DiskError::of("remove", &self.folder))?;
+                format!("kept: {}; to look around: . {0}/environment.sh && cd {0}/{APP}", self.folder.display())
+            }
             Afterwards::Remove => {
                 std::fs::remove_dir_all(&self.folder).map_err(DiskError::of("remove", &self.folder))?;
                 format!("nothing of it runs any more, and {} is removed", self.folder.display())
@@ -182,10 +219,33 @@ impl World {
     }
 }
 
+fn places_in(folder: &Path) -> Result<Places, Failure> {
+    let lookup = |name: &str| match name {
+        "HMS_STATE_HOME" => Some(folder.join("state")),
+        "HMS_DATA_HOME" => Some(folder.join("data")),
+        "XDG_RUNTIME_DIR" => Some(folder.join("run")),
+        _ => None,
+    };
+    Places::find(lookup).map_err(|error| Failure::of(Exit::NotCarriedOut, &error))
+}
+
+fn own(folder: &Path) -> Result<Lock, crate::store::LockError> {
+    Lock::try_take(&folder.join("owner"), &Holder { process: this_process(), host: this_host(), role: ROLE.to_owned(), socket: None })
+}
+
+fn this_host() -> String {
+    super::super::environment::actor("hms demo").host
+}
+
+/// Where demos are made.
+fn parent() -> Result<PathBuf, Failure> {
+    let wanted = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    Ok(wanted.canonicalize().map_err(DiskError::of("find", &wanted))?)
+}
+
 /// A new folder of this user's alone, with a path that sockets below it can have.
 fn private_folder() -> Result<PathBuf, Failure> {
-    let wanted = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    let parent = wanted.canonicalize().map_err(DiskError::of("find", &wanted))?;
+    let parent = parent()?;
     let name = || {
         let random = ulid::Ulid::generate().to_string().to_lowercase();
         format!("hms-demo-{}", random.get(16..).unwrap_or(&random))

@@ -133,7 +133,7 @@ pub(super) fn code(outcome: DeployOutcome) -> u8 {
         DeployOutcome::Done | DeployOutcome::Overridden => 0,
         DeployOutcome::Failed => 1,
         DeployOutcome::Held => 11,
-        DeployOutcome::RolledBack => 12,
+        DeployOutcome::RolledBack | DeployOutcome::TakenBack => 12,
         DeployOutcome::Refused => 13,
     }
 }

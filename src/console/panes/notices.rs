@@ -13,7 +13,7 @@ use super::{Scene, columns, put};
 /// The run's notices, each once, oldest first.
 pub(crate) fn of(view: &View) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
-    for (job, text) in view.run.iter().flat_map(|run| &run.notices) {
+    for (job, text) in view.run.iter().flat_map(|run| run.standing_notices()) {
         let text = job.as_ref().map_or_else(|| words::plain(text), |job| format!("{}: {}", words::plain(job.as_str()), words::plain(text)));
         if !said.contains(&text) {
             said.push(text);

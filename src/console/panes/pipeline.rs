@@ -221,7 +221,7 @@ fn failure(attempt: &AttemptState) -> String {
     }
     let reason = match attempt.failure_reason {
         Some(FailureReason::CanaryHeld) => "held".into(),
-        Some(FailureReason::CanaryHarm) => "rolled back".into(),
+        Some(FailureReason::CanaryHarm | FailureReason::CanaryTakenBack) => "rolled back".into(),
         Some(FailureReason::JobExecutionTimeout) => "timed out".into(),
         Some(FailureReason::Refused) => "refused".into(),
         Some(FailureReason::RunnerSystemFailure) => "could not run".into(),

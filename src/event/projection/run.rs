@@ -1,6 +1,6 @@
 //! A run, folded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ pub struct RunState {
     pub jobs: Vec<JobState>,
     /// Notices: of the reading of the pipeline, then of the run.
     pub notices: Vec<(Option<JobName>, String)>,
+    /// Which of them (by place) are about an attempt that was followed by another, or decided on.
+    pub outlived: BTreeSet<usize>,
     /// The release, once it is made; the newest.
     pub release: Option<ReleaseRef>,
     /// The rollouts that serve this run, oldest first.
@@ -220,6 +222,11 @@ impl RunState {
         }
     }
 
+    /// What is to be known of the run now, oldest first.
+    pub fn standing_notices(&self) -> impl Iterator<Item = &(Option<JobName>, String)> {
+        self.notices.iter().enumerate().filter(|(place, _)| !self.outlived.contains(place)).map(|(_, notice)| notice)
+    }
+
     /// Folds one more event. An event that fits nothing known changes nothing.
     pub fn apply(&mut self, stamped: &Stamped<RunEvent>) {
         self.seq = stamped.seq;
@@ -288,18 +295,7 @@ impl RunState {
             }),
             RunEvent::AttemptReattached { attempt } => self.with_attempt(attempt, |job, _| job.status = JobStatus::Running),
             RunEvent::AttemptEnded { attempt, .. } => self.with_attempt(attempt, |job, index| job.end(index, &stamped.event, time)),
-            RunEvent::InterruptionAnswered { job, decision, .. } => self.with_job(job, |job| match decision {
-                // Its gate was opened for this very work: whoever says rerun is not asked for the same yes again.
-                InterruptedDecision::Rerun if job.gate_open => job.status = JobStatus::Manual,
-                // So is a delay that is over.
-                InterruptedDecision::Rerun if job.plan.when == When::Delayed => job.status = JobStatus::Pending,
-                InterruptedDecision::Rerun => job.status = JobStatus::Created,
-                InterruptedDecision::Fail => {
-                    if let Some(attempt) = job.attempts.last_mut() {
-                        attempt.result = Some(AttemptResult::Failed);
-                    }
-                }
-            }),
+            RunEvent::InterruptionAnswered { job, decision, .. } => self.answer_interruption(job, *decision),
             RunEvent::JobRetried { job, .. } => self.retry(job),
             RunEvent::CancelRequested { actor, cause } => (self.cancel, self.cancel_cause) = (Some(actor.clone()), *cause),
             RunEvent::JobCancelRequested { job, why } => self.with_job(job, |job| job.cancel(why)),
@@ -346,8 +342,32 @@ impl RunState {
         }
     }
 
+    /// What was to be said of the attempt that nobody knows the end of is said no more.
+    fn answer_interruption(&mut self, name: &JobName, decision: InterruptedDecision) {
+        self.outlive_notices(name);
+        self.with_job(name, |job| match decision {
+            // Its gate was opened for this very work: whoever says rerun is not asked for the same yes again.
+            InterruptedDecision::Rerun if job.gate_open => job.status = JobStatus::Manual,
+            // So is a delay that is over.
+            InterruptedDecision::Rerun if job.plan.when == When::Delayed => job.status = JobStatus::Pending,
+            InterruptedDecision::Rerun => job.status = JobStatus::Created,
+            InterruptedDecision::Fail => {
+                if let Some(attempt) = job.attempts.last_mut() {
+                    attempt.result = Some(AttemptResult::Failed);
+                }
+            }
+        });
+    }
+
+    /// A job's notices are of its last attempt.
+    fn outlive_notices(&mut self, job: &JobName) {
+        let its = self.notices.iter().enumerate().filter(|(_, (of, _))| of.as_ref() == Some(job));
+        self.outlived.extend(its.map(|(place, _)| place));
+    }
+
     /// The job starts anew, and whatever was skipped is considered anew with it.
     fn retry(&mut self, name: &JobName) {
+        self.outlive_notices(name);
         self.ended = None;
         // A run that was cancelled goes on.
         (self.cancel, self.cancel_cause) = (None, CancelCause::Asked);
@@ -486,5 +506,26 @@ impl AttemptState {
             again: false,
             coverage: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_of_an_attempt_ends_with_the_next_one() {
+        let (job, other): (JobName, JobName) = ("deploy".parse().unwrap(), "test".parse().unwrap());
+        let mut state = RunState::default();
+        let mut add = |event| state.apply(&Stamped { format: 1, seq: 1, time: DateTime::default(), event });
+        for (of, text) in [(None, "of the run"), (Some(&job), "nobody knows how deploy ended"), (Some(&other), "its log is cut")] {
+            add(RunEvent::NoticeGiven { job: of.cloned(), text: text.to_owned() });
+        }
+        add(RunEvent::JobRetried {
+            job,
+            actor: Actor { uid: 0, login: String::new(), host: String::new(), tty: None, ssh_client: None, via: String::new() },
+        });
+        let said: Vec<&str> = state.standing_notices().map(|(_, text)| text.as_str()).collect();
+        assert_eq!((said, state.notices.len()), (vec!["of the run", "its log is cut"], 3));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::fields::{Context, shorten};
 use crate::document::Place;
+use crate::event::Weight;
 use crate::pipeline::deploys::{self, Named};
 use crate::pipeline::spec::{JobSpec, Line};
 
@@ -20,6 +21,18 @@ pub(super) fn named_in(lines: &[Line]) -> Vec<(Place, Named)> {
         }
     }
     found
+}
+
+/// A share that `hms-deploy` will not take fails its job at the end of a pipeline, so it is said now.
+pub(super) fn check_traffic(context: &mut Context, job: &str, lines: &[Line]) {
+    for line in lines.iter().filter(|line| line.text.contains("hms-deploy")) {
+        for value in deploys::traffic(&line.text) {
+            if let Err(error) = value.parse::<Weight>() {
+                let message = format!("{job}: `hms-deploy --traffic {}` will fail: {error}", shorten(&value));
+                context.problems.warning(line.place, "traffic", message);
+            }
+        }
+    }
 }
 
 /// What a script names in no readable way is refused when the job asks for it, so it is said now.

@@ -58,6 +58,7 @@ pub(super) fn read(context: &mut Context, globals: &Globals, entry: &Entry) -> O
     stage::read(context, globals, &job, &mut spec, stage);
     named.extend(deploys::named_in(&spec.script));
     deploys::find_deploys(context, &job, &mut spec, &named);
+    deploys::check_traffic(context, &job, &spec.script);
     instance_names(context, &job, &spec);
     Some(spec)
 }

@@ -375,7 +375,14 @@ async fn a_second_release_waits_says_for_whom_and_gives_up_in_time() {
     let second = world.begin(3).await;
     let answer = second.canary(Walk::One(percent(1))).await;
     assert_eq!(answer.refusal.unwrap().kind, RefusalKind::SlotTaken);
-    assert!(world.said.lock().unwrap().iter().any(|line| line == "waiting for v2, which holds prod"));
+    assert!(
+        world
+            .said
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.starts_with("waiting for v2 of no run, which holds prod: hms rollback --env canary --app shop"))
+    );
     world.rules.slot_timeout = Duration::ZERO;
     let third = world.begin(3).await;
     let began = tokio::time::Instant::now();
@@ -403,7 +410,7 @@ async fn supersede_pushes_the_other_release_out() {
     assert_eq!(world.record().slot.unwrap().release, release(3));
     assert_eq!(world.target.state().arm(ArmName::Canary), Some(digest(3)));
     let answer = first.promote(authority()).await;
-    assert_eq!((answer.outcome, answer.message.as_str()), (DeployOutcome::RolledBack, "superseded by v3"));
+    assert_eq!((answer.outcome, answer.message.as_str()), (DeployOutcome::TakenBack, "superseded by v3"));
     assert_eq!(world.fold(first.rollout()).ended.unwrap().0, RolloutOutcome::Superseded);
     assert_eq!(world.target.state().weight, percent(1));
 }
@@ -441,7 +448,7 @@ async fn leaving_is_said_everywhere_or_takes_it_back() {
 
     world.rules.unwatched = Unwatched::Rollback;
     let driver = Driver::resume(world.setup(), &"shop".parse().unwrap(), &rollout, None).await.unwrap();
-    assert_eq!(driver.leave().await.outcome, DeployOutcome::RolledBack);
+    assert_eq!(driver.leave().await.outcome, DeployOutcome::TakenBack);
     assert_eq!(world.target.state().weight, Weight::ZERO);
     assert_eq!(reader::unwatched(&world.fold(&rollout), Some(&world.record()), None, chrono::Utc::now()), None);
 }

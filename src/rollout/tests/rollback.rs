@@ -144,7 +144,7 @@ async fn the_canary_alone_or_with_the_whole() {
     assert_eq!(world.target.state().arm(ArmName::Canary), None);
     assert_eq!(world.record().current, Some(release(2)));
     let answer = driver.promote(authority()).await;
-    assert_eq!((answer.outcome, answer.message.as_str()), (DeployOutcome::RolledBack, "superseded by rollback"));
+    assert_eq!((answer.outcome, answer.message.as_str()), (DeployOutcome::TakenBack, "superseded by rollback"));
     assert_eq!(world.fold(driver.rollout()).ended.unwrap().0, RolloutOutcome::Superseded);
 
     let driver = world.begin(3).await;
@@ -219,7 +219,7 @@ async fn a_rollback_passes_a_deploy_that_hangs_in_its_start() {
     assert_eq!(reverted_to(&end), Some("v1"));
     assert!(began.elapsed() < Duration::from_secs(1));
     let answer = canary.await;
-    assert_eq!((answer.outcome, answer.message.as_str()), (DeployOutcome::RolledBack, "superseded by rollback"));
+    assert_eq!((answer.outcome, answer.message.as_str()), (DeployOutcome::TakenBack, "superseded by rollback"));
     assert_eq!(world.target.state().arm(ArmName::Stable), Some(digest(1)));
 }
 
@@ -355,7 +355,7 @@ async fn a_superseded_rollout_is_not_taken_up_again() {
     assert_eq!(reader::unwatched(&world.fold(&rollout), Some(&world.record()), None, chrono::Utc::now()), None);
     let driver = Driver::resume(world.setup(), &"shop".parse().unwrap(), &rollout, None).await.unwrap();
     let before = world.target.state().effects.len();
-    assert_eq!(driver.canary(Walk::One(percent(1))).await.outcome, DeployOutcome::RolledBack);
+    assert_eq!(driver.canary(Walk::One(percent(1))).await.outcome, DeployOutcome::TakenBack);
     assert_eq!(world.fold(&rollout).ended.unwrap().0, RolloutOutcome::Superseded);
     assert_eq!(world.target.state().effects.len(), before);
 }

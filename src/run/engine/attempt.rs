@@ -337,7 +337,7 @@ impl Engine {
 /// Whether a deploy left its job without the canary that it asked for.
 fn is_lost(outcome: DeployOutcome) -> bool {
     match outcome {
-        DeployOutcome::Held | DeployOutcome::RolledBack => true,
+        DeployOutcome::Held | DeployOutcome::RolledBack | DeployOutcome::TakenBack => true,
         DeployOutcome::Done | DeployOutcome::Overridden | DeployOutcome::Failed | DeployOutcome::Refused => false,
     }
 }

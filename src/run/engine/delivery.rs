@@ -204,7 +204,7 @@ impl Delivery {
                 continue;
             }
             let answer = tokio::time::timeout(LETTING_GO, hosted.driver.leave()).await;
-            self.left |= !matches!(answer, Ok(Answer { outcome: DeployOutcome::RolledBack, .. }));
+            self.left |= !matches!(answer, Ok(Answer { outcome: DeployOutcome::RolledBack | DeployOutcome::TakenBack, .. }));
         }
     }
 }

@@ -33,7 +33,7 @@ fn failure(job: &JobState) -> RunOutcome {
         // Held, and then taken back: nothing is held any more.
         Some(FailureReason::CanaryHeld) if is_taken_back(job) => RunOutcome::RolledBack,
         Some(FailureReason::CanaryHeld) => RunOutcome::Held,
-        Some(FailureReason::CanaryHarm) => RunOutcome::RolledBack,
+        Some(FailureReason::CanaryHarm | FailureReason::CanaryTakenBack) => RunOutcome::RolledBack,
         Some(FailureReason::Refused) => RunOutcome::Refused,
         Some(
             FailureReason::ScriptFailure
@@ -52,7 +52,7 @@ fn was_taken_back(job: &JobState) -> bool {
 }
 
 fn is_taken_back(job: &JobState) -> bool {
-    job.deploy.as_ref().is_some_and(|end| end.outcome == DeployOutcome::RolledBack)
+    job.deploy.as_ref().is_some_and(|end| matches!(end.outcome, DeployOutcome::RolledBack | DeployOutcome::TakenBack))
 }
 
 fn rank(outcome: RunOutcome) -> u8 {
@@ -72,6 +72,7 @@ pub(super) fn failure_reason(result: AttemptResult, reason: Option<FailureReason
     match (result, deploy) {
         (AttemptResult::Failed, Some(DeployOutcome::Held)) => Some(FailureReason::CanaryHeld),
         (AttemptResult::Failed, Some(DeployOutcome::RolledBack)) => Some(FailureReason::CanaryHarm),
+        (AttemptResult::Failed, Some(DeployOutcome::TakenBack)) => Some(FailureReason::CanaryTakenBack),
         (AttemptResult::Failed, Some(DeployOutcome::Refused)) => Some(FailureReason::Refused),
         (AttemptResult::Failed, Some(DeployOutcome::Done | DeployOutcome::Overridden | DeployOutcome::Failed) | None) => {
             reason.or(Some(FailureReason::ScriptFailure))

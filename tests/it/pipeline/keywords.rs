@@ -130,6 +130,17 @@ fn parallel_and_timeout() {
     assert_eq!(plan.jobs[0].timeout_seconds, Some(5400));
 }
 
+/// It would fail at the end of the pipeline, on production's doorstep.
+#[test]
+fn a_share_that_hms_deploy_will_not_take_is_told_with_its_place() {
+    let text =
+        "a:\n  script:\n    - make\n    - hms-deploy --env canary --traffic 150%\nb: {script: hms-deploy --env canary --traffic 5%}\n";
+    let reading = reading(text);
+    let warned = of_severity(&reading, Severity::Warning);
+    assert_eq!(shown(&warned), ["4:7 traffic"]);
+    assert!(warned[0].to_string().contains("`hms-deploy --traffic 150%` will fail: `150%` is no share of traffic"), "{}", warned[0]);
+}
+
 #[test]
 fn environments() {
     let text = "variables: {WHERE: stage}\na:\n  script: [hms-deploy --env canary, hms-deploy --env=prod]\nb:\n  script: x\n  environment: {name: $WHERE, url: 'https://$WHERE.example', deployment_tier: staging}\nc: {script: x, environment: review/x}\nd: {script: hms-deploy --env $WHERE}\n";

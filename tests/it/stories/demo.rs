@@ -90,6 +90,60 @@ fn the_demo_tells_its_story_and_leaves_nothing() {
     assert_eq!(processes_of(parent.path()), Vec::<u32>::new(), "something still runs");
 }
 
+fn demo_in(home: &Path, parent: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hms"));
+    command.args(["demo", "--headless"]).env("HOME", home).env("TMPDIR", parent).env_remove("HMS_CONFIG").env_remove("XDG_CONFIG_HOME");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + BOUND;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whoever is killed cannot clean up: the next demo does, and leaves alone what it cannot know to be a dead one's.
+#[test]
+fn what_a_killed_demo_left_is_removed_by_the_next_one() {
+    let home = tempfile::tempdir().unwrap();
+    let parent = tempfile::Builder::new().prefix("d").tempdir_in("/tmp").unwrap();
+    let mut first = demo_in(home.path(), parent.path()).spawn().unwrap();
+    // Until its target runs, which outlives it.
+    let left = wait_for("a process of the demo's", || {
+        let folder = entries(parent.path()).pop()?;
+        let others = processes_of(&parent.path().join(&folder));
+        (!others.is_empty()).then_some(folder)
+    });
+    hms::store::send_signal(&hms::store::name_of(first.id()).unwrap(), hms::store::Signal::Kill).unwrap();
+    first.wait().unwrap();
+    // Like a demo's, and nobody's that can be known: a kept one, and somebody's own.
+    let others = ["hms-demo-abcdefghij", "hms-demo-notes"];
+    for other in others {
+        let folder = parent.path().join(other);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    }
+    let mut second = demo_in(home.path(), parent.path()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(second.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    hms::store::send_signal(&hms::store::name_of(second.id()).unwrap(), hms::store::Signal::Term).unwrap();
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    second.wait().unwrap();
+    assert!(line.contains(&left) && line.contains("it is removed, and nothing of it runs any more"), "{line}{rest}");
+    let mut kept = entries(parent.path());
+    kept.sort();
+    assert_eq!(kept, others, "{line}{rest}");
+    assert_eq!(processes_of(&parent.path().join(&left)), Vec::<u32>::new());
+}
+
 fn entries(folder: &Path) -> Vec<String> {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }

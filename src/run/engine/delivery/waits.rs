@@ -25,8 +25,7 @@ impl Work {
             };
             let _ = reader.poll();
             let why = if let (RolloutPhase::AwaitingSlot(holder), None) = (&reader.state().phase, &answer) {
-                let place = reader.state().created.as_ref().map(|created| created.environment.to_string());
-                Some(format!("waiting for {}, which holds {}", holder.tag, place.unwrap_or_else(|| order.wish.environment.clone())))
+                reader.state().created.as_ref().map(|created| holder.awaited(&created.environment, &created.app))
             } else {
                 None
             };

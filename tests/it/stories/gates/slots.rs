@@ -13,7 +13,11 @@ fn a_second_release_waits_gives_up_or_takes_its_place() {
     let waiting = world.start(&["run", "--headless"]);
     wait_for("the second run", || world.try_status("2"));
     let job = world.wait_status("2", "canary", "waiting_for_resource");
-    assert_eq!(job["why"], format!("waiting for {holder}, which holds prod"), "{job:#}");
+    let run = world.status("1")["run"].as_str().unwrap().to_owned();
+    let why = format!(
+        "waiting for {holder} of run {run}, which holds prod: hms cancel {run} ends that run; hms rollback --env canary --app shop"
+    );
+    assert!(job["why"].as_str().unwrap().starts_with(&why), "{job:#}");
     // Nobody approves a canary: what drives it is named.
     let digest = world.store()["environments"]["prod"]["record"]["slot"]["release"]["digest"].as_str().unwrap().to_owned();
     let said = world.deploy(&["--env", "canary", "--tag", &digest]);

@@ -140,6 +140,8 @@ fn a_canary_that_a_person_takes_back_ends_its_run_alike_with_and_without_an_engi
     assert_eq!(said.code, Some(12), "{said:#?}");
     assert!(said.out.contains("▶ CANARY ✘ rolled back"), "{said:#?}");
     assert_eq!(world.status("1")["outcome"], "rolled_back");
+    // Its own word: nothing was proven against it.
+    assert_eq!(world.job("1", "canary")["failure_reason"], "canary_taken_back", "{:#}", world.job("1", "canary"));
     // At the gate, and with nobody there to see it.
     let _users = world.users();
     for (run, linger) in [("2", "--linger"), ("3", "--no-linger")] {
