@@ -114,6 +114,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         }
         Verb::Policy(verb) => policy_verb::policy(&Environment::find()?, at.as_deref(), verb, output),
         Verb::Freeze(verb) => super::freeze::freeze(&verb, at.as_deref(), output),
+        Verb::Drill(asked) => super::drill::rehearse(&asked, at.as_deref(), output),
         Verb::Drift(verb) => super::drift::drift(&verb, at.as_deref(), output),
         Verb::Validate { look, sarif } => validate::validate(at.as_deref(), &look, sarif.then_some(validate::Sarif), output),
         Verb::List(look) => super::plan_verb::list(at.as_deref(), &look, output),

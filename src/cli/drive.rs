@@ -362,7 +362,7 @@ fn tell_the_superseded(state: &Path, rollback: &RollbackRequest) {
     }
 }
 
-fn aim(to: String) -> Aim {
+pub(super) fn aim(to: String) -> Aim {
     to.parse().map_or(Aim::Name(to), Aim::Digest)
 }
 

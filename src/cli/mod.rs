@@ -14,6 +14,7 @@ mod deploy;
 mod doctor;
 mod doors;
 mod drift;
+mod drill;
 mod drive;
 mod duration;
 mod engine_door;

@@ -40,6 +40,13 @@ impl AnyTarget {
         }
     }
 
+    /// Whether a release can be started beside production without touching what serves, as a rollback's rehearsal: on a cluster it would take
+    /// room for all its pods from others, and a place that a canary needs.
+    #[must_use]
+    pub fn starts_beside(&self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+
     /// Brings back what a person stopped, where it was.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 mod actor;
 mod command;
 mod drift;
+mod drill;
 mod ids;
 mod notice;
 mod projection;
@@ -20,6 +21,7 @@ mod weight;
 pub use actor::{Actor, ProcessName};
 pub use command::{Command, Facts, Refusal, RefusalKind};
 pub use drift::Drift;
+pub use drill::{Drill, DrillResult};
 pub use ids::{AppName, AttemptId, BadName, Digest, EnvironmentName, JobName, LedgerId, Revision, RolloutId, RunId};
 pub use notice::{BadNoticeKind, Notice, NoticeKind};
 pub use projection::{

@@ -95,6 +95,9 @@ pub struct EnvironmentRecord {
     /// Rollbacks and aborts whose ledger entry could not be written yet.
     #[serde(default)]
     pub unrecorded: Vec<serde_json::Value>,
+    /// The last rehearsal of its rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Box<super::Drill>>,
     /// Who broke a freeze, for which release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken_freezes: Vec<BrokenFreeze>,
@@ -183,6 +186,7 @@ impl EnvironmentRecord {
             returned_to: None,
             yeses: Vec::new(),
             unrecorded: Vec::new(),
+            drill: None,
             broken_freezes: Vec::new(),
             releases: Vec::new(),
             adopted: Vec::new(),

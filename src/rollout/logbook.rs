@@ -126,6 +126,20 @@ impl Logbook {
         }
     }
 
+    /// The book of what leaves no journal: a rehearsal is the ledger's and the record's to tell.
+    pub(crate) fn in_memory() -> Self {
+        Self {
+            folder: PathBuf::new(),
+            lock: None,
+            journal: None,
+            state: RolloutState::default(),
+            waiting: Vec::new(),
+            insistence: Insistence::Tolerant,
+            trouble: None,
+            hear: Hear::nobody(),
+        }
+    }
+
     /// Has these people told of what is written from here on. Not of what was there already: that was told when it was written.
     pub(crate) fn heard_by(&mut self, hear: Hear) {
         self.hear = hear;

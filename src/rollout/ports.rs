@@ -50,6 +50,9 @@ pub enum ActionKind {
     /// Its HOLD may last longer.
     #[serde(rename = "extend")]
     Extend,
+    /// A rollback rehearsed; no traffic moves.
+    #[serde(rename = "drill")]
+    Drill,
     /// A no.
     #[serde(rename = "refuse")]
     Refuse,

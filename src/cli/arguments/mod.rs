@@ -17,7 +17,9 @@ pub use canary::{
 };
 pub use look::{LookArguments, Picture, PlanArguments};
 pub use run::{Interrupted, RunArguments};
-pub use target::{AdoptArguments, BreakArguments, DriftVerb, FreezeVerb, LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments};
+pub use target::{
+    AdoptArguments, BreakArguments, DriftVerb, DrillArguments, FreezeVerb, LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments,
+};
 
 /// A release console for the terminal: pipeline, canary, promote, rollback.
 #[derive(Debug, Parser)]
@@ -213,6 +215,9 @@ pub enum Verb {
         after_help = "Example:\n  hms freeze show\n  hms freeze break --env prod --release sha256:… --reason 'nobody can pay'"
     )]
     Freeze(FreezeVerb),
+    /// Rehearse the rollback of an environment: start what it would go to beside production, see it healthy, stop it. No traffic moves.
+    #[command(after_help = "Example:\n  hms drill --env prod\n  hms drill --env prod --to v1.4.0 --app irs-api")]
+    Drill(DrillArguments),
     /// What runs although the record says something else, and what to do about it.
     #[command(subcommand, after_help = "Example:\n  hms drift show\n  hms drift adopt --env prod --reason 'put there by hand'")]
     Drift(DriftVerb),

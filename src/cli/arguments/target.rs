@@ -50,6 +50,23 @@ pub enum PolicyVerb {
     },
 }
 
+/// `hms drill`.
+#[derive(Debug, Args)]
+pub struct DrillArguments {
+    /// The environment.
+    #[arg(long)]
+    pub env: EnvironmentName,
+    /// A release: its tag, its digest, or a beginning of its revision; where a rollback would go, when none is named.
+    #[arg(long)]
+    pub to: Option<String>,
+    /// Why; it goes into the ledger.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// The app, when not in its repository.
+    #[arg(long)]
+    pub app: Option<AppName>,
+}
+
 /// `hms drift`.
 #[derive(Debug, Subcommand)]
 pub enum DriftVerb {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::arguments::Output;
 use crate::cli::drift::drift_lines;
+use crate::cli::drill;
 use crate::cli::environment::Environment;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::freeze::{freeze_json, frozen_line, next_line, windows};
@@ -207,6 +208,9 @@ fn tell_one(out: &mut dyn Write, standing: &Standing) -> Result<(), Failure> {
             .map_or_else(String::new, |driver| format!(", driven by {} with pid {} on {}", driver.role, driver.process.pid, driver.host));
         writeln!(out, "  {:<13} {} since {}{}", "held by", plain(&slot.release.tag), clock(slot.since), plain(&by))?;
     }
+    if let Some(done) = &record.drill {
+        writeln!(out, "  {:<13} {}", "rehearsed", plain(&drill::told(done)))?;
+    }
     match &standing.drift {
         Ok(found) => {
             for (what, ways_out) in drift_lines(&record.environment, &record.app, found) {
@@ -275,6 +279,7 @@ fn one_as_json(standing: &Standing) -> Value {
         "watched": watched,
         "unwatched_since": standing.unwatched_since.map(time),
         "unrecorded": standing.unrecorded(),
+        "drill": record.drill,
         "drift": standing.drift.as_ref().ok(),
         "fence": record.fence,
         "ledger": record.ledger,

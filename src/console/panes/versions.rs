@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use crate::console::rollback::{Back, Next, is_held_by_rollback};
 use crate::console::source::{EnvironmentView, FreezeView, View};
 use crate::console::words;
-use crate::event::Weight;
+use crate::event::{DrillResult, Weight};
 
 use super::frame::{self, Focused};
 use super::{Scene, columns, put};
@@ -73,7 +73,12 @@ fn lines(environment: &EnvironmentView, view: &View, arrow: &str, since: &str) -
         lines.push((format!("       {}", more.join(", ")), since.to_owned(), true));
     }
     match &environment.back {
-        Back::To(to) => lines.push((format!("back   {arrow} {}", tag(to)), String::new(), true)),
+        Back::To(to) => {
+            let drill = record.drill.as_ref().filter(|drill| drill.release.digest == to.digest);
+            let told =
+                drill.map_or("", |drill| if matches!(drill.result, DrillResult::Failed { .. }) { "drill FAILED" } else { "rehearsed" });
+            lines.push((format!("back   {arrow} {}", tag(to)), told.to_owned(), true));
+        }
         Back::Already { next: Some(Next::Further(further)), .. } => {
             lines.push((format!("back   done; --to {}", tag(further)), String::new(), true));
         }

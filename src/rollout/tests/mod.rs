@@ -12,6 +12,7 @@
 
 mod choice;
 mod crash;
+mod drill;
 mod driver;
 mod faults;
 mod race;

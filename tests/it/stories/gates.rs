@@ -3,6 +3,7 @@
 mod approvals;
 mod canary;
 mod drift;
+mod drill;
 mod ending;
 mod freeze;
 mod hold;
