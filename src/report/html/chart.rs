@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::escape::escape;
 
@@ -13,6 +13,8 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 28.0;
+/// The shortest time that is shown: below it the times under the axis would lie on each other.
+const SHORTEST: TimeDelta = TimeDelta::seconds(10);
 /// The most points of a line.
 const COLUMNS: u32 = 780;
 
@@ -62,8 +64,9 @@ impl Chart<'_> {
     /// The chart as an element of a page.
     pub(super) fn svg(&self) -> String {
         let top = self.top();
-        let span = (self.span.1 - self.span.0).as_seconds_f64().max(1.0);
-        let across = |at: DateTime<Utc>| LEFT + ((at - self.span.0).as_seconds_f64() / span).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT);
+        let (from, to) = (self.span.0, self.span.1.max(self.span.0 + SHORTEST));
+        let span = (to - from).as_seconds_f64();
+        let across = |at: DateTime<Utc>| LEFT + ((at - from).as_seconds_f64() / span).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT);
         let down = |value: f64| HEIGHT - BOTTOM - (value / top).clamp(0.0, 1.0) * (HEIGHT - TOP - BOTTOM);
         let title = escape(self.title);
         let mut svg = format!(
@@ -77,7 +80,7 @@ impl Chart<'_> {
             let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>", LEFT - 6.0, y + 4.0);
         }
         for (part, anchor) in [(0.0, "start"), (0.5, "middle"), (1.0, "end")] {
-            let at = self.span.0 + (self.span.1 - self.span.0).to_std().map(|span| span.mul_f64(part)).unwrap_or_default();
+            let at = from + (to - from).to_std().map(|span| span.mul_f64(part)).unwrap_or_default();
             let _ = writeln!(
                 svg,
                 "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
@@ -193,8 +196,6 @@ fn pieces(points: &[(DateTime<Utc>, Option<f64>)], cut: Gaps, span_seconds: f64)
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
 
     fn at(second: i64) -> DateTime<Utc> {
@@ -212,6 +213,28 @@ mod tests {
         let day: Vec<_> = (0..17_280).map(|index| (at(index * 5), Some(if index == 7_777 { 9.0 } else { 1.0 }))).collect();
         let thin = pieces(&day, Gaps::Silence, 86_400.0);
         assert!(thin[0].len() <= 800 && thin[0].iter().any(|(_, value)| (*value - 9.0).abs() < 1e-9), "{}", thin[0].len());
+    }
+
+    /// Under the axis of a canary of one second the times would be one heap.
+    #[test]
+    fn a_short_canary_has_an_axis_of_its_own_length() {
+        let series = vec![Series { name: "canary", class: "canary", gaps: Gaps::Silence, points: vec![(at(0), Some(1.0))] }];
+        let chart = Chart {
+            title: "p95",
+            span: (at(0), at(0)),
+            series,
+            limit: None,
+            band: None,
+            marks: &[],
+            at_least: 0.0,
+            label: |value| value.to_string(),
+        };
+        let svg = chart.svg();
+        let ticks: Vec<&str> = svg.lines().filter(|line| line.contains(">00:00:")).collect();
+        assert_eq!(ticks.len(), 3, "{svg}");
+        for (tick, (x, time)) in ticks.iter().zip([("64.0", "00:00:00"), ("454.0", "00:00:05"), ("844.0", "00:00:10")]) {
+            assert!(tick.contains(&format!("x=\"{x}\"")) && tick.contains(time), "{tick}");
+        }
     }
 
     #[test]

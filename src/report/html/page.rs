@@ -94,7 +94,8 @@ pub(super) fn list<'n>(rows: impl Iterator<Item = (&'n str, String)>) -> String 
 pub(super) fn table(names: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let head = joined(names.iter(), |name| format!("<th scope=\"col\">{}</th>", escape(name)));
     let row = |row: Vec<String>| format!("<tr>{}</tr>\n", joined(row.iter(), |cell| format!("<td>{}</td>", escape(cell))));
-    format!("<table><thead><tr>{head}</tr></thead><tbody>\n{}</tbody></table>\n", joined(rows, row))
+    // Words stay whole: on a narrow screen the table is moved sideways.
+    format!("<div class=\"wide\"><table><thead><tr>{head}</tr></thead><tbody>\n{}</tbody></table></div>\n", joined(rows, row))
 }
 
 fn joined<T>(items: impl Iterator<Item = T>, piece: impl Fn(T) -> String) -> String {
