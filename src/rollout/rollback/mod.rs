@@ -19,10 +19,10 @@ use super::logbook::{DriveError, Hear, Insistence, Logbook, folder_of};
 use super::ports::{ActionDraft, ActionKind, Recorder};
 use super::reader;
 use super::steps::{Claim, Clock, StepError, Steps, Tell};
-use crate::deploy::Target;
+use crate::deploy::{Target, differences};
 use crate::event::{
-    Actor, AppName, Arm, Digest, EnvironmentName, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutKind, RolloutOutcome, RunId,
-    Step, TargetIdentity, Weight,
+    Actor, AppName, Arm, Digest, Drift, EnvironmentName, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutKind, RolloutOutcome,
+    RunId, Step, TargetIdentity, Weight,
 };
 use crate::store::{Holder, socket_name, this_process};
 
@@ -155,6 +155,8 @@ struct Plan {
     /// What has the traffic by the record that was decided on.
     current: Option<Digest>,
     further_back: Option<ReleaseRef>,
+    /// What runs there beside the record: it is said, and stops nothing.
+    drift: Vec<Drift>,
     /// Who holds the environment now.
     supersedes: Option<RolloutId>,
 }
@@ -195,6 +197,7 @@ async fn go_back<T: Target + 'static>(setup: &RollbackSetup<T>, request: &Rollba
         Err(answer) => return Ok(answer),
     };
     let mut steps = open(setup, request, &plan, identity.clone());
+    tell_drift(request, &plan, &mut steps);
     crash::reach(CrashPoint::Created).await;
     if !request.delay.is_zero()
         && let Some(cancelled) = armed(setup, request, &plan, &mut steps).await
@@ -232,6 +235,17 @@ async fn go_back<T: Target + 'static>(setup: &RollbackSetup<T>, request: &Rollba
     Ok(broken(&plan, &mut steps, StepError::Changed))
 }
 
+/// A rollback goes from whatever is there; that it is not what was recorded is for whoever asks why afterwards.
+fn tell_drift<T: Target + 'static>(request: &RollbackRequest, plan: &Plan, steps: &mut Steps<T>) {
+    if plan.drift.is_empty() {
+        return;
+    }
+    for drift in &plan.drift {
+        (steps.tell)(&format!("DRIFT in {}: {drift}; going back all the same", request.environment));
+    }
+    let _ = steps.note(RolloutEvent::DriftFound { drift: plan.drift.clone() });
+}
+
 /// What was asked for may have been done by whoever took this one's place.
 async fn done_by_another<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest) -> Option<RollbackEnd> {
     await_other(setup, request).await;
@@ -259,13 +273,15 @@ async fn decide<T: Target + 'static>(setup: &RollbackSetup<T>, request: &Rollbac
     let chosen = choice::choose(&record, &seen, &placed, request.from.as_ref(), request.to.as_ref(), request.arm);
     let current = record.current.as_ref().map(|release| release.digest.clone());
     let supersedes = record.slot.as_ref().map(|slot| slot.rollout.clone());
+    // A target where nothing runs was stopped, or is coming up: that is told elsewhere.
+    let drift = differences(&record, &seen).into_iter().filter(|drift| !matches!(drift, Drift::Stable { found: None, .. })).collect();
     Ok(match chosen {
         Choice::Return { from, to } => {
             let further_back = choice::next_back(&record, &to, &|release| placed.contains(&release.digest));
-            Ok(Plan { kind: RolloutKind::Rollback, from, wanted: Some(to), current, further_back, supersedes })
+            Ok(Plan { kind: RolloutKind::Rollback, from, wanted: Some(to), current, further_back, drift, supersedes })
         }
         Choice::Withdraw { from, stable } => {
-            Ok(Plan { kind: RolloutKind::Abort, from, wanted: stable, current, further_back: None, supersedes })
+            Ok(Plan { kind: RolloutKind::Abort, from, wanted: stable, current, further_back: None, drift, supersedes })
         }
         Choice::AlreadyReverted { to, further_back } => Err(RollbackEnd::AlreadyReverted { to, further_back }),
         Choice::NothingToRevert { stable } => Err(RollbackEnd::NothingToRevert { stable }),

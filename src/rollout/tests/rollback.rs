@@ -24,6 +24,22 @@ fn reverted_to(end: &RollbackEnd) -> Option<&str> {
     }
 }
 
+/// What somebody put there past hms is gone from like anything else, and said: `hms drift restore` is this rollback.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_goes_from_what_is_there_and_says_that_it_was_not_recorded() {
+    let world = with_two().await;
+    world.target.state().arms.insert(ArmName::Stable, vec![digest(1)]);
+    world.target.state().arms.insert(ArmName::Standby, vec![digest(2)]);
+    let request = RollbackRequest { to: Some(Aim::Digest(digest(2))), ..world.back(Arm::Whole) };
+    let end = roll_back(&world.rollback_setup(), &request).await.unwrap();
+    assert_eq!(reverted_to(&end), Some("v2"), "{end:?}");
+    assert_eq!((world.target.state().arm(ArmName::Stable), world.record().current), (Some(digest(2)), Some(release(2))));
+    let told = format!("DRIFT in prod: {} has the traffic", digest(1).short());
+    assert!(world.said.lock().unwrap().iter().any(|line| line.starts_with(&told)), "{:?}", world.said);
+    let found = |event: &RolloutEvent| matches!(event, RolloutEvent::DriftFound { drift } if drift.len() == 1);
+    assert_eq!(world.events(&request.rollout).iter().filter(|event| found(event)).count(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hot_rollback_moves_traffic_at_once_and_the_second_press_changes_nothing() {
     let world = with_two().await;
