@@ -80,6 +80,19 @@ fn the_cursor_reads_values_and_is_seen_without_colour() {
     assert!(one.effects.is_empty(), "nothing was asked for: {:?}", one.effects);
 }
 
+/// A canary of some seconds is not drawn at the edge of two minutes of nothing.
+#[test]
+fn a_short_canary_has_the_width_of_its_graph() {
+    let mut one = desk(120, 36);
+    let newest = one.view.graph.canary.last().unwrap().at;
+    for points in [&mut one.view.graph.canary, &mut one.view.graph.stable] {
+        points.retain(|point| newest - point.at <= TimeDelta::seconds(20));
+    }
+    one.view.graph.marks.clear();
+    one.show(one.view.clone());
+    assert!(one.text().contains("-30s"), "{}", one.text());
+}
+
 #[test]
 fn time_is_panned_and_zoomed_and_comes_back_to_now() {
     let mut one = desk(120, 36);

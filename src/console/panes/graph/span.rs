@@ -5,10 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::console::source::Graph;
 use crate::console::ui::GraphView;
 
-/// The times that may be shown, in minutes.
-pub(crate) const LENGTHS: [i64; 6] = [2, 5, 15, 60, 240, 1440];
+/// The times that may be shown, in seconds.
+pub(crate) const LENGTHS: [i64; 7] = [30, 120, 300, 900, 3600, 14_400, 86_400];
 /// The longest that is taken by itself: a person asks for more.
-const LONGEST_BY_ITSELF: usize = 3;
+const LONGEST_BY_ITSELF: usize = 4;
 
 /// The time that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Span {
     /// The time that is shown; none when there is nothing to show.
     pub(crate) fn of(graph: &Graph, looked: &GraphView) -> Option<Self> {
         let end = looked.end.or_else(|| last(graph))?;
-        Some(Self { end, length: TimeDelta::minutes(LENGTHS.get(length(graph, looked)).copied().unwrap_or(60)) })
+        Some(Self { end, length: TimeDelta::seconds(LENGTHS.get(length(graph, looked)).copied().unwrap_or(3600)) })
     }
 
     /// Whether a moment is in it.
@@ -46,7 +46,7 @@ impl Span {
 pub(crate) fn length(graph: &Graph, looked: &GraphView) -> usize {
     looked.length.unwrap_or_else(|| {
         let all = first(graph).zip(last(graph)).map_or(TimeDelta::zero(), |(first, last)| last - first);
-        LENGTHS.iter().take(LONGEST_BY_ITSELF).position(|minutes| all <= TimeDelta::minutes(*minutes)).unwrap_or(LONGEST_BY_ITSELF)
+        LENGTHS.iter().take(LONGEST_BY_ITSELF).position(|seconds| all <= TimeDelta::seconds(*seconds)).unwrap_or(LONGEST_BY_ITSELF)
     })
 }
 
