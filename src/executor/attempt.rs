@@ -1,5 +1,5 @@
-//! The order of an attempt, as GitLab Runner has it (`common/build.go executeScript`): artifacts of earlier jobs, script,
-//! `after_script`, artifacts of this one.
+//! The order of an attempt, as GitLab Runner has it (`common/build.go executeScript`): caches, artifacts of earlier jobs, script,
+//! `after_script`, caches, artifacts of this one.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -7,9 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::artifacts::{self, ArtifactError, Collected};
+use super::cache::{self, CachePolicy};
 use super::counts::sum_of;
 use super::coverage::coverage_in;
 use super::dotenv::{DOTENV_BYTES, DOTENV_VARIABLES, DotenvError, read_dotenv};
+use super::keeper::this_holder;
 use super::log::Log;
 use super::mask::Secrets;
 use super::record::{ArtifactCounts, ExitRecord, log_path};
@@ -103,8 +105,9 @@ impl<'a> Attempt<'a> {
 
     /// Carries it out, and says how it ended.
     pub(super) fn run(mut self) -> ExitRecord {
-        let tracked = if self.spec.artifacts.untracked { artifacts::snapshot(&self.spec.checkout).map(Some) } else { Ok(None) };
-        let mut outcome = match tracked.and_then(|tracked| self.restore_inputs().map(|()| tracked)) {
+        let untracked = self.spec.artifacts.untracked || self.spec.caches.iter().any(|cache| cache.untracked);
+        let tracked = if untracked { artifacts::snapshot(&self.spec.checkout).map(Some) } else { Ok(None) };
+        let mut outcome = match tracked.and_then(|tracked| self.restore_caches().and_then(|()| self.restore_inputs()).map(|()| tracked)) {
             Ok(tracked) => {
                 let outcome = self.script();
                 self.after(outcome, tracked.as_ref())
@@ -153,6 +156,20 @@ impl<'a> Attempt<'a> {
     fn warn(&mut self, warning: String) {
         self.log.say(&format!("warning: {warning}"));
         self.warnings.push(warning);
+    }
+
+    /// A cache that cannot be put in place is one that is not there.
+    fn restore_caches(&mut self) -> Result<(), ArtifactError> {
+        let spec = self.spec;
+        for wanted in spec.caches.iter().filter(|wanted| wanted.policy != CachePolicy::Push) {
+            let signals = &mut self.signals;
+            match cache::restore(wanted, &this_holder(), &spec.checkout, &mut || signals.cancels() == 0) {
+                Ok(said) => self.log.say(&said),
+                Err(ArtifactError::Stopped) => return Err(ArtifactError::Stopped),
+                Err(error) => self.warn(format!("cache: `{}` is not in place: {error}", wanted.key)),
+            }
+        }
+        Ok(())
     }
 
     fn restore_inputs(&mut self) -> Result<(), ArtifactError> {
@@ -256,6 +273,9 @@ impl<'a> Attempt<'a> {
         if self.signals.cancels() == heeded {
             self.after_script(outcome.result);
         }
+        if self.signals.cancels() == heeded {
+            self.keep_caches(outcome.result, tracked);
+        }
         if self.signals.cancels() == heeded
             && let Err(error) = self.keep_artifacts(outcome.result, tracked)
         {
@@ -311,14 +331,25 @@ impl<'a> Attempt<'a> {
         self.warn(format!("after_script {trouble}; the job's result stays"));
     }
 
+    fn keep_caches(&mut self, result: AttemptResult, tracked: Option<&HashSet<PathBuf>>) {
+        let (spec, heeded) = (self.spec, self.cancels_heeded);
+        for wanted in spec.caches.iter().filter(|wanted| wanted.policy != CachePolicy::Pull && is_wanted(wanted.when, result)) {
+            let signals = &mut self.signals;
+            let go_on = &mut || signals.cancels() == heeded;
+            match cache::keep(wanted, (&spec.attempt, &this_holder()), &spec.checkout, tracked, self.secrets, go_on) {
+                Ok((said, warnings)) => {
+                    self.log.say(&said);
+                    warnings.iter().for_each(|warning| self.log.say(&format!("warning: {warning}")));
+                }
+                Err(error) => self.warn(format!("cache: `{}` is not kept: {error}", wanted.key)),
+            }
+        }
+    }
+
     fn keep_artifacts(&mut self, result: AttemptResult, tracked: Option<&HashSet<PathBuf>>) -> Result<(), ArtifactError> {
         let spec = self.spec;
-        let wanted = match spec.artifacts.when {
-            When::Always => true,
-            When::OnSuccess => result == AttemptResult::Success,
-            When::OnFailure => result != AttemptResult::Success,
-            When::Never | When::Manual | When::Delayed => false,
-        };
+        let wanted = is_wanted(spec.artifacts.when, result);
+        let tracked = tracked.filter(|_| spec.artifacts.untracked);
         let heeded = self.cancels_heeded;
         if wanted && (!spec.artifacts.paths.is_empty() || tracked.is_some()) {
             let manifest = spec.attempt_folder.join("artifacts.json");
@@ -392,6 +423,16 @@ impl<'a> Attempt<'a> {
         for name in super::sweep::sweep(&self.spec.attempt, &[]) {
             self.warn(format!("this process of the job could not be ended: {}", name.pid));
         }
+    }
+}
+
+/// Whether what is kept after `when` is kept after that result.
+fn is_wanted(when: When, result: AttemptResult) -> bool {
+    match when {
+        When::Always => true,
+        When::OnSuccess => result == AttemptResult::Success,
+        When::OnFailure => result != AttemptResult::Success,
+        When::Never | When::Manual | When::Delayed => false,
     }
 }
 

@@ -144,7 +144,7 @@ fn write_record(spec: &KeeperSpec, record: &ExitRecord) -> Result<(), KeeperErro
     }
 }
 
-fn this_holder() -> Holder {
+pub(super) fn this_holder() -> Holder {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     Holder { process: store::this_process(), host, role: "keeper".to_owned(), socket: None }
 }

@@ -15,6 +15,7 @@
 
 mod artifacts;
 mod attempt;
+mod cache;
 mod counts;
 mod coverage;
 mod descent;
@@ -37,6 +38,7 @@ mod variable_name;
 mod variants;
 
 pub use artifacts::artifact_glob_names;
+pub use cache::{CachePolicy, CacheSpec};
 pub use dotenv::{DOTENV_BYTES, DOTENV_VARIABLES, DotenvError, read_dotenv};
 pub use error::ExecutorError;
 pub use keeper::keeper_main;

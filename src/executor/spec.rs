@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::cache::CacheSpec;
 use crate::event::{AttemptId, When};
 
 /// One attempt: what to run, where, with what, for how long. No `Debug`: it holds secrets.
@@ -49,6 +50,9 @@ pub struct KeeperSpec {
     /// After how many bytes the rest of the job's output is left out of the log; none for no end.
     #[serde(default = "default_log_limit_bytes")]
     pub log_limit_bytes: Option<u64>,
+    /// Caches, put into the checkout before them and kept after the script.
+    #[serde(default)]
+    pub caches: Vec<CacheSpec>,
     /// Trees of artifacts to be put into the checkout first; where two have the same path, the later one wins.
     #[serde(default)]
     pub inputs: Vec<PathBuf>,

@@ -220,6 +220,9 @@ pub struct Cache {
     /// Keys that are tried when this one has nothing.
     #[serde(default)]
     pub fallback_keys: Vec<String>,
+    /// Protected refs share it with the others.
+    #[serde(default)]
+    pub unprotect: bool,
 }
 
 /// GitLab's `cache:key`.
@@ -235,7 +238,21 @@ pub enum CacheKey {
         /// What stands before the hash.
         #[serde(default)]
         prefix: Option<String>,
+        /// What is hashed.
+        #[serde(default)]
+        of: KeyOf,
     },
+}
+
+/// What of files makes a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyOf {
+    /// What is in them: `files`.
+    #[default]
+    Contents,
+    /// The last commits that changed them: `files_commits`.
+    Commits,
 }
 
 impl Default for CacheKey {

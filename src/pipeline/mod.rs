@@ -51,7 +51,9 @@ pub use expand::expand_for_runner;
 pub use explain::Explained;
 pub use files::{Elsewhere, Files, Foreign, NoFiles, Remote, Since};
 pub use gather::{Fetched, Surroundings};
-pub use kept::{Artifacts, ArtifactsWhen, AutoCancel, Cache, CacheKey, ImageOptions, OnJobFailure, OnNewCommit, Retry, RetryWhen, Service};
+pub use kept::{
+    Artifacts, ArtifactsWhen, AutoCancel, Cache, CacheKey, ImageOptions, KeyOf, OnJobFailure, OnNewCommit, Retry, RetryWhen, Service,
+};
 pub use partial::{Needed, NoPart, Part};
 pub use plan::{Job, JobEnvironment, Need, Plan};
 pub use planner::{PlanInputs, plan, plan_in};

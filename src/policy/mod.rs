@@ -56,5 +56,5 @@ pub use promotion::{GivenYes, Judgement, PromotionFacts, count_yeses, may_promot
 pub use recurrence::{BadRecurrence, Recurrence};
 pub use scan_gate::scan_gate;
 pub use settings::{Settings, Watch, WatchOn};
-pub use supplied::{Asker, ProtectedRefs, RunRef, Shape, SuppliedVariable, ValueSource, is_protected};
+pub use supplied::{Asker, ProtectedRefs, RunRef, Shape, SuppliedVariable, ValueSource, is_like, is_protected};
 pub use wall::{BadZone, Zone};

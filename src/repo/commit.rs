@@ -81,6 +81,30 @@ impl Repository {
         objects.read(entry.id()).map(|object| Some(object.data().to_vec())).map_err(failed)
     }
 
+    /// The last commit up to `revision` that changed what is at a path; none where nothing is there. As `git log -1 -- PATH`: a merge that
+    /// took it from one side is passed over to that side.
+    ///
+    /// # Errors
+    /// When a commit cannot be read.
+    pub fn last_change_of(&self, revision: &Revision, path: &Path) -> Result<Option<Revision>, Error> {
+        let failed = |error| self.failed_at(&format!("the history of `{}`", path.to_string_lossy().escape_debug()), Some(revision), error);
+        let there = |commit: &git2::Commit<'_>| match commit.tree()?.get_path(path) {
+            Ok(entry) => Ok(Some(entry.id())),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        let mut commit = self.commit(revision)?;
+        let Some(blob) = there(&commit).map_err(failed)? else { return Ok(None) };
+        loop {
+            // In a shallow clone the history ends before the answer, and so does this.
+            let same = commit.parents().find(|parent| there(parent).is_ok_and(|found| found == Some(blob)));
+            match same {
+                Some(parent) => commit = parent,
+                None => return Ok(commit.id().to_string().parse().ok()),
+            }
+        }
+    }
+
     /// Whether `ancestor` is `descendant`, or one of the commits it was made upon.
     ///
     /// # Errors

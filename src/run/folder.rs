@@ -14,6 +14,12 @@ pub struct RepositoryFolder(PathBuf);
 pub struct RunFolder(PathBuf);
 
 impl RepositoryFolder {
+    /// What jobs keep for later runs (`cache`).
+    #[must_use]
+    pub fn caches(&self) -> PathBuf {
+        self.0.join("cache")
+    }
+
     /// The folder below a repository's common git directory; nothing is made.
     #[must_use]
     pub fn of(common_dir: &Path) -> Self {

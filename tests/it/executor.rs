@@ -48,6 +48,7 @@ impl Bench {
             cancel_grace_ms: 5_000,
             after_script_timeout_ms: 60_000,
             log_limit_bytes: None,
+            caches: Vec::new(),
             inputs: Vec::new(),
             artifacts: ArtifactSpec::default(),
             artifacts_folder: root.join("artifacts"),

@@ -42,7 +42,7 @@ pub(super) enum ArtifactError {
 }
 
 impl ArtifactError {
-    fn of(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub(super) fn of(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::System { action, path, source }
     }

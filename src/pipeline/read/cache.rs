@@ -3,7 +3,7 @@
 use super::artifacts::WHEN;
 use super::fields::{Context, shorten};
 use crate::document::{Node, Place};
-use crate::pipeline::kept::{Cache, CacheKey};
+use crate::pipeline::kept::{Cache, CacheKey, KeyOf};
 use crate::pipeline::keyword;
 
 /// GitLab's limits (`lib/gitlab/ci/config/entry/{caches,key,files}.rb`).
@@ -47,7 +47,7 @@ fn cache(context: &mut Context, subject: &str, node: &Node, place: Place) -> Cac
                 }
             }
             "unprotect" => {
-                context.truth(&of, &entry.value, entry.place);
+                cache.unprotect = context.truth(&of, &entry.value, entry.place).unwrap_or_default();
             }
             _ => {}
         }
@@ -65,11 +65,12 @@ fn key(context: &mut Context, subject: &str, node: &Node, place: Place) -> Optio
         }
         return Some(CacheKey::Text(text));
     };
-    let (mut files, mut prefix) = (Vec::new(), None);
+    let (mut files, mut prefix, mut of_what) = (Vec::new(), None, KeyOf::Contents);
     for entry in context.keywords(subject, keyword::CACHE_KEY, entries) {
         let of = format!("{subject}: `{}`", entry.key);
         match entry.key.as_str() {
             "files" | "files_commits" => {
+                of_what = if entry.key == "files" { KeyOf::Contents } else { KeyOf::Commits };
                 files = context.texts(&of, &entry.value, entry.place);
                 if files.is_empty() || files.len() > FILE_LIMIT {
                     context.problems.error(entry.value.place, "cache", format!("{of} has {} files; it can have 1 or 2", files.len()));
@@ -85,5 +86,5 @@ fn key(context: &mut Context, subject: &str, node: &Node, place: Place) -> Optio
     if files.is_empty() && !entries.iter().any(|entry| entry.key.starts_with("files")) {
         context.problems.error(node.place, "cache", format!("{subject} has no `files`"));
     }
-    Some(CacheKey::Files { files, prefix })
+    Some(CacheKey::Files { files, prefix, of: of_what })
 }

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod auto_cancel;
+mod caches;
 mod command;
 mod delay;
 mod delivery;

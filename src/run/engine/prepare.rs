@@ -14,6 +14,7 @@ use crate::repo::Repository;
 use crate::store::{DiskError, chain, make_private_folder, now, read_if_there};
 
 use super::Engine;
+use super::caches::Cached;
 use super::supplied::{Handed, Receiver, hand_out};
 use super::variables::{DEFAULT_TIMEOUT_SECONDS, Sources, expanded, job_variables, pipeline_variables};
 
@@ -31,6 +32,7 @@ pub(super) struct Order {
     /// Where variables of the type `file` lie.
     variables: PathBuf,
     supplied: BTreeMap<String, SuppliedVariable>,
+    caches: PathBuf,
     programs: PathBuf,
     inputs: Vec<PathBuf>,
     /// Variables that were given at its gate.
@@ -114,6 +116,7 @@ impl Engine {
             home: folder.home(name, number),
             variables: folder.variables(name, number),
             supplied: self.setup.supplied.clone(),
+            caches: folder.repository().caches(),
             programs: folder.programs(),
             inputs,
             given: self.state.job(name).map(|job| job.given.clone()).unwrap_or_default(),
@@ -158,7 +161,15 @@ pub(super) fn prepare(order: &Order) -> Result<Prepared, NotPrepared> {
     let receiver = Receiver { created: &order.created, job: &order.job, folder: order.variables.clone() };
     let handed = hand_out(&order.briefing.masked, &order.supplied, &receiver)?;
     notices.extend(handed.notices.iter().cloned());
-    let spec = specification(order, &pipeline, &reported, handed);
+    let mut spec = specification(order, &pipeline, &reported, handed);
+    let cached = Cached {
+        repository: &repository,
+        revision: &order.revision,
+        variables: &spec.variables.iter().cloned().collect(),
+        protected: order.created.protected == Some(true),
+        folder: &order.caches,
+    };
+    spec.caches = cached.specify(&order.job.cache);
     let log = order.attempt_folder.join("keeper.log");
     let started = start_keeper(&order.program, &spec, &order.state, &log).map_err(|error| NotPrepared::of(&error))?;
     Ok(Prepared { keeper: started.process, notices })
@@ -226,6 +237,7 @@ fn specification(order: &Order, pipeline: &BTreeMap<String, String>, reported: &
         cancel_grace_ms: 5_000,
         after_script_timeout_ms: 300_000,
         log_limit_bytes: Some(1 << 30),
+        caches: Vec::new(),
         inputs: order.inputs.clone(),
         artifacts,
         artifacts_folder: order.artifacts_folder.clone(),

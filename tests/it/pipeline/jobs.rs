@@ -96,7 +96,10 @@ fn images_services_caches_and_tags() {
         (vec!["serve".to_owned()], &variables(&[("A", "b")]))
     );
     assert_eq!(job.services[1].image.pull_policy, ["never"]);
-    assert_eq!(job.cache[0].key, CacheKey::Files { files: vec!["a.lock".to_owned()], prefix: Some("p".to_owned()) });
+    assert_eq!(
+        job.cache[0].key,
+        CacheKey::Files { files: vec!["a.lock".to_owned()], prefix: Some("p".to_owned()), of: hms::pipeline::KeyOf::Contents }
+    );
     assert_eq!(
         (job.cache[0].policy.as_deref(), job.cache[0].when, job.cache[0].fallback_keys.len()),
         (Some("pull"), ArtifactsWhen::OnFailure, 1)

@@ -1,6 +1,7 @@
 //! The verbs as a person types them: the real program, a home of its own, a repository of its own.
 
 mod auto_cancel;
+mod cache;
 mod delayed;
 mod dotenv;
 mod elsewhere;
