@@ -339,7 +339,9 @@ impl<'a> Attempt<'a> {
             match cache::keep(wanted, (&spec.attempt, &this_holder()), &spec.checkout, tracked, self.secrets, go_on) {
                 Ok((said, warnings)) => {
                     self.log.say(&said);
-                    warnings.iter().for_each(|warning| self.log.say(&format!("warning: {warning}")));
+                    for warning in &warnings {
+                        self.log.say(&format!("warning: {warning}"));
+                    }
                 }
                 Err(error) => self.warn(format!("cache: `{}` is not kept: {error}", wanted.key)),
             }

@@ -57,7 +57,7 @@ fn a_wrong_file_is_refused_at_once_with_its_place() {
 #[test]
 fn all_problems_are_told_at_once() {
     let world = World::new(GOOD);
-    std::fs::write(world.path("repo/.hms-ci.yml"), "a:\n  scrpt: x\nb:\n  script: x\n  needs: [c]\n  cache: {}\n").unwrap();
+    std::fs::write(world.path("repo/.hms-ci.yml"), "a:\n  scrpt: x\nb:\n  script: x\n  needs: [c]\n  pages: true\n").unwrap();
     let said = world.hms(&["validate"]);
     assert_eq!(said.code, Some(2));
     for told in [".hms-ci.yml:2:3: error:", ".hms-ci.yml:5:11: error:", ".hms-ci.yml:6:3: warning:"] {

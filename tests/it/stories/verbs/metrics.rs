@@ -60,7 +60,11 @@ fn the_doctor_tells_which_of_ones_own_metrics_are_there() {
     assert_eq!(told["own"][0]["lacks"][0], "a: requests come without `jobs`", "{told:#}");
     assert_eq!(told["own"][1]["lacks"][1], "b: requests come without `late`", "{told:#}");
     // Before any of it: a selector that is none, with its place.
-    std::fs::write(world.path("repo/.hms-ci.yml"), pipeline("x: {latency: 'rate(x)', slower_than: 1s, slo: 1%}")).unwrap();
+    std::fs::write(
+        world.path("repo/.hms-ci.yml"),
+        pipeline("x: {latency: 'rate(x)', slower_than: 1s, slo: 1%}").replace("ADDRESS", "http://h/m"),
+    )
+    .unwrap();
     let said = world.hms(&["validate"]);
-    assert!(said.code == Some(2) && said.out.contains(".hms-ci.yml:2:49: error: `.hms.metrics.own.x.latency`: `rate(x)`"), "{said:?}");
+    assert!(said.code == Some(2) && said.out.contains(".hms-ci.yml:2:52: error: `.hms.metrics.own.x.latency`: `rate(x)`"), "{said:?}");
 }
