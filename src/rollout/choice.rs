@@ -46,6 +46,15 @@ pub(crate) fn running(seen: &Observation, arm: ArmName) -> Option<&Digest> {
     seen.arms.iter().find(|view| view.arm == arm).map(|view| &view.release)
 }
 
+/// Whether the arm beside stable must keep its traffic until stable is another release: stable is being changed to what the arm runs, or
+/// the arm is what a rollback went to. A weight of 0 would give everybody pods that are half rolled out, or what is being left.
+pub(crate) fn holds_the_fort(seen: &Observation) -> bool {
+    let beside = running(seen, ArmName::Canary);
+    let is_return = || beside.is_none() && running(seen, ArmName::Standby).is_some();
+    let is_promotion = || beside.is_some() && beside == running(seen, ArmName::Stable);
+    seen.weight > Weight::ZERO && (is_return() || is_promotion())
+}
+
 /// Decides where a rollback goes. `placed` are the releases whose bytes the target has.
 pub(crate) fn choose(
     stored: &EnvironmentRecord,
@@ -71,11 +80,19 @@ pub(crate) fn choose(
             if !live && stored.slot.is_none() {
                 return Choice::NothingToRevert { stable: record.current.clone() };
             }
+            if canary.is_none()
+                && holds_the_fort(seen)
+                && let Some(to) = running(seen, ArmName::Standby).and_then(|digest| find(record, digest))
+            {
+                // A rollback died, and users have what it went to: there is nothing to do but to finish it.
+                return Choice::Return { from: stored.current.clone(), to };
+            }
             if *record != *stored && canary.is_none() {
                 // What was the canary has all traffic already: that is no canary any more.
                 return Choice::Moved { now: record.current.clone() };
             }
-            Choice::Withdraw { from: known, stable: record.current.clone() }
+            // Of a promotion that was begun stable may be the canary already: what it was before is what the record says.
+            Choice::Withdraw { from: known, stable: stored.current.clone() }
         }
         Arm::Whole => whole(stored, record, seen, from, aim, &here),
     }

@@ -9,7 +9,7 @@ use super::choice::{self, running};
 use super::crash::{self, CrashPoint};
 use super::driver::{Answer, Walk};
 use super::ports::{ActionDraft, ActionKind, ActionResult, OutcomeDraft, Patience, SlotPolicy, StartFacts};
-use super::rollback::insist;
+use super::rollback::{insist, take_away};
 use super::steps::{Claim, StepError, blocking, failed};
 use super::worker::{Interrupt, Worker};
 use crate::deploy::{Applied, ArmName, Effect, Target, TargetError};
@@ -189,13 +189,7 @@ impl<T: Target + 'static> Worker<T> {
             ActionDraft { requested: Some(Weight::ZERO), ..self.draft(ActionKind::Abort, &self.created.actor, Some(reason.clone())) };
         let began = self.steps.begin(Step::Withdraw, draft, claim, |record| choice::take_over(record, slot.clone(), None, None)).await?;
         let stable = began.record.current.clone();
-        let mut applied = insist(&mut self.steps, &Effect::Withdraw).await;
-        if let (Ok(done), Some(stable)) = (&applied, &stable) {
-            // A promotion that was under way may have won against the withdrawal; under our fence it can win no more.
-            if running(&done.observation, ArmName::Stable) != Some(&stable.digest) {
-                applied = self.steps.carry_out(&Effect::Return { release: stable.digest.clone() }).await;
-            }
-        }
+        let applied = take_away(stable.as_ref(), self.rules.start_timeout, &mut self.steps).await;
         match applied {
             Ok(applied) => {
                 let outcome = weighed(reason, Weight::ZERO, applied.weight, None);

@@ -61,7 +61,10 @@ impl<T: Target + 'static> Worker<T> {
         // The write that takes the fence is made only while the same release has the traffic that was there when all this was decided.
         let begun = self.steps.begin(Step::Promote, draft, Claim::HoldingFrom(base), |_| ()).await?;
         match self.give_all(direct).await {
-            Ok(_) => self.promoted(begun, &authority).await,
+            Ok(_) => {
+                let proven = self.counts_as_healthy(&authority);
+                self.promoted(begun, proven).await
+            }
             Err(error) => {
                 self.steps.close(begun.intent, &failed(result_of(&error), error.to_string())).await;
                 Err(error)
@@ -122,6 +125,11 @@ impl<T: Target + 'static> Worker<T> {
         } else if !self.is_canary(&self.steps.observe().await?) {
             return Err(StepError::Unproven("the target's canary is another release".to_owned()));
         }
+        self.carry_promotion().await
+    }
+
+    /// The effect, and its proof.
+    pub(super) async fn carry_promotion(&mut self) -> Result<Applied, StepError> {
         let effect = Effect::Promote { release: self.digest().clone() };
         let applied = insist(&mut self.steps, &effect).await?;
         let stable = running(&applied.observation, ArmName::Stable);
@@ -132,12 +140,11 @@ impl<T: Target + 'static> Worker<T> {
         Ok(applied)
     }
 
-    async fn promoted(&mut self, begun: Begun, authority: &Authority) -> Result<Answer, StepError> {
+    pub(super) async fn promoted(&mut self, begun: Begun, proven: Proven) -> Result<Answer, StepError> {
         // By its commit, as a rollback names what it returned to.
         let release = &self.created.release;
         let name = release.revision.as_ref().map_or(release.tag.as_str(), |revision| revision.short());
         let text = format!("Deployed {name} to {}", self.created.environment);
-        let proven = self.counts_as_healthy(authority);
         // The effect is real: what cannot be written any more is said, and stops nothing.
         self.steps.book.insist(super::logbook::Insistence::Tolerant);
         let measured = self.watch.as_ref().and_then(|_| self.measured());

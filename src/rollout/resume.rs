@@ -3,9 +3,11 @@
 
 use super::choice::{reconcile, running};
 use super::driver::Authority;
+use super::forward::result_of;
 use super::logbook::{DriveError, Insistence};
+use super::ports::{ActionDraft, ActionKind};
 use super::promote::{Proven, has_all};
-use super::steps::{Claim, StepError};
+use super::steps::{Claim, StepError, failed};
 use super::worker::Worker;
 use crate::deploy::{ArmName, Observation, Target, TargetError};
 use crate::event::{EnvironmentRecord, RolloutEvent, RolloutOutcome, RolloutPhase, Stamped, Step, Weight, Weights};
@@ -25,7 +27,11 @@ impl<T: Target + 'static> Worker<T> {
         }
         let seen = self.steps.target.observe(&self.steps.environment).await?;
         self.steps.fence = record.fence;
-        if reconcile(&record, &seen) != record {
+        let is_over = reconcile(&record, &seen) != record;
+        if (is_over || self.was_being_promoted(&record, &seen)) && self.is_canary(&seen) {
+            return self.go_on_promoting(&record, events).await;
+        }
+        if is_over {
             return self.finish_promotion().await;
         }
         self.steps.resolve_open(&told(&seen)).await;
@@ -77,16 +83,73 @@ impl<T: Target + 'static> Worker<T> {
         Ok(())
     }
 
+    /// The canary has everything, and nobody asked for that share of it: its driver died inside the promotion.
+    fn was_being_promoted(&self, record: &EnvironmentRecord, seen: &Observation) -> bool {
+        let asked = record.weights.map(|weights| weights.requested);
+        let step = self.steps.book.state().step.map(|(step, ..)| step);
+        step == Some(Step::Promote) && self.phase_is_stepping() && seen.weight == Weight::FULL && asked != Some(Weight::FULL)
+    }
+
+    /// A promotion that is not over is carried out again, whole, under a fence of its own; only then is it one. Where that fails, the canary is
+    /// watched with the traffic that it has, and the way back is open.
+    async fn go_on_promoting(&mut self, record: &EnvironmentRecord, events: &[Stamped<RolloutEvent>]) -> Result<(), DriveError> {
+        self.steps.resolve_open("its driver ended in the middle of the promotion, which is carried out again").await;
+        if !self.held {
+            self.steps.note(RolloutEvent::SlotTaken { previous: record.current.clone() })?;
+            self.held = true;
+        }
+        let actor = self.own_actor();
+        let draft = self.draft(ActionKind::Promote, &actor, Some("its driver ended in the middle of it".to_owned()));
+        let draft = ActionDraft { requested: Some(Weight::FULL), ..draft };
+        let begun = match self.steps.begin(Step::Promote, draft, Claim::Holding, |_| ()).await {
+            Ok(begun) => begun,
+            Err(StepError::Superseded(by)) => {
+                self.superseded(Step::Promote, by).await;
+                return Ok(());
+            }
+            Err(error) => return Err(unreachable(&error)),
+        };
+        let error = match self.carry_promotion().await {
+            Ok(_) => {
+                let proven = self.was_let_through();
+                match self.promoted(begun, proven).await {
+                    Ok(_) => return Ok(()),
+                    Err(error) => error,
+                }
+            }
+            Err(error) => {
+                self.steps.close(begun.intent, &failed(result_of(&error), error.to_string())).await;
+                error
+            }
+        };
+        if let StepError::Superseded(by) = error {
+            self.superseded(Step::Promote, by).await;
+            return Ok(());
+        }
+        let (reason, last_lines) = super::steps::told(&error);
+        self.steps.say(&format!("the promotion could not be finished: {reason}"));
+        self.steps.note(RolloutEvent::StepFailed { step: Step::Promote, reason, last_lines })?;
+        let seen = self.steps.target.observe(&self.steps.environment).await?;
+        if self.is_canary(&seen) && seen.weight > Weight::ZERO {
+            self.take_up_canary(record, &seen, events).await?;
+        }
+        Ok(())
+    }
+
+    /// A promotion without a canary was let through by an override, or would not have begun.
+    fn was_let_through(&self) -> Proven {
+        let nobody = Authority { actor: self.created.actor.clone(), yeses: Vec::new(), reason: None };
+        let direct = self.steps.book.state().watch_started_at.is_none();
+        if direct { Proven::Yes } else { self.counts_as_healthy(&nobody) }
+    }
+
     /// The target promoted it, and nothing written says so: then it is written.
     async fn finish_promotion(&mut self) -> Result<(), DriveError> {
         self.steps.resolve_open("its driver ended; the target shows the release with all traffic").await;
         if self.steps.book.state().phase != RolloutPhase::Promoted {
             self.steps.note(RolloutEvent::Promoted)?;
         }
-        let nobody = Authority { actor: self.created.actor.clone(), yeses: Vec::new(), reason: None };
-        let direct = self.steps.book.state().watch_started_at.is_none();
-        // A promotion without a canary was let through by an override, or would not have begun.
-        let proven = if direct { Proven::Yes } else { self.counts_as_healthy(&nobody) };
+        let proven = self.was_let_through();
         let release = self.created.release.clone();
         let head = self.steps.recorder.head();
         let written = self
@@ -115,7 +178,7 @@ impl<T: Target + 'static> Worker<T> {
     async fn finish_withdrawal(&mut self) -> Result<(), DriveError> {
         let actor = self.own_actor();
         let reason = "its driver ended while it took the canary back".to_owned();
-        self.take_back(super::ports::ActionKind::Abort, &actor, reason, None).await;
+        self.take_back(ActionKind::Abort, &actor, reason, None).await;
         self.steps.book.insist(Insistence::Strict);
         Ok(())
     }

@@ -5,10 +5,10 @@ use super::driver::Answer;
 use super::forward::weighed;
 use super::logbook::Insistence;
 use super::ports::{ActionDraft, ActionKind, ActionResult, EvidenceRef, Unwatched};
-use super::rollback::insist;
+use super::rollback::take_away;
 use super::steps::{Claim, StepError, failed};
 use super::worker::Worker;
-use crate::deploy::{ArmName, Effect, Target};
+use crate::deploy::{ArmName, Target};
 use crate::event::{Actor, DeployOutcome, RolloutEvent, RolloutOutcome, Step, VerdictClass, Weight, Weights};
 
 impl<T: Target + 'static> Worker<T> {
@@ -52,7 +52,7 @@ impl<T: Target + 'static> Worker<T> {
                 record.yeses.retain(|yes| yes.release != digest);
             })
             .await?;
-        let applied = match insist(&mut self.steps, &Effect::Withdraw).await {
+        let applied = match take_away(self.base.as_ref(), self.rules.start_timeout, &mut self.steps).await {
             Ok(applied) if applied.weight == Weight::ZERO => applied,
             Ok(applied) => {
                 let error = StepError::Unproven(format!("the target still gives the canary {}", applied.weight));

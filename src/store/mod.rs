@@ -6,6 +6,7 @@
 mod chain;
 mod change;
 mod clock;
+mod crash;
 mod files;
 mod home;
 mod inside;
@@ -18,6 +19,10 @@ mod socket;
 pub use chain::chain;
 pub use change::Changes;
 pub use clock::{monotonic_ms, now};
+pub use crash::CrashPoint;
+#[cfg(test)]
+pub(crate) use crash::hook as crash_hook;
+pub(crate) use crash::reach;
 pub use files::{DiskError, Prepared, make_private_folder, read_if_there, replace, sync_folder, write_new};
 pub use home::{AtHome, settle};
 pub use inside::{Inside, asks_from_inside, inside_run, mark_value, this_inside_run};

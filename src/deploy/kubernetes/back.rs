@@ -2,36 +2,62 @@
 
 use serde_json::Value;
 
+use super::beside::Beside;
 use super::effects::{GROWTH, Hands};
 use super::names::{self, ROLLBACK_MANAGER};
 use super::object::{Edit, Object};
 use super::workload::{release_of, runs};
-use crate::deploy::{ArmName, TargetError};
-use crate::event::Digest;
+use crate::deploy::TargetError;
+use crate::event::{Digest, Weight};
+use crate::store::{CrashPoint, reach};
 
 impl Hands<'_> {
     pub(super) async fn go_back(&self, release: &Digest) -> Result<(), TargetError> {
         let target = self.target;
         let stable = target.need_workload().await?;
         stable.admit(self.fence)?;
-        let beside = target.beside().await?.filter(|beside| beside.release.as_ref() == Some(release));
-        let runs = runs(&stable);
-        if runs == *release && beside.is_none() {
-            return self.all_to_stable().await;
-        }
-        let is_up = beside.as_ref().is_some_and(|beside| beside.arm != ArmName::Stable);
-        if target.router().is_some() && target.is_deployment() {
-            if !is_up && runs != *release {
-                return Err(super::effects::impossible(format!("{} does not run beside {}", release.short(), target.place.workload)));
+        let beside = target.beside().await?;
+        let is_stable = runs(&stable) == *release;
+        if !is_stable && target.router().is_some() && target.is_deployment() {
+            match &beside {
+                Some(beside) if beside.release.as_ref() == Some(release) => {
+                    self.all_to_arm(&stable).await?;
+                    reach(CrashPoint::TrafficBeside).await;
+                }
+                Some(beside) if target.route().await?.is_some_and(|route| route.weight == Weight::FULL) => self.hold_beside(beside).await?,
+                Some(_) | None => {
+                    return Err(super::effects::impossible(format!("{} does not run beside {}", release.short(), target.place.workload)));
+                }
             }
-            if is_up {
-                self.all_to_arm(&stable).await?;
-            }
         }
-        let pod = target.template_for(self, &stable, release).await?;
-        let written = self.restore(release, &pod).await?;
+        // One that has the template already may be in the middle of rolling it out.
+        let written = if is_stable {
+            stable
+        } else {
+            let pod = target.template_for(self, &stable, release).await?;
+            self.restore(release, &pod).await?
+        };
+        reach(CrashPoint::StableWritten).await;
         target.await_rollout(&target.workloads(), target.place.workload.kind(), &written, GROWTH, self).await?;
+        reach(CrashPoint::StableRolled).await;
         self.all_to_stable().await
+    }
+
+    /// The arm is another release and has everything: a promotion ended half-way. It keeps it, written under this fence, while stable's pods
+    /// are changed, which have none; unless nothing of it is ready and stable has pods that are.
+    async fn hold_beside(&self, beside: &Beside) -> Result<(), TargetError> {
+        let (Some(router), Some(traffic)) = (self.target.router(), &self.target.place.traffic) else { return Ok(()) };
+        let serves = async |service: &str| self.target.ready_endpoints(service).await.is_ok_and(|ready| ready > 0);
+        let weight = if !serves(&traffic.canary).await && serves(&traffic.stable).await { Weight::ZERO } else { Weight::FULL };
+        router.set(weight, self.fence).await?;
+        let who = beside.release.as_ref().map_or("what is beside it", Digest::short);
+        let stable = &self.target.place.workload;
+        (self.say)(if weight == Weight::FULL {
+            format!("{who} keeps all traffic until {stable} is back: it was being changed")
+        } else {
+            format!("nothing of {who} is ready: {stable} has all traffic, and is being changed back")
+        });
+        Ok(())
     }
 
     /// The whole pod template as it was, by a patch that asks no other manager: a rollback is refused to nobody's benefit.

@@ -7,9 +7,11 @@ use super::arm::{arm_word, pods_for};
 use super::in_force::Seen;
 use super::names;
 use super::object::{DEPLOYMENT, Edit, Object};
+use super::status::{Rollout, rollout};
 use super::workload::{release_of, replicas, runs};
 use crate::deploy::{Applied, ArmName, Effect, Observation, TargetError};
 use crate::event::{Digest, EnvironmentName, Weight};
+use crate::store::{CrashPoint, reach};
 
 /// How long pods of an arm that only grows may take.
 pub(super) const GROWTH: Duration = Duration::from_mins(5);
@@ -92,6 +94,7 @@ impl Hands<'_> {
         };
         (self.say)(format!("starting {} beside {} as {}", release.short(), target.place.workload, arm_word(arm)));
         let written = target.put_beside(self, &stable, arm, release, &pod, pods).await?;
+        reach(CrashPoint::ArmWritten).await;
         match target.await_rollout(&target.arms(), DEPLOYMENT, &written, patience, self).await {
             Ok(_) => {
                 // Available to the cluster is not known to the gateway.
@@ -195,11 +198,28 @@ impl Hands<'_> {
 
     /// All traffic back to stable at once; then the arm goes.
     async fn withdraw(&self) -> Result<(), TargetError> {
+        self.may_lower().await?;
         if let Some(router) = self.target.router() {
             router.set(Weight::ZERO, self.fence).await?;
             (self.say)(format!("{} accepted, the canary has nothing", router.name()));
+            reach(CrashPoint::TrafficBack).await;
         }
         self.clear_beside().await
+    }
+
+    /// Stable that is being changed to what the arm runs has pods of both, or none: users stay with the arm until a promotion or a return is
+    /// through. What cannot be read stops no withdrawal.
+    async fn may_lower(&self) -> Result<(), TargetError> {
+        let (Ok(Some(stable)), Ok(Some(beside))) = (self.target.workload().await, self.target.beside().await) else { return Ok(()) };
+        let is_changed = beside.arm == ArmName::Canary && beside.release == Some(runs(&stable));
+        let is_through = matches!(rollout(self.target.place.workload.kind(), &stable, 0), Rollout::Done { .. });
+        if is_changed && !is_through && matches!(self.target.route().await, Ok(Some(route)) if route.weight > Weight::ZERO) {
+            return Err(impossible(format!(
+                "{} is in the middle of being changed, so the arm beside it keeps its traffic (hint: hms rollback --env {})",
+                self.target.place.workload, self.environment
+            )));
+        }
+        Ok(())
     }
 
     async fn retire(&self, release: &Digest) -> Result<(), TargetError> {

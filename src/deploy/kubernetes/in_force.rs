@@ -8,6 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use tokio::time::Instant;
 
+use super::access::Trouble;
 use super::arm::labels_at;
 use super::beside::{BESIDE, Beside};
 use super::counts::Counts;
@@ -65,14 +66,13 @@ impl Hands<'_> {
         let Some(traffic) = &self.target.place.traffic else { return Ok(()) };
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let slices: Vec<EndpointSlice> = match self.target.access.list(&format!("kubernetes.io/service-name={service}")).await {
-                Ok(slices) => slices,
+            let ready = match self.target.ready_endpoints(service).await {
+                Ok(ready) => ready,
                 Err(trouble) => {
                     (self.say)(format!("whether {service} has its pods is not known: {trouble}"));
                     break;
                 }
             };
-            let ready = ready(&slices);
             if ready >= pods {
                 break;
             }
@@ -173,6 +173,12 @@ impl Hands<'_> {
 }
 
 impl super::KubernetesTarget {
+    /// How many endpoints of a service are ready.
+    pub(super) async fn ready_endpoints(&self, service: &str) -> Result<u32, Trouble> {
+        let slices: Vec<EndpointSlice> = self.access.list(&format!("kubernetes.io/service-name={service}")).await?;
+        Ok(ready(&slices))
+    }
+
     fn settle(&self) -> Duration {
         self.place.traffic.as_ref().map_or(Duration::ZERO, |traffic| traffic.settle)
     }

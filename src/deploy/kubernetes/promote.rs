@@ -12,6 +12,7 @@ use super::object::{DEPLOYMENT, Object};
 use super::workload::{applied_fields, release_of, replicas, runs, template};
 use crate::deploy::{ArmName, TargetError};
 use crate::event::{Digest, Weight};
+use crate::store::{CrashPoint, reach};
 
 impl Hands<'_> {
     pub(super) async fn promote(&self, release: &Digest) -> Result<(), TargetError> {
@@ -32,12 +33,15 @@ impl Hands<'_> {
             if self.all_to_arm(&stable).await? == Quiet::Doubtful {
                 warn_of_lost_requests(&stable, self.say);
             }
+            reach(CrashPoint::TrafficBeside).await;
         } else {
             warn_of_lost_requests(&stable, self.say);
         }
         let written = self.roll_stable(release).await?;
+        reach(CrashPoint::StableWritten).await;
         target.await_rollout(&target.workloads(), target.place.workload.kind(), &written, GROWTH, self).await?;
         self.keep_template(&target.need_workload().await?).await?;
+        reach(CrashPoint::StableRolled).await;
         self.all_to_stable().await
     }
 
@@ -63,6 +67,7 @@ impl Hands<'_> {
             self.learned(&traffic.stable, replicas(&self.target.need_workload().await?)).await?;
             router.set(Weight::ZERO, self.fence).await?;
             (self.say)(format!("{} accepted, all traffic is at {}", router.name(), self.target.place.workload));
+            reach(CrashPoint::TrafficBack).await;
         }
         self.clear_beside().await
     }

@@ -62,24 +62,26 @@ async fn move_traffic<T: Target + 'static>(
 ) -> Result<(Applied, Option<f64>), StepError> {
     let mut seen = steps.observe().await?;
     let measured = measured(&seen);
-    let has_canary = choice::running(&seen, ArmName::Canary).is_some();
-    let mut last = None;
     if plan.kind == RolloutKind::Abort {
-        last = Some(insist(steps, &Effect::Withdraw).await?);
-    } else if seen.weight > Weight::ZERO {
-        last = Some(insist(steps, &Effect::Weigh { weight: Weight::ZERO }).await?);
+        let applied = take_away(plan.wanted.as_ref(), setup.start_timeout, steps).await?;
+        prove(plan, &applied)?;
+        return Ok((applied, measured));
     }
-    if let Some(applied) = &last {
+    let has_canary = choice::running(&seen, ArmName::Canary).is_some();
+    let stays = choice::holds_the_fort(&seen);
+    let mut last = None;
+    if seen.weight > Weight::ZERO && !stays {
+        let applied = insist(steps, &Effect::Weigh { weight: Weight::ZERO }).await?;
         seen = applied.observation.clone();
+        last = Some(applied);
     }
     if let Some(wanted) = &plan.wanted {
-        // For an abort this is a promotion that was under way and won: after the first effect under our fence it can win no more.
-        if plan.kind == RolloutKind::Rollback || choice::running(&seen, ArmName::Stable) != Some(&wanted.digest) {
-            warm(setup, wanted, &seen, steps).await?;
-            last = Some(insist(steps, &Effect::Return { release: wanted.digest.clone() }).await?);
+        if !stays {
+            warm(wanted, setup.start_timeout, &seen, steps).await?;
         }
+        last = Some(insist(steps, &Effect::Return { release: wanted.digest.clone() }).await?);
     }
-    if plan.kind == RolloutKind::Rollback && has_canary {
+    if has_canary {
         // It has no weight already; that it cannot be stopped is said, and is no failure of the rollback.
         if let Err(error) = steps.carry_out(&Effect::Withdraw).await {
             if matches!(error, StepError::Superseded(_)) {
@@ -93,6 +95,28 @@ async fn move_traffic<T: Target + 'static>(
     Ok((applied, measured))
 }
 
+/// The canary's traffic away, and all of it at `base`, whatever a promotion that was under way made of stable. Where stable was begun to be
+/// changed, the arm keeps the traffic until stable is `base` again.
+pub(in crate::rollout) async fn take_away<T: Target + 'static>(
+    base: Option<&ReleaseRef>,
+    start_timeout: Duration,
+    steps: &mut Steps<T>,
+) -> Result<Applied, StepError> {
+    let is_base = |seen: &Observation| base.is_none_or(|base| choice::running(seen, ArmName::Stable) == Some(&base.digest));
+    // Without a look it is weight 0 all the same: a target knows by itself what it may not lower.
+    let seen = steps.observe().await.ok();
+    if seen.is_none_or(|seen| is_base(&seen) || !choice::holds_the_fort(&seen)) {
+        let applied = insist(steps, &Effect::Withdraw).await?;
+        let Some(base) = base.filter(|_| !is_base(&applied.observation)) else { return Ok(applied) };
+        // The promotion won against the withdrawal; under our fence it can win no more.
+        warm(base, start_timeout, &applied.observation, steps).await?;
+    }
+    match base {
+        Some(base) => insist(steps, &Effect::Return { release: base.digest.clone() }).await,
+        None => insist(steps, &Effect::Withdraw).await,
+    }
+}
+
 /// The share that a canary had since its weight was set; none without one.
 fn measured(seen: &Observation) -> Option<f64> {
     let (canary, stable) = seen.served.filter(|_| seen.weight > Weight::ZERO)?;
@@ -103,8 +127,8 @@ fn measured(seen: &Observation) -> Option<f64> {
 
 /// Starts a release that does not run, with progress; its bytes are checked by the target first.
 async fn warm<T: Target + 'static>(
-    setup: &RollbackSetup<T>,
     wanted: &ReleaseRef,
+    start_timeout: Duration,
     seen: &Observation,
     steps: &mut Steps<T>,
 ) -> Result<(), StepError> {
@@ -114,7 +138,7 @@ async fn warm<T: Target + 'static>(
         return Ok(());
     }
     steps.say(&format!("starting {} again", wanted.tag));
-    let timeout_ms = u64::try_from(setup.start_timeout.as_millis()).unwrap_or(u64::MAX);
+    let timeout_ms = u64::try_from(start_timeout.as_millis()).unwrap_or(u64::MAX);
     let began = tokio::time::Instant::now();
     insist(steps, &Effect::Start { release: wanted.digest.clone(), arm: ArmName::Standby, timeout_ms }).await?;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

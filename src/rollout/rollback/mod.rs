@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 mod effects;
 
 use effects::execute;
-pub(super) use effects::insist;
+pub(super) use effects::{insist, take_away};
 
 use super::abandoned;
 use super::choice::{self, Aim, Choice};

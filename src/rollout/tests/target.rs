@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::deploy::{Applied, ArmName, ArmView, Effect, Health, Observation, ReleaseRecord, Target, TargetError, differences};
 use crate::event::{AppName, AppRecord, Digest, Drift, EnvironmentName, EnvironmentRecord, TargetIdentity, Weight};
+use crate::rollout::crash::{self, CrashPoint};
 
 /// What a test does to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,12 @@ pub(crate) struct State {
     pub(crate) removed: Vec<Digest>,
     /// What is not as it was brought.
     pub(crate) changed: Option<Drift>,
+    /// Whether promote, return and withdraw take several writes, as at a cluster, with one arm beside stable.
+    pub(crate) in_steps: bool,
+    /// Stable's template is written and not rolled out: who lowers the arm's weight now gives users half of it.
+    pub(crate) rolling: bool,
+    /// What users got that they should not have.
+    pub(crate) harm: Vec<String>,
 }
 
 /// A handle on the target; each has a gate of its own.
@@ -111,6 +118,9 @@ impl FakeTarget {
             start_takes: Duration::from_millis(300),
             removed: Vec::new(),
             changed: None,
+            in_steps: false,
+            rolling: false,
+            harm: Vec::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), gate: Arc::default() }
     }
@@ -245,6 +255,117 @@ impl State {
     }
 }
 
+/// The same effects as a cluster has them: write by write, each admitted for itself.
+impl FakeTarget {
+    fn admitted(&self, fence: u64) -> Result<MutexGuard<'_, State>, TargetError> {
+        let mut state = self.state();
+        if fence < state.fence {
+            return Err(TargetError::Superseded { by: None, fence: state.fence });
+        }
+        state.fence = fence;
+        Ok(state)
+    }
+
+    async fn carry_out_in_steps(&self, fence: u64, effect: &Effect) -> Result<Applied, TargetError> {
+        let impossible = |reason: &str| TargetError::NotPossible { reason: reason.to_owned() };
+        match effect {
+            Effect::Start { release, arm, .. } => {
+                let mut state = self.admitted(fence)?;
+                if !state.placed.iter().any(|placed| placed.release.digest == *release) {
+                    return Err(TargetError::ReleaseMissing { release: release.clone(), why: "no bytes".to_owned() });
+                }
+                if state.arm(ArmName::Stable).as_ref() != Some(release) {
+                    if state.beside().is_some_and(|beside| beside.1 != *release) && state.weight > Weight::ZERO {
+                        return Err(impossible("another release is beside stable and has traffic"));
+                    }
+                    state.clear_beside();
+                    state.arms.insert(*arm, vec![release.clone()]);
+                }
+            }
+            Effect::Weigh { weight } => {
+                let mut state = self.admitted(fence)?;
+                if state.arm(ArmName::Canary).is_none() {
+                    return Err(impossible("there is no canary to give traffic to"));
+                }
+                state.give(*weight);
+            }
+            Effect::Promote { release } => {
+                let (is_canary, is_stable) = {
+                    let state = self.admitted(fence)?;
+                    (state.arm(ArmName::Canary).as_ref() == Some(release), state.arm(ArmName::Stable).as_ref() == Some(release))
+                };
+                if !is_canary && !is_stable {
+                    return Err(impossible("the canary is another release"));
+                }
+                self.change_stable(fence, release, is_canary).await?;
+            }
+            Effect::Return { release } => {
+                let (beside, is_stable, weight) = {
+                    let state = self.admitted(fence)?;
+                    (state.beside(), state.arm(ArmName::Stable).as_ref() == Some(release), state.weight)
+                };
+                let is_beside = beside.is_some_and(|beside| beside.1 == *release);
+                if !is_beside && !is_stable && weight != Weight::FULL {
+                    return Err(impossible("it does not run beside stable"));
+                }
+                self.change_stable(fence, release, is_beside).await?;
+            }
+            Effect::Withdraw => {
+                {
+                    let mut state = self.admitted(fence)?;
+                    if state.rolling {
+                        return Err(impossible("stable is being changed"));
+                    }
+                    state.give(Weight::ZERO);
+                }
+                crash::reach(CrashPoint::TrafficBack).await;
+                self.admitted(fence)?.clear_beside();
+            }
+            Effect::Retire { .. } => {}
+        }
+        let mut state = self.state();
+        state.effects.push((fence, effect.clone()));
+        Ok(Applied { weight: state.weight, observation: state.observation() })
+    }
+
+    async fn change_stable(&self, fence: u64, release: &Digest, from_beside: bool) -> Result<(), TargetError> {
+        if from_beside {
+            self.admitted(fence)?.weight = Weight::FULL;
+            crash::reach(CrashPoint::TrafficBeside).await;
+        }
+        {
+            let mut state = self.admitted(fence)?;
+            state.rolling |= state.arm(ArmName::Stable).as_ref() != Some(release);
+            state.arms.insert(ArmName::Stable, vec![release.clone()]);
+        }
+        crash::reach(CrashPoint::StableWritten).await;
+        self.admitted(fence)?.rolling = false;
+        crash::reach(CrashPoint::StableRolled).await;
+        self.admitted(fence)?.give(Weight::ZERO);
+        crash::reach(CrashPoint::TrafficBack).await;
+        self.admitted(fence)?.clear_beside();
+        Ok(())
+    }
+}
+
+impl State {
+    fn beside(&self) -> Option<(ArmName, Digest)> {
+        [ArmName::Canary, ArmName::Standby].into_iter().find_map(|arm| Some((arm, self.arm(arm)?)))
+    }
+
+    fn clear_beside(&mut self) {
+        self.arms.retain(|arm, _| *arm == ArmName::Stable);
+    }
+
+    /// What the router does: it asks nobody.
+    fn give(&mut self, weight: Weight) {
+        if self.rolling && weight < self.weight {
+            self.harm.push(format!("{weight} while stable was half rolled out"));
+        }
+        self.weight = weight;
+    }
+}
+
 impl Target for FakeTarget {
     async fn identity(&self) -> Result<TargetIdentity, TargetError> {
         Ok(TargetIdentity { kind: "fake".to_owned(), id: "1".to_owned(), name: "this test".to_owned() })
@@ -341,7 +462,8 @@ impl Target for FakeTarget {
             let takes = self.state().start_takes;
             tokio::time::sleep(takes).await;
         }
-        let answer = self.state().carry_out(fence, effect);
+        let in_steps = self.state().in_steps;
+        let answer = if in_steps { self.carry_out_in_steps(fence, effect).await } else { self.state().carry_out(fence, effect) };
         self.leave(n, "apply", answer).await
     }
 }

@@ -1,6 +1,7 @@
 //! The story of a release on a cluster, as a person types it: real API server, gateway, registry, Prometheus and pods.
 
 mod answers;
+mod inside;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -183,7 +183,8 @@ fn the_page_shows_the_table() {
 
 #[test]
 fn every_point_of_the_code_is_in_the_table() {
-    let missing: Vec<&str> =
-        CrashPoint::ALL.iter().filter(|point| ROWS.iter().all(|row| row.point != **point)).map(|point| point.name()).collect();
+    // Those inside an effect are walked on a cluster (`stories/cluster/inside.rs`): here an effect is one write.
+    let here = CrashPoint::ALL.iter().filter(|point| !CrashPoint::INSIDE.contains(point));
+    let missing: Vec<&str> = here.filter(|point| ROWS.iter().all(|row| row.point != **point)).map(|point| point.name()).collect();
     assert!(missing.is_empty(), "never walked: {missing:?}");
 }
