@@ -26,9 +26,9 @@ mappings! {
     WATCH at [".hms.watch"] has ["branches", "on", "fetch"];
     REGISTRY at [".hms.registry"] has ["image", "keep"];
     ENVIRONMENT at [".hms.environments.NAME"] has [
-        "of", "target", "context", "namespace", "workload", "containers", "take_over", "protected", "approvals"
+        "of", "target", "context", "namespace", "workload", "containers", "take_over", "traffic", "protected", "approvals"
     ];
-    TRAFFIC at [".hms.traffic"] has ["httproute", "ingress", "virtualservice", "traefikservice", "stable", "canary"];
+    TRAFFIC at [".hms.traffic", ".hms.environments.NAME.traffic"] has ["httproute", "ingress", "virtualservice", "traefikservice", "stable", "canary"];
     METRICS at [".hms.metrics"] has ["prometheus", "scrape", "requests", "latency", "version_label", "own"];
     OWN at [".hms.metrics.own.NAME"] has ["status", "bad", "all", "latency", "slower_than", "slo"];
     CANARY at [".hms.canary"] has [

@@ -26,7 +26,7 @@ pub struct Policy {
     pub registry: Option<Registry>,
     /// The environments that are named; `prod` and `canary` are there also when they are not (see [`super::resolve_environment`]).
     pub environments: BTreeMap<EnvironmentName, Environment>,
-    /// Who splits traffic on a cluster.
+    /// Who splits traffic on a cluster, in environments that say nothing of it themselves.
     pub traffic: Option<Traffic>,
     /// Where measurements come from.
     pub metrics: Metrics,
@@ -103,6 +103,9 @@ pub enum Environment {
         /// On a cluster: field managers whose image field may be taken over.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         take_over: Vec<String>,
+        /// On a cluster: who splits its traffic, where that is not what the app's `traffic` says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        traffic: Option<Box<Traffic>>,
         /// Whether it changes only with a promotion. Default true for `prod`, false for others.
         protected: bool,
         /// How many yeses beside the first one a release needs. Default 0.
@@ -122,6 +125,7 @@ impl Environment {
             workload: None,
             containers: Vec::new(),
             take_over: Vec::new(),
+            traffic: None,
             protected: name.as_str() == "prod",
             approvals: 0,
         }
@@ -157,6 +161,15 @@ pub struct Traffic {
     pub stable: String,
     /// The service of the canary.
     pub canary: String,
+}
+
+impl Traffic {
+    /// The router's kind and name, for people.
+    pub(super) fn router(&self) -> String {
+        let kinds = ["httproute", "ingress", "virtualservice", "traefikservice"];
+        let names = [&self.httproute, &self.ingress, &self.virtualservice, &self.traefikservice];
+        kinds.iter().zip(names).find_map(|(kind, name)| Some(format!("{kind} {}", name.as_ref()?))).unwrap_or_default()
+    }
 }
 
 /// Where measurements come from.

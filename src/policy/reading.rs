@@ -15,7 +15,7 @@ use crate::event::{EnvironmentName, Weight};
 /// Reads all of `.hms` that is policy.
 pub(super) fn policy(table: &Table<'_>) -> Result<Policy, Problem> {
     let defaults = Policy::default();
-    Ok(Policy {
+    let policy = Policy {
         policy_format: defaults.policy_format,
         app: table.parsed("app")?,
         registry: registry(table)?,
@@ -29,7 +29,56 @@ pub(super) fn policy(table: &Table<'_>) -> Result<Policy, Problem> {
         freeze: freeze(table, "freeze")?,
         local: local(table)?,
         slot_timeout: table.parsed("slot_timeout")?.unwrap_or(defaults.slot_timeout),
-    })
+    };
+    apart(table, &policy)?;
+    Ok(policy)
+}
+
+/// Two environments of one namespace share nothing that a release of one changes: it would be in the other too.
+fn apart(table: &Table<'_>, policy: &Policy) -> Result<(), Problem> {
+    let Some(node) = table.node("environments") else { return Ok(()) };
+    let all = Table::open(node, &table.path_of("environments"))?;
+    for (index, (name, place, ..)) in all.rows().enumerate() {
+        for (other, ..) in all.rows().take(index) {
+            let find = |name: &str| policy.environments.iter().find(|(known, _)| known.as_str() == name).map(|(_, settings)| settings);
+            let Some(what) = find(name).zip(find(other)).and_then(|(one, other)| shared(policy, one, other)) else { continue };
+            let problem = Problem::new(place, format!("`{name}` and `{other}` are in one namespace and share {what}"));
+            return Err(
+                problem.hint("a release of one would change the other: give each its own `workload`, and its own `traffic` under its name")
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What two places share, in words; none when it is nothing.
+fn shared(policy: &Policy, one: &Environment, other: &Environment) -> Option<String> {
+    let cluster = |settings: &Environment| match settings {
+        Environment::Place { target: Target::Kubernetes, context, namespace, workload, traffic, .. } => {
+            let traffic = traffic.as_deref().or(policy.traffic.as_ref()).cloned();
+            Some(((context.clone(), namespace.clone()), workload.clone(), traffic))
+        }
+        Environment::Place { .. } | Environment::Arm { .. } => None,
+    };
+    let ((place, workload, traffic), (other_place, other_workload, other_traffic)) = cluster(one).zip(cluster(other))?;
+    if place != other_place {
+        return None;
+    }
+    let named = |workload: Option<String>| {
+        workload
+            .or_else(|| policy.app.as_ref().map(|app| format!("deployment/{app}")))
+            .unwrap_or_else(|| "the app's own deployment".to_owned())
+    };
+    let (workload, other_workload) = (named(workload), named(other_workload));
+    if workload == other_workload {
+        return Some(workload);
+    }
+    let (traffic, other) = traffic.zip(other_traffic)?;
+    if traffic.router() == other.router() {
+        return Some(traffic.router());
+    }
+    let services = [&other.stable, &other.canary];
+    [traffic.stable, traffic.canary].into_iter().find(|service| services.contains(&service)).map(|service| format!("the service {service}"))
 }
 
 fn registry(table: &Table<'_>) -> Result<Option<Registry>, Problem> {
@@ -101,11 +150,22 @@ fn environment(name: &EnvironmentName, table: &Table<'_>) -> Result<Environment,
         table.must("workload", known, "write deployment/NAME, statefulset/NAME or daemonset/NAME")?;
     }
     let (containers, take_over) = (table.parsed_list("containers")?, table.parsed_list("take_over")?);
-    for key in ["workload", "containers", "take_over"] {
+    let own_traffic = traffic(table)?;
+    for key in ["workload", "containers", "take_over", "traffic"] {
         let fits = target == Target::Kubernetes || table.node(key).is_none();
         table.must(key, fits, "only an environment with `target: kubernetes` has one")?;
     }
-    Ok(Environment::Place { target, context, namespace, workload, containers, take_over, protected, approvals })
+    Ok(Environment::Place {
+        target,
+        context,
+        namespace,
+        workload,
+        containers,
+        take_over,
+        traffic: own_traffic.map(Box::new),
+        protected,
+        approvals,
+    })
 }
 
 fn traffic(table: &Table<'_>) -> Result<Option<Traffic>, Problem> {

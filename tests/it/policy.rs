@@ -125,6 +125,7 @@ fn a_mistake_is_named_with_its_place_and_what_was_meant() {
         ("environments: {prod: {protected: sometimes}}", "2:36: `.hms.environments.prod.protected` must be true or false", None),
         ("environments: {prod: {target: kubernetes}}", "`.hms.environments.prod.context`: a cluster's environment names it", None),
         ("environments: {prod: {namespace: x}}", "`.hms.environments.prod.namespace`: only an environment", None),
+        ("environments: {prod: {traffic: {httproute: a, stable: a, canary: b}}}", "`.hms.environments.prod.traffic`: only an env", None),
         ("environments: {canary: {approvals: 1}}", "`.hms.environments.canary.approvals`: this is the canary arm of `prod`", None),
         ("environments: {canary: {of: stage}}", "2:18: `.hms.environments.canary` is an arm of `stage`", None),
         ("environments: {blue: {of: prod}}", "`.hms.environments.blue.of`: the canary's arm is named `canary`", None),
@@ -149,6 +150,31 @@ fn a_mistake_is_named_with_its_place_and_what_was_meant() {
             assert!(problem.hint.as_deref().unwrap_or_default().contains(hint), "{settings}: {:?}", problem.hint);
         }
     }
+}
+
+/// A release of one environment that takes the traffic of another is the worst that a setting can do.
+#[test]
+fn two_environments_of_one_namespace_share_nothing_that_a_release_changes() {
+    let both = |namespace: &str, staging: &str| {
+        let prod = "{target: kubernetes, context: east, namespace: irs}";
+        let staging = format!("{{target: kubernetes, context: east, namespace: {namespace}{staging}}}");
+        let traffic = "{httproute: irs, stable: irs, canary: irs-canary}";
+        read(&format!(".hms:\n  app: irs\n  traffic: {traffic}\n  environments: {{prod: {prod}, staging: {staging}}}\n"))
+    };
+    let own = |router: &str, stable: &str| format!(", workload: deployment/s, traffic: {{{router}, stable: {stable}, canary: s-canary}}");
+    for (staging, what) in [
+        (String::new(), "deployment/irs"),
+        (", workload: deployment/irs".to_owned(), "deployment/irs"),
+        (", workload: deployment/s".to_owned(), "httproute irs"),
+        (own("httproute: irs", "s"), "httproute irs"),
+        (own("httproute: s", "irs-canary"), "the service irs-canary"),
+    ] {
+        let problem = both("irs", &staging).expect_err(&staging).to_string();
+        assert!(problem.contains("`staging` and `prod` are in one namespace") && problem.contains(what), "{staging}: {problem}");
+        both("elsewhere", &staging).unwrap();
+    }
+    both("irs", &own("httproute: s", "s")).unwrap();
+    both("irs", &own("ingress: irs", "s")).unwrap();
 }
 
 #[test]

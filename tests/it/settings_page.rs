@@ -64,6 +64,10 @@ fn file(path: &str, name: &str, keys: &str) -> String {
         text = match part.strip_suffix("[]") {
             // Metrics of one's own but statuses are read from a source that is named.
             None if part == "own" => format!("{{scrape: 'http://a/metrics', own: {text}}}"),
+            // Only an environment on a cluster has a router.
+            None if part == "traffic" && rest.contains("environments") => {
+                format!("{{target: kubernetes, context: c, namespace: n, traffic: {text}}}")
+            }
             Some(list) => format!("{{{list}: [{text}]}}"),
             None => format!("{{{}: {text}}}", if part == "NAME" { name } else { part }),
         };

@@ -204,10 +204,10 @@ pub fn home_of(policy: &Policy) -> Home {
 /// The place on a cluster that an environment's settings name; none for this machine.
 #[must_use]
 pub fn cluster_place(app: &AppName, policy: &Policy, settings: &Environment) -> Option<ClusterPlace> {
-    let Environment::Place { target: Kind::Kubernetes, context, namespace, workload, containers, take_over, .. } = settings else {
+    let Environment::Place { target: Kind::Kubernetes, context, namespace, workload, containers, take_over, traffic, .. } = settings else {
         return None;
     };
-    let traffic = policy.traffic.as_ref().and_then(|traffic| {
+    let traffic = traffic.as_deref().or(policy.traffic.as_ref()).and_then(|traffic| {
         let router = [
             traffic.httproute.clone().map(RouterName::HttpRoute),
             traffic.ingress.clone().map(RouterName::Ingress),
@@ -268,6 +268,13 @@ mod tests {
         let text = r#"{"policy_format":1,"environments":{"prod":{"target":"kubernetes","context":"east","namespace":"irs","protected":true}},
             "registry":{"image":"r/irs-api","keep":5},"traffic":{"httproute":"irs-api","stable":"irs-api","canary":"irs-api-canary"}}"#;
         let policy = policy(text);
+        let own = r#"{"target":"kubernetes","context":"east","namespace":"irs","workload":"deployment/irs-staging","protected":false,
+            "traffic":{"ingress":"irs-staging","stable":"irs-staging","canary":"irs-staging-canary"}}"#;
+        let staging = cluster_place(&app, &policy, &serde_json::from_str(own).unwrap()).unwrap();
+        assert_eq!(
+            staging.traffic.map(|traffic| (traffic.router, traffic.stable)),
+            Some((RouterName::Ingress("irs-staging".to_owned()), "irs-staging".to_owned()))
+        );
         let placed = resolve_environment(&policy, &"canary".parse().unwrap());
         let place = cluster_place(&app, &policy, &placed.settings).unwrap();
         assert_eq!(place.workload, WorkloadName::Deployment("irs-api".to_owned()));
