@@ -262,6 +262,29 @@ impl<T: Target + 'static> Steps<T> {
     pub(crate) async fn carry_out(&mut self, effect: &Effect) -> Result<Applied, StepError> {
         let (before, after) = CrashPoint::around(effect);
         crash::reach(before).await;
+        let applied = match self.ask_for(effect).await {
+            Err(TargetError::Superseded { fence, .. }) if self.outgrows(fence).await => self.ask_for(effect).await?,
+            answer => answer?,
+        };
+        crash::reach(after).await;
+        Ok(applied)
+    }
+
+    /// Goes on above a number that stands at the place of the effects and that no record gave: the record was lost, or what it is about was
+    /// brought here from another cluster. Every number is taken in the record first, so whoever holds the environment and has the newest number
+    /// there is the next in line. False: somebody else is.
+    async fn outgrows(&mut self, seen: u64) -> bool {
+        let Ok(record) = self.record().await else { return false };
+        if self.still_ours(&record).is_err() || record.fence != self.fence || seen <= record.fence {
+            return false;
+        }
+        let Ok(record) = self.amend(Claim::Holding, |record| record.fence = record.fence.max(seen) + 1).await else { return false };
+        self.fence = record.fence;
+        self.say(&format!("number {seen} stands at the target, of a record that is gone: going on with {}", record.fence));
+        true
+    }
+
+    async fn ask_for(&mut self, effect: &Effect) -> Result<Applied, TargetError> {
         let (sender, mut lines) = mpsc::unbounded_channel();
         let progress = move |line: String| {
             // Short: it is emptied below while the effect goes on.
@@ -280,9 +303,7 @@ impl<T: Target + 'static> Steps<T> {
         while let Ok(line) = lines.try_recv() {
             self.say(&line);
         }
-        let applied = applied?;
-        crash::reach(after).await;
-        Ok(applied)
+        applied
     }
 
     /// Writes the outcome to the ledger, then the record. The effect is real: what cannot be written is said and kept, not undone.

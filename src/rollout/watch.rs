@@ -58,6 +58,14 @@ impl Watching {
     }
 }
 
+/// What is behind the canary's weight.
+enum Behind {
+    /// The canary, as far as anybody knows.
+    Canary,
+    /// Nothing at all.
+    Nothing(Weight),
+}
+
 impl<T: Target + 'static> Worker<T> {
     /// The counters just before a weight: what the new weight's deltas start from.
     pub(super) async fn scrape_before(&mut self) -> Option<Sample> {
@@ -148,9 +156,13 @@ impl<T: Target + 'static> Worker<T> {
             }
             return;
         }
+        if let Ok(Behind::Nothing(weight)) = looked {
+            self.unserved(weight).await;
+            return;
+        }
         // Unreachable: samples from behind a target that does not answer prove nothing about its weight.
         let sample = match looked {
-            Ok(()) => self.scrape().await,
+            Ok(Behind::Canary | Behind::Nothing(_)) => self.scrape().await,
             Err(error) => Err(error.to_string()),
         };
         if let Ok(sample) = &sample {
@@ -220,7 +232,7 @@ impl<T: Target + 'static> Worker<T> {
     }
 
     /// Compares the target with what was written, and renews the promise to watch.
-    async fn look(&mut self) -> Result<(), StepError> {
+    async fn look(&mut self) -> Result<Behind, StepError> {
         let record = self.steps.record().await?;
         self.steps.still_ours(&record)?;
         let seen = self.steps.observe().await?;
@@ -233,9 +245,13 @@ impl<T: Target + 'static> Worker<T> {
             self.steps.note(RolloutEvent::WeightApplied { requested, applied: seen.weight })?;
             self.begin_span(seen.weight)?;
         }
+        let nothing = running(&seen, ArmName::Canary).is_none() && running(&seen, ArmName::Stable).is_some();
+        if nothing && seen.weight > Weight::ZERO {
+            return Ok(Behind::Nothing(seen.weight));
+        }
         self.compare_when_due().await?;
         let ttl = self.ttl();
-        let Some(watch) = self.watch.as_mut() else { return Ok(()) };
+        let Some(watch) = self.watch.as_mut() else { return Ok(Behind::Canary) };
         // Nothing is promised of a canary that is not there: a target that a person stopped stays stopped.
         let there = health.is_some();
         watch.facts.health = health;
@@ -244,7 +260,16 @@ impl<T: Target + 'static> Worker<T> {
             let promise = self.watch_promise();
             self.steps.amend(Claim::Holding, |record| record.watch = Some(promise.clone())).await?;
         }
-        Ok(())
+        Ok(Behind::Canary)
+    }
+
+    /// Users of a share get errors, and no measure of what is not there will say so: it is taken away, whatever becomes of a canary that does
+    /// harm.
+    async fn unserved(&mut self, weight: Weight) {
+        let actor = self.own_actor();
+        let reason = format!("nothing runs behind the canary's {weight}: whoever is sent there gets errors");
+        let answer = self.take_back(ActionKind::Abort, &actor, reason, None).await;
+        self.reply(&answer);
     }
 
     /// The weight is another without this driver's doing: what was concluded at the one before holds no more, and PASS begins anew.

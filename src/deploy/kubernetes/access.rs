@@ -100,9 +100,9 @@ impl From<Trouble> for TargetError {
         match trouble {
             Trouble::Conflict { .. } | Trouble::Silent { .. } => Self::Unreachable { reason },
             Trouble::Gone { .. } | Trouble::Refused { .. } => Self::NotPossible { reason },
-            Trouble::Owned { .. } => Self::NotPossible {
-                reason: format!("{reason} (hint: list the manager under `take_over` of this environment, or give --force-conflicts)"),
-            },
+            Trouble::Owned { .. } => {
+                Self::NotPossible { reason: format!("{reason} (hint: list the manager under `take_over` of this environment in .hms)") }
+            }
         }
     }
 }

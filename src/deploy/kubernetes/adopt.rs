@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::KubernetesTarget;
 use super::object::Object;
-use super::workload::template;
+use super::workload::{release_of, template};
 use crate::deploy::{ReleaseRecord, TargetError};
 use crate::event::{Digest, EnvironmentName, ReleaseRef};
 use crate::store::now;
@@ -20,14 +20,20 @@ pub(super) fn digest_of_template(object: &Object) -> Digest {
 }
 
 impl KubernetesTarget {
-    /// Records what the workload runs, if no record of hms names it. None when it is a release of hms, or nothing runs.
+    /// Records what the workload runs, for an environment whose record names nothing. None when nothing runs.
     pub(super) async fn adopted(&self, environment: &EnvironmentName) -> Result<Option<ReleaseRef>, TargetError> {
         let Some(object) = self.workload().await? else { return Ok(None) };
-        if super::workload::release_of(&object).is_some() {
-            return Ok(None);
-        }
-        let digest = digest_of_template(&object);
         let pod = template(&object);
+        // A mark that no record names is what is left of a record that is gone, or of another cluster's: it is what runs all the same.
+        let marked = release_of(&object);
+        let known = match &marked {
+            Some(marked) => self.records.release(marked).await?,
+            None => None,
+        };
+        if let Some(known) = known {
+            return Ok(Some(known.release));
+        }
+        let digest = marked.unwrap_or_else(|| digest_of_template(&object));
         let release = ReleaseRef { digest: digest.clone(), revision: None, tag: tag_of(&pod), tag_object: None, run: None };
         let record = ReleaseRecord {
             format: 1,

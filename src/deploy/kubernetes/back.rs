@@ -6,6 +6,7 @@ use super::beside::Beside;
 use super::effects::{GROWTH, Hands};
 use super::names::{self, ROLLBACK_MANAGER};
 use super::object::{Edit, Object};
+use super::promote::warn_of_lost_requests;
 use super::workload::{release_of, runs};
 use crate::deploy::TargetError;
 use crate::event::{Digest, Weight};
@@ -15,11 +16,14 @@ impl Hands<'_> {
     pub(super) async fn go_back(&self, release: &Digest) -> Result<(), TargetError> {
         let target = self.target;
         let stable = target.need_workload().await?;
-        stable.admit(self.fence)?;
+        stable.admit(&self.fence)?;
         let beside = target.beside().await?;
         let is_stable = runs(&stable) == *release;
         if !is_stable && target.router().is_some() && target.is_deployment() {
             match &beside {
+                Some(beside) if beside.release.as_ref() == Some(release) && beside.object.annotation(names::IN_PLACE).is_some() => {
+                    warn_of_lost_requests(&stable, self.say);
+                }
                 Some(beside) if beside.release.as_ref() == Some(release) => {
                     self.all_to_arm(&stable).await?;
                     reach(CrashPoint::TrafficBeside).await;
@@ -49,7 +53,7 @@ impl Hands<'_> {
         let (Some(router), Some(traffic)) = (self.target.router(), &self.target.place.traffic) else { return Ok(()) };
         let serves = async |service: &str| self.target.ready_endpoints(service).await.is_ok_and(|ready| ready > 0);
         let weight = if !serves(&traffic.canary).await && serves(&traffic.stable).await { Weight::ZERO } else { Weight::FULL };
-        router.set(weight, self.fence).await?;
+        router.set(weight, &self.fence).await?;
         let who = beside.release.as_ref().map_or("what is beside it", Digest::short);
         let stable = &self.target.place.workload;
         (self.say)(if weight == Weight::FULL {
@@ -70,12 +74,12 @@ impl Hands<'_> {
                 || pod.pointer("/metadata/annotations").is_some_and(|notes| notes.get(names::RELEASE).is_some());
             let edit = Edit::default()
                 .annotate(names::CHANGE_CAUSE, &format!("hms: back to {tag} ({})", release.short()))
-                .annotate(names::TRAFFIC, "100")
+                .annotate(names::TRAFFIC, self.share_while_changed())
                 .put("/spec/template", pod.clone());
             // A template of before hms has no mark, and the object gets none: it is told by what it is.
             let marked = pod.pointer(&format!("/metadata/annotations/{}", super::object::escape(names::RELEASE))).is_some();
             Ok(if marked && noted { edit.annotate(names::RELEASE, &release.to_string()) } else { edit.forget(names::RELEASE) })
         };
-        target.workloads().change(target.place.workload.name(), ROLLBACK_MANAGER, self.fence, edit).await
+        target.workloads().change(target.place.workload.name(), ROLLBACK_MANAGER, &self.fence, edit).await
     }
 }

@@ -10,7 +10,7 @@ use super::access::Trouble;
 use super::arm::{self, ArmLabels, Labels};
 use super::diagnosis::Hope;
 use super::names;
-use super::object::{Edit, Kind, Object, Objects};
+use super::object::{Edit, Fence, Kind, Object, Objects};
 use super::status::{Rollout, rollout};
 use super::workload::{self, replicas, template};
 use super::{KubernetesTarget, effects::Hands};
@@ -81,15 +81,21 @@ impl KubernetesTarget {
         let own = self.own_labels(hands);
         let mut labels = self.arm_labels(stable, &own).await?;
         labels.pods.insert(self.place.version_label.clone(), release.short().to_owned());
-        let marks = BTreeMap::from([(names::RELEASE.to_owned(), release.to_string()), (names::FENCE.to_owned(), hands.fence.to_string())]);
-        let body = arm::deployment(&lingering(pod), &labels, &own, pods, arm, &marks);
+        let marks =
+            BTreeMap::from([(names::RELEASE.to_owned(), release.to_string()), (hands.fence.name.clone(), hands.fence.number.to_string())]);
+        let mut body = arm::deployment(&lingering(pod), &labels, &own, pods, arm, &marks);
+        // When a pod counts, and how long it may take, is stable's to say.
+        let timing = ["/spec/minReadySeconds", "/spec/progressDeadlineSeconds"];
+        for (pointer, value) in timing.into_iter().filter_map(|pointer| Some((pointer, stable.at(pointer)?))) {
+            body["spec"][pointer.trim_start_matches("/spec/")] = value.clone();
+        }
         match self.arms().get(&name).await? {
             Some(there) if there.is_leaving() => {
                 self.gone(&there).await?;
                 Ok(self.arms().create(&name, body).await?)
             }
             Some(there) => {
-                there.admit(hands.fence)?;
+                there.admit(&hands.fence)?;
                 let same = there.annotation(names::RELEASE) == Some(release.to_string().as_str());
                 if !same && labels_differ(&there, &labels) {
                     // A selector cannot be changed: the Deployment is made anew.
@@ -98,13 +104,17 @@ impl KubernetesTarget {
                     return Ok(self.arms().create(&name, body).await?);
                 }
                 let edit = |_: &Object| {
-                    Ok(Edit::default()
+                    let timed = timing.into_iter().filter_map(|pointer| Some((pointer, body.pointer(pointer)?.clone())));
+                    let edit = timed.fold(Edit::default(), |edit, (pointer, value)| edit.put(pointer, value));
+                    Ok(edit
                         .annotate(names::RELEASE, &release.to_string())
                         .annotate(names::ARM, arm::arm_word(arm))
+                        .forget(names::STABLE_PODS)
+                        .forget(names::IN_PLACE)
                         .put("/spec/replicas", json!(pods))
                         .put("/spec/template", body.pointer("/spec/template").cloned().unwrap_or(Value::Null)))
                 };
-                self.arms().change(&name, names::MANAGER, hands.fence, edit).await
+                self.arms().change(&name, names::MANAGER, &hands.fence, edit).await
             }
             None => match self.arms().create(&name, body).await {
                 // Another process of this rollout, or its own call whose answer was lost.
@@ -155,7 +165,7 @@ impl KubernetesTarget {
                     port
                 })
                 .collect();
-            let body = json!({"metadata": {"labels": own}, "spec": {"selector": labels.service, "ports": ports}});
+            let body = twin_of(&wanted, own, &labels.service, &ports);
             match services.create(&traffic.canary, body).await {
                 Ok(_) | Err(Trouble::Conflict { .. }) => {}
                 Err(trouble) => return Err(trouble.into()),
@@ -165,7 +175,7 @@ impl KubernetesTarget {
     }
 
     /// Takes the arm away. Its pods go on serving for a while: the cluster lets them, nobody waits here.
-    pub(super) async fn remove_beside(&self, fence: u64) -> Result<(), TargetError> {
+    pub(super) async fn remove_beside(&self, fence: &Fence) -> Result<(), TargetError> {
         let name = names::arm_object(self.place.workload.name());
         let Some(there) = self.arms().get(&name).await? else { return Ok(()) };
         there.admit(fence)?;
@@ -176,12 +186,13 @@ impl KubernetesTarget {
     pub(super) async fn resize_beside(&self, hands: &Hands<'_>, pods: u32, patience: Duration) -> Result<(), TargetError> {
         let name = names::arm_object(self.place.workload.name());
         let edit = |_: &Object| Ok(Edit::default().put("/spec/replicas", json!(pods)));
-        let written = self.arms().change(&name, names::MANAGER, hands.fence, edit).await?;
+        let written = self.arms().change(&name, names::MANAGER, &hands.fence, edit).await?;
         self.await_rollout(&self.arms(), super::object::DEPLOYMENT, &written, patience, hands).await?;
         Ok(())
     }
 
-    /// Waits until a workload's rollout is complete, tells how far it is, and why it is not when it will not be.
+    /// Waits until a workload's rollout is complete, for as long as it gets further within `patience`; tells how far it is, and why it is not
+    /// complete when it will not be.
     pub(super) async fn await_rollout(
         &self,
         objects: &Objects,
@@ -191,8 +202,10 @@ impl KubernetesTarget {
         hands: &Hands<'_>,
     ) -> Result<Object, TargetError> {
         let (name, generation) = (written.name(), written.generation());
-        let deadline = Instant::now() + patience;
+        let mut deadline = Instant::now() + patience;
+        let mut passed = std::collections::BTreeSet::new();
         let mut told: Option<String> = None;
+        let mut newest: Option<String> = None;
         let mut hopeless: Option<(String, Instant)> = None;
         let mut doubtful: Option<(String, Instant)> = None;
         let mut tell = |text: String| {
@@ -208,21 +221,33 @@ impl KubernetesTarget {
                 let reason = format!("{} {name} was deleted while it was rolled out", kind.word());
                 return Err(TargetError::NotPossible { reason });
             };
-            object.admit(hands.fence)?;
-            let pods = names::selector(&arm::labels_at(object.at("/spec/selector/matchLabels")));
+            object.admit(&hands.fence)?;
+            if newest.is_none() {
+                newest = self.newest_pods(kind, &object, generation).await;
+            }
+            let all = || names::selector(&arm::labels_at(object.at("/spec/selector/matchLabels")));
+            let pods = newest.clone().unwrap_or_else(all);
             match rollout(kind, &object, generation) {
                 Rollout::Done { pods } => {
                     tell(format!("complete, {pods} available"));
                     return Ok(object);
                 }
                 Rollout::Stuck(why) => return Err(self.not_up(why, &pods).await),
+                // Where it never was before is progress; to and fro between two places is none.
+                Rollout::Waiting(why) if passed.insert(why.clone()) => {
+                    deadline = Instant::now() + patience;
+                    tell(why);
+                }
                 Rollout::Waiting(why) if Instant::now() > deadline => {
-                    return Err(self.not_up(format!("it was not healthy in time: {why} after {} s", patience.as_secs()), &pods).await);
+                    return Err(self
+                        .not_up(format!("it was not healthy in time: {why}, and no more for {} s", patience.as_secs()), &pods)
+                        .await);
                 }
                 Rollout::Waiting(why) => tell(why),
             }
             match self.why_not_up(&pods).await {
-                Some((finding, lines)) if finding.hope == Hope::None => {
+                // Before the newest pods are known it may be what the change is to end.
+                Some((finding, lines)) if finding.hope == Hope::None && newest.is_some() => {
                     let text = finding.to_string();
                     match &hopeless {
                         Some((known, since)) if *known == text => {
@@ -286,6 +311,23 @@ impl KubernetesTarget {
     }
 }
 
+/// The canary's service: what stable's is to a gateway (protocol, affinity, addresses), with another selector.
+fn twin_of(stable: &Object, own: &Labels, selector: &Labels, ports: &[Value]) -> Value {
+    let mut body = json!({"metadata": {"labels": own}, "spec": {"selector": selector, "ports": ports}});
+    for field in ["sessionAffinity", "sessionAffinityConfig", "publishNotReadyAddresses", "ipFamilyPolicy", "ipFamilies"] {
+        if let Some(value) = stable.at(&format!("/spec/{field}")) {
+            body["spec"][field] = value.clone();
+        }
+    }
+    let foreign =
+        |name: &str| name.starts_with("kubectl.kubernetes.io/") || name.starts_with("hms/") || name == "cloud.google.com/neg-status";
+    let notes: Labels = stable.annotations().filter(|(name, _)| !foreign(name)).map(|(name, text)| (name.clone(), text.clone())).collect();
+    if !notes.is_empty() {
+        body["metadata"]["annotations"] = json!(notes);
+    }
+    body
+}
+
 fn labels_differ(there: &Object, wanted: &ArmLabels) -> bool {
     let selector = arm::labels_at(there.at("/spec/selector/matchLabels"));
     !arm::selects(&selector, &wanted.pods)
@@ -313,6 +355,22 @@ fn lingering(pod: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_canarys_service_is_to_a_gateway_what_stables_is() {
+        let stable = Object::from_value(json!({"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "shop", "annotations": {"traefik.ingress.kubernetes.io/service.serversscheme": "h2c", "kubectl.kubernetes.io/last-applied-configuration": "{}"}},
+            "spec": {"clusterIP": "10.0.0.9", "sessionAffinity": "ClientIP", "selector": {"app": "shop"}}}));
+        let labels =
+            |entries: &[(&str, &str)]| entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<Labels>();
+        let ports = [json!({"port": 80, "appProtocol": "kubernetes.io/h2c"})];
+        let body = twin_of(&stable, &labels(&[("hms/app", "shop")]), &labels(&[("hms/beside", "shop")]), &ports);
+        assert_eq!(
+            body,
+            json!({"metadata": {"labels": {"hms/app": "shop"}, "annotations": {"traefik.ingress.kubernetes.io/service.serversscheme": "h2c"}},
+                "spec": {"selector": {"hms/beside": "shop"}, "ports": ports, "sessionAffinity": "ClientIP"}})
+        );
+    }
 
     #[test]
     fn pods_of_the_arm_serve_on_for_a_while_unless_they_know_better() {

@@ -2,25 +2,28 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::KubernetesTarget;
 use super::arm::{arm_word, pods_for};
+use super::diagnosis::Hope;
 use super::in_force::Seen;
 use super::names;
-use super::object::{DEPLOYMENT, Edit, Object};
+use super::object::{DEPLOYMENT, Edit, Fence, Object};
 use super::status::{Rollout, rollout};
 use super::workload::{release_of, replicas, runs};
 use crate::deploy::{Applied, ArmName, Effect, Observation, TargetError};
 use crate::event::{Digest, EnvironmentName, Weight};
 use crate::store::{CrashPoint, reach};
 
-/// How long pods of an arm that only grows may take.
+/// How long pods that only grow or change may take to get further.
 pub(super) const GROWTH: Duration = Duration::from_mins(5);
 
 /// One effect on its way.
 pub(super) struct Hands<'a> {
     pub(super) target: &'a KubernetesTarget,
     pub(super) environment: &'a EnvironmentName,
-    pub(super) fence: u64,
+    pub(super) fence: Fence,
     /// Told of what happens meanwhile.
     pub(super) say: &'a (dyn Fn(String) + Send + Sync),
 }
@@ -41,14 +44,14 @@ impl Hands<'_> {
             Effect::Return { release } => self.go_back(release).await?,
             Effect::Retire { release } => self.retire(release).await?,
         }
-        let observation = Observation { served: seen, ..self.target.seen().await? };
+        let observation = Observation { served: seen, ..self.target.seen(self.environment).await? };
         Ok(Applied { weight: observation.weight, observation })
     }
 
     /// An object that is not there yet has no fence of its own: the record's is looked at before one is made.
     pub(super) async fn admit(&self) -> Result<(), TargetError> {
         let record = self.target.records.environment(self.environment).await?;
-        if self.fence < record.fence {
+        if self.fence.number < record.fence {
             let by = record.slot.map(|slot| slot.rollout);
             return Err(TargetError::Superseded { by, fence: record.fence });
         }
@@ -62,7 +65,7 @@ impl Hands<'_> {
             return Err(TargetError::ReleaseMissing { release: release.clone(), why });
         }
         let stable = target.need_workload().await?;
-        stable.admit(self.fence)?;
+        stable.admit(&self.fence)?;
         if stable.annotation(names::ARM) == Some("canary") || target.place.workload.kind() != DEPLOYMENT {
             return self.start_in_place(&stable, release, arm).await;
         }
@@ -92,6 +95,16 @@ impl Hands<'_> {
             ArmName::Standby => KubernetesTarget::full_size(&stable),
             ArmName::Canary | ArmName::Stable => there.as_ref().map_or(1, |there| replicas(&there.object).max(1)),
         };
+        if stable.at("/spec/strategy/type").and_then(Value::as_str) == Some("Recreate") {
+            let workload = &target.place.workload;
+            (self.say)(format!(
+                "the strategy of {workload} is Recreate, for which no two versions run at once: {} and it do now",
+                release.short()
+            ));
+        }
+        if arm == ArmName::Canary {
+            self.rehearse(&stable, release, &|_| ()).await?;
+        }
         (self.say)(format!("starting {} beside {} as {}", release.short(), target.place.workload, arm_word(arm)));
         let written = target.put_beside(self, &stable, arm, release, &pod, pods).await?;
         reach(CrashPoint::ArmWritten).await;
@@ -103,14 +116,35 @@ impl Hands<'_> {
                     None => Ok(()),
                 }
             }
+            Err(error) if arm == ArmName::Standby && self.lacks_room(&written, &error).await? => {
+                (self.say)(format!(
+                    "{} cannot come up beside {} ({error}): it comes back in place, by the workload's own strategy",
+                    release.short(),
+                    target.place.workload
+                ));
+                let edit = |_: &Object| Ok(Edit::default().annotate(names::IN_PLACE, "true").put("/spec/replicas", Value::from(0)));
+                target.arms().change(&written.name(), names::MANAGER, &self.fence, edit).await?;
+                Ok(())
+            }
             Err(error) => {
                 // What never came up takes no place. One that was up before stays for whoever looks.
                 if !is_there && matches!(error, TargetError::StartFailed { .. }) {
-                    target.remove_beside(self.fence).await?;
+                    target.remove_beside(&self.fence).await?;
                 }
                 Err(error)
             }
         }
+    }
+
+    /// Whether a release did not come up for want of room (quota, nodes, time), and not by its own fault: then it can take the place of the pods
+    /// that are there, one after another. Not while the arm has traffic, whose pods would go for it.
+    async fn lacks_room(&self, written: &Object, error: &TargetError) -> Result<bool, TargetError> {
+        let target = self.target;
+        if !matches!(error, TargetError::StartFailed { .. }) || target.route().await?.is_some_and(|route| route.weight > Weight::ZERO) {
+            return Ok(false);
+        }
+        let pods = names::selector(&super::arm::labels_at(written.at("/spec/selector/matchLabels")));
+        Ok(!matches!(target.why_not_up(&pods).await, Some((finding, _)) if finding.hope == Hope::None))
     }
 
     /// A workload that can have nothing beside it: the new template is tried by the server, and rolled out at promotion.
@@ -134,9 +168,14 @@ impl Hands<'_> {
     async fn weigh(&self, weight: Weight) -> Result<Option<Seen>, TargetError> {
         let target = self.target;
         let Some(beside) = target.beside().await?.filter(|beside| beside.arm == ArmName::Canary) else {
+            if let Some(router) = target.router().filter(|_| weight == Weight::ZERO) {
+                // A weight that leads to nothing is taken away like any other.
+                router.set(weight, &self.fence).await?;
+                return Ok(None);
+            }
             return Err(impossible("there is no canary to give traffic to"));
         };
-        beside.object.admit(self.fence)?;
+        beside.object.admit(&self.fence)?;
         let Some(router) = target.router() else {
             let pods = replicas(&target.need_workload().await?);
             let best = 100.0 / f64::from(pods + 1);
@@ -147,7 +186,7 @@ impl Hands<'_> {
         };
         self.carry(weight).await?;
         let before = router.read().await?.weight;
-        let seen = router.set(weight, self.fence).await?;
+        let seen = router.set(weight, &self.fence).await?;
         for warning in seen.warnings {
             (self.say)(format!("{}: {warning}", router.name()));
         }
@@ -192,7 +231,7 @@ impl Hands<'_> {
                 .annotate(names::APPLIED, &per_cent(applied))
                 .annotate(names::REQUESTED, &per_cent(requested)))
         };
-        self.target.arms().change(&name, names::MANAGER, self.fence, edit).await?;
+        self.target.arms().change(&name, names::MANAGER, &self.fence, edit).await?;
         Ok(())
     }
 
@@ -200,7 +239,7 @@ impl Hands<'_> {
     async fn withdraw(&self) -> Result<(), TargetError> {
         self.may_lower().await?;
         if let Some(router) = self.target.router() {
-            router.set(Weight::ZERO, self.fence).await?;
+            router.set(Weight::ZERO, &self.fence).await?;
             (self.say)(format!("{} accepted, the canary has nothing", router.name()));
             reach(CrashPoint::TrafficBack).await;
         }
@@ -229,7 +268,7 @@ impl Hands<'_> {
         }
         match self.target.beside().await? {
             Some(beside) if beside.release.as_ref() == Some(release) && beside.arm == ArmName::Standby => {
-                self.target.remove_beside(self.fence).await
+                self.target.remove_beside(&self.fence).await
             }
             Some(beside) if beside.release.as_ref() == Some(release) => Err(impossible(format!("{} is the canary", release.short()))),
             Some(_) | None => Ok(()),

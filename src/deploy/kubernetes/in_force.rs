@@ -3,9 +3,10 @@
 //! A route's status leads the traffic by seconds, and a gateway learns of pods after the cluster does. Neither says when it is there; the
 //! pods' own counts do.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use tokio::time::Instant;
 
 use super::access::Trouble;
@@ -212,7 +213,10 @@ fn ready(slices: &[EndpointSlice]) -> u32 {
     let is_ready = |ready: Option<bool>| ready.unwrap_or(true);
     let endpoints = slices.iter().flat_map(|slice| slice.endpoints.iter().flatten());
     let ready = endpoints.filter(|endpoint| endpoint.conditions.as_ref().is_none_or(|conditions| is_ready(conditions.ready)));
-    u32::try_from(ready.count()).unwrap_or(u32::MAX)
+    // A pod with two addresses is in a slice of each family.
+    let pod =
+        |endpoint: &Endpoint| endpoint.target_ref.as_ref().and_then(|target| target.uid.clone()).ok_or_else(|| endpoint.addresses.clone());
+    u32::try_from(ready.map(pod).collect::<BTreeSet<_>>().len()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -241,5 +245,12 @@ mod tests {
             {"addresses": ["10.0.0.1"], "conditions": {"ready": true}}, {"addresses": ["10.0.0.2"], "conditions": {"ready": false}},
             {"addresses": ["10.0.0.3"], "conditions": {}}, {"addresses": ["10.0.0.4"]}]});
         assert_eq!(ready(&[serde_json::from_value(slice).unwrap()]), 3);
+        let family = |kind: &str, address: &str| {
+            let pod = json!({"kind": "Pod", "name": "p", "uid": "u1"});
+            serde_json::from_value::<EndpointSlice>(json!({"metadata": {"name": kind}, "addressType": kind,
+                "endpoints": [{"addresses": [address], "conditions": {"ready": true}, "targetRef": pod}]}))
+            .unwrap()
+        };
+        assert_eq!(ready(&[family("IPv4", "10.0.0.1"), family("IPv6", "fd00::1")]), 1, "one pod with two addresses");
     }
 }

@@ -4,7 +4,7 @@
 //! ```text
 //! records  ─ ConfigMaps: app, environments, releases, templates         (records, names)
 //! effects  ─ what each effect of the contract does, step by step        (effects, promote, back)
-//! workload ─ the user's Deployment, StatefulSet or DaemonSet            (workload, status, diagnosis)
+//! workload ─ the user's Deployment, StatefulSet or DaemonSet            (workload, status, revision, diagnosis)
 //! arm      ─ the Deployment beside it, with labels of its own           (arm, beside)
 //! router   ─ who splits traffic, one file each                          (router/)
 //! counts   ─ who gets it, by the pods' own count                       (counts, in_force)
@@ -31,6 +31,7 @@ mod preview;
 mod promote;
 mod rbac;
 mod records;
+mod revision;
 mod router;
 mod status;
 mod workload;
@@ -141,8 +142,8 @@ impl Target for KubernetesTarget {
         self.records.environments().await
     }
 
-    async fn observe(&self, _environment: &EnvironmentName) -> Result<Observation, TargetError> {
-        self.seen().await
+    async fn observe(&self, environment: &EnvironmentName) -> Result<Observation, TargetError> {
+        self.seen(environment).await
     }
 
     async fn prepare(&self, record: ReleaseRecord, _tree: &Path) -> Result<ReleaseRecord, TargetError> {
@@ -185,7 +186,9 @@ impl Target for KubernetesTarget {
     }
 
     async fn remove(&self, release: &Digest) -> Result<(), TargetError> {
-        if self.seen().await?.arms.iter().any(|view| view.release == *release) {
+        let stable = self.workload().await?.map(|object| workload::runs(&object));
+        let beside = self.beside().await?.and_then(|beside| beside.release);
+        if stable.iter().chain(&beside).any(|running| running == release) {
             return Err(TargetError::NotPossible { reason: format!("release {} runs", release.short()) });
         }
         self.records.remove_release(release).await
@@ -202,6 +205,7 @@ impl Target for KubernetesTarget {
         effect: &Effect,
         progress: &(dyn Fn(String) + Send + Sync),
     ) -> Result<Applied, TargetError> {
+        let fence = object::Fence::new(&self.app, environment, fence);
         effects::Hands { target: self, environment, fence, say: progress }.carry_out(effect).await
     }
 }

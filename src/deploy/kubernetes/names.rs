@@ -19,14 +19,18 @@ pub(super) const ENVIRONMENT: &str = "hms/environment";
 pub(super) const ARM: &str = "hms/arm";
 /// The release's digest.
 pub(super) const RELEASE: &str = "hms/release";
-/// The highest fence that wrote the object.
-pub(super) const FENCE: &str = "hms/fence";
+/// What the names of fences begin with: an app and an environment count for themselves, and may write into one object.
+pub(super) const FENCES: &str = "hms/fence.";
 /// The run that asked.
 pub(super) const RUN: &str = "hms/run";
 /// Per cent applied.
 pub(super) const TRAFFIC: &str = "hms/traffic";
 /// Per cent asked for.
 pub(super) const REQUESTED: &str = "hms/traffic-requested";
+/// At a standby that has no pods for want of room: its release comes back in place.
+pub(super) const IN_PLACE: &str = "hms/in-place";
+/// How many pods stable had before the arm took its traffic.
+pub(super) const STABLE_PODS: &str = "hms/stable-pods";
 /// Per cent applied, once more under its full name.
 pub(super) const APPLIED: &str = "hms/traffic-applied";
 /// What people read in `kubectl rollout history`.
@@ -52,6 +56,15 @@ pub(super) fn release_object(app: &AppName, release: &Digest) -> String {
 /// The ConfigMap of a release's pod templates in an environment.
 pub(super) fn template_object(app: &AppName, environment: &EnvironmentName, release: &Digest) -> String {
     format!("{}.template.{}", environment_object(app, environment), release.hex().get(..16).unwrap_or_default())
+}
+
+/// The annotation of the highest fence of an environment that wrote an object. The part after `/` has at most 63 characters.
+pub(super) fn fence(app: &AppName, environment: &EnvironmentName) -> String {
+    let whole = format!("{}.{}", part(app.as_str()), part(environment.as_str()));
+    if whole.len() <= 56 {
+        return format!("{FENCES}{whole}");
+    }
+    format!("{FENCES}x{}", Digest::of(whole.as_bytes()).hex().get(..16).unwrap_or_default())
 }
 
 /// The Deployment beside a workload.
@@ -87,6 +100,17 @@ pub(super) fn selector(labels: &BTreeMap<String, String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_environment_has_a_fence_of_its_own_and_its_name_fits() {
+        let name = |app: &str, environment: &str| fence(&app.parse().unwrap(), &environment.parse().unwrap());
+        assert_eq!(name("shop", "prod"), "hms/fence.shop.prod");
+        assert_ne!(name("a.b", "c"), name("a", "b.c"));
+        let long = "a".repeat(50);
+        let (one, other) = (name(&long, "production"), name(&long, "production2"));
+        assert_ne!(one, other);
+        assert!(one.split('/').nth(1).unwrap().len() <= 63, "{one}");
+    }
 
     #[test]
     fn no_two_names_share_an_object() {

@@ -1,5 +1,7 @@
 //! Objects of any kind as JSON, and the one way to change them: a patch that holds only for what was read (`docs/decisions.md` 20.6).
 
+use std::collections::BTreeMap;
+
 use kube::api::{ApiResource, DynamicObject, Patch};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use super::access::{self, Access, Trouble};
 use super::names;
 use crate::deploy::TargetError;
+use crate::event::{AppName, EnvironmentName};
 
 /// How often a change is tried on what is there by then.
 const TRIES: u32 = 8;
@@ -128,14 +131,14 @@ impl Objects {
         &self,
         name: &str,
         manager: &str,
-        fence: u64,
+        fence: &Fence,
         change: impl Fn(&Object) -> Result<Edit, TargetError>,
     ) -> Result<Object, TargetError> {
         let mut last = None;
         for _ in 0..TRIES {
             let object = self.need(name).await?;
             object.admit(fence)?;
-            let edit = change(&object)?.annotate(names::FENCE, &fence.to_string());
+            let edit = change(&object)?.annotate(&fence.name, &fence.number.to_string());
             if edit.is_idle(&object) {
                 return Ok(object);
             }
@@ -147,6 +150,30 @@ impl Objects {
             }
         }
         Err(last.map_or_else(|| TargetError::Unreachable { reason: self.what("change", name) }, TargetError::from))
+    }
+}
+
+/// A number of an environment, and the annotation that it stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fence {
+    pub(super) number: u64,
+    pub(super) name: String,
+}
+
+impl Fence {
+    pub(super) fn new(app: &AppName, environment: &EnvironmentName, number: u64) -> Self {
+        Self { number, name: names::fence(app, environment) }
+    }
+}
+
+/// Fences by their annotations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fences(BTreeMap<String, u64>);
+
+impl Fences {
+    /// The number in that annotation; 0 when there is none.
+    pub(super) fn of(&self, name: &str) -> u64 {
+        self.0.get(name).copied().unwrap_or(0)
     }
 }
 
@@ -188,6 +215,14 @@ impl Object {
         self.0.metadata.resource_version.clone()
     }
 
+    pub(super) fn namespace(&self) -> String {
+        self.0.metadata.namespace.clone().unwrap_or_default()
+    }
+
+    pub(super) fn uid(&self) -> Option<&str> {
+        self.0.metadata.uid.as_deref()
+    }
+
     pub(super) fn generation(&self) -> i64 {
         self.0.metadata.generation.unwrap_or_default()
     }
@@ -199,6 +234,10 @@ impl Object {
     pub(super) fn created_at(&self) -> Option<chrono::DateTime<chrono::Utc>> {
         let stamp = self.0.metadata.creation_timestamp.as_ref()?;
         chrono::DateTime::from_timestamp(stamp.0.as_second(), 0)
+    }
+
+    pub(super) fn annotations(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.0.metadata.annotations.iter().flatten()
     }
 
     pub(super) fn annotation(&self, name: &str) -> Option<&str> {
@@ -214,15 +253,16 @@ impl Object {
         self.at(pointer)?.as_i64()
     }
 
-    /// The highest fence that wrote it; 0 when none did.
-    pub(super) fn fence(&self) -> u64 {
-        self.annotation(names::FENCE).and_then(|text| text.parse().ok()).unwrap_or(0)
+    /// The highest fence of each environment that wrote it.
+    pub(super) fn fences(&self) -> Fences {
+        let all = self.0.metadata.annotations.iter().flatten().filter(|(name, _)| name.starts_with(names::FENCES));
+        Fences(all.filter_map(|(name, text)| Some((name.clone(), text.parse().ok()?))).collect())
     }
 
-    /// Lets a fence write that is no lower than the one that wrote last.
-    pub(super) fn admit(&self, fence: u64) -> Result<(), TargetError> {
-        let seen = self.fence();
-        if fence < seen { Err(TargetError::Superseded { by: None, fence: seen }) } else { Ok(()) }
+    /// Lets a fence write that is no lower than the one of its environment that wrote last. Those of others are no matter of its.
+    pub(super) fn admit(&self, fence: &Fence) -> Result<(), TargetError> {
+        let seen = self.fences().of(&fence.name);
+        if fence.number < seen { Err(TargetError::Superseded { by: None, fence: seen }) } else { Ok(()) }
     }
 }
 

@@ -8,22 +8,23 @@ use super::status::{Rollout, rollout};
 use super::workload::{release_of, runs, template};
 use super::{KubernetesTarget, router::RouteView};
 use crate::deploy::{ArmName, ArmView, Health, Observation, TargetError};
-use crate::event::{Digest, Weight};
+use crate::event::{Digest, EnvironmentName, Weight};
 use crate::store::now;
 
 impl KubernetesTarget {
     /// What is there. What cannot be read is an error, never an empty place.
-    pub(super) async fn seen(&self) -> Result<Observation, TargetError> {
+    pub(super) async fn seen(&self, environment: &EnvironmentName) -> Result<Observation, TargetError> {
         let (stable, beside, route) = (self.workload().await?, self.beside().await?, self.route().await?);
         let mut arms = Vec::new();
-        let mut fence = route.as_ref().map_or(0, |route| route.fence);
+        let name = names::fence(&self.app, environment);
+        let mut fence = route.as_ref().map_or(0, |route| route.fences.of(&name));
         if let Some(object) = &stable {
-            fence = fence.max(object.fence());
+            fence = fence.max(object.fences().of(&name));
             let arm = if object.annotation(names::ARM) == Some("canary") { ArmName::Canary } else { ArmName::Stable };
             arms.push(self.view(arm, runs(object), object, self.place.workload.kind()).await?);
         }
         if let Some(beside) = &beside {
-            fence = fence.max(beside.object.fence());
+            fence = fence.max(beside.object.fences().of(&name));
             if let Some(release) = beside.release.clone() {
                 arms.push(self.view(beside.arm, release, &beside.object, super::object::DEPLOYMENT).await?);
             }
@@ -32,8 +33,9 @@ impl KubernetesTarget {
         let weight = match &route {
             // With nothing behind it the first release has whatever traffic there is.
             _ if alone => first_weight(stable.as_ref()),
-            Some(route) if beside.is_some() => route.weight,
-            Some(_) | None => Weight::ZERO,
+            // Also with nothing behind it: then users get errors for it, and that is no 0.
+            Some(route) => route.weight,
+            None => Weight::ZERO,
         };
         Ok(Observation { at: now(), arms, weight, fence, address: None, metrics: None, served: None })
     }
@@ -57,6 +59,8 @@ impl KubernetesTarget {
         let pods = names::selector(&labels_at(object.at("/spec/selector/matchLabels")));
         let count = self.pods(&pods).await?;
         let health = match rollout(kind, object, 0) {
+            // It has no pods, and none is awaited.
+            _ if object.annotation(names::IN_PLACE).is_some() => Health::Starting,
             Rollout::Done { .. } => Health::Healthy,
             Rollout::Waiting(_) if count.ready > 0 && arm == ArmName::Stable => Health::Healthy,
             Rollout::Waiting(why) | Rollout::Stuck(why) => match self.why_not_up(&pods).await {

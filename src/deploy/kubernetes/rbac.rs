@@ -64,6 +64,8 @@ fn rules(place: &ClusterPlace) -> Vec<Rule> {
     match &place.workload {
         WorkloadName::Deployment(_) => {
             rules.push(rule("apps", &["deployments"], &["create"]));
+            // Which pods are of the newest template.
+            rules.push(rule("apps", &["replicasets"], &["list"]));
             rules.push(named("apps", &["deployments"], &[name], &["get", "patch"]));
             rules.push(named("apps", &["deployments"], &[&beside], &["get", "patch", "delete"]));
         }

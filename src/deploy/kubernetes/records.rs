@@ -97,11 +97,11 @@ impl Records {
         Ok(found.map(|(record, _)| record).filter(|record| record.release.digest == *digest))
     }
 
-    /// Newest first.
+    /// Newest first. One that cannot be read, because a later hms wrote it or somebody edited it, is no reason that another cannot be gone back to.
     pub(super) async fn releases(&self) -> Result<Vec<ReleaseRecord>, TargetError> {
         let mut found = Vec::new();
         for map in self.list("release").await? {
-            found.push(read::<ReleaseRecord>(&map, RECORD)?);
+            found.extend(read::<ReleaseRecord>(&map, RECORD));
         }
         found.sort_by(|one, other| other.created_at.cmp(&one.created_at).then_with(|| other.release.digest.cmp(&one.release.digest)));
         Ok(found)

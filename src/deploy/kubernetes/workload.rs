@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::access::Trouble;
 use super::arm::{labels_at, with_images};
 use super::names;
-use super::object::{Apply, Conflicts, Object, Run};
+use super::object::{Apply, Conflicts, Fence, Object, Run};
 use super::{ClusterPlace, KubernetesTarget};
 use crate::deploy::{ReleaseImage, TargetError};
 use crate::event::Digest;
@@ -147,8 +147,35 @@ pub(super) fn applied_fields(
     }))
 }
 
-/// What would change, in lines for people: a path, what is there, what comes.
+/// Both templates without the values of environment variables, which may be secrets: that one is another is told, and not what it is.
+fn veiled(before: &Value, after: &Value) -> (Value, Value) {
+    const LISTS: [&str; 2] = ["/spec/containers", "/spec/initContainers"];
+    fn each(template: &mut Value, mut veil: impl FnMut(&str, &mut Value)) {
+        for list in LISTS {
+            for container in template.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                let of = container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+                for one in container.pointer_mut("/env").and_then(Value::as_array_mut).into_iter().flatten() {
+                    let name = format!("{list}/{of}/{}", one.get("name").and_then(Value::as_str).unwrap_or_default());
+                    if let Some(value) = one.get_mut("value") {
+                        veil(&name, value);
+                    }
+                }
+            }
+        }
+    }
+    let (mut before, mut after) = (before.clone(), after.clone());
+    let mut known = BTreeMap::new();
+    each(&mut before, |name, value| drop(known.insert(name.to_owned(), std::mem::replace(value, json!("(not shown)")))));
+    each(&mut after, |name, value| {
+        let is_same = known.get(name).is_none_or(|known| known == value);
+        *value = json!(if is_same { "(not shown)" } else { "(another, not shown)" });
+    });
+    (before, after)
+}
+
+/// What would change, in lines for people: a path, what is there, what comes. Values of environment variables are not shown.
 pub(super) fn difference(before: &Value, after: &Value) -> Vec<String> {
+    let (before, after) = &veiled(before, after);
     let mut lines = Vec::new();
     walk("", before, after, &mut lines);
     lines
@@ -203,7 +230,7 @@ impl KubernetesTarget {
     /// that it wrote.
     pub(super) async fn apply_release(
         &self,
-        fence: u64,
+        fence: &Fence,
         fields: impl Fn(&Object) -> Result<Value, TargetError>,
         say: &(dyn Fn(String) + Send + Sync),
     ) -> Result<Object, TargetError> {
@@ -328,6 +355,20 @@ mod tests {
         };
         assert_eq!(release_of(&object(&digest)), Some(digest.clone()));
         assert_eq!(release_of(&object(&Digest::of(b"two"))), None);
+    }
+
+    #[test]
+    fn no_difference_shows_the_value_of_a_variable() {
+        let pod = |url: &str, more: Value| {
+            let mut env = vec![json!({"name": "URL", "value": url}), json!({"name": "KEEP", "value": "s3cret"})];
+            env.extend(more.as_array().cloned().unwrap_or_default());
+            json!({"spec": {"containers": [{"name": "app", "env": env}]}})
+        };
+        let lines = difference(&pod("old-s3cret", json!([])), &pod("new-s3cret", json!([{"name": "NEW", "value": "other-s3cret"}])));
+        let told = lines.join("\n");
+        assert!(!told.contains("s3cret"), "{told}");
+        assert!(told.contains("~ .spec.containers[app].env[URL].value: (not shown) → (another, not shown)"), "{told}");
+        assert!(told.contains(".env[NEW]") && !told.contains("KEEP"), "{told}");
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub(super) async fn execute<T: Target + 'static>(
         let applied = steps.carry_out(&Effect::Withdraw).await?;
         return Ok(reverted(plan, steps, &applied));
     };
+    for gone in &plan.passed_over {
+        steps.say(&format!("{} ({}) is passed over: what it is made of is not there any more", gone.tag, gone.digest.short()));
+    }
     let slot = Slot { release, rollout: request.rollout.clone(), since: steps.now() };
     let bad = plan.from.as_ref().map(|release| release.digest.clone());
     let returned_to = plan.wanted.as_ref().filter(|_| plan.kind == RolloutKind::Rollback).map(|release| release.digest.clone());
@@ -140,9 +143,12 @@ async fn warm<T: Target + 'static>(
     steps.say(&format!("starting {} again", wanted.tag));
     let timeout_ms = u64::try_from(start_timeout.as_millis()).unwrap_or(u64::MAX);
     let began = tokio::time::Instant::now();
-    insist(steps, &Effect::Start { release: wanted.digest.clone(), arm: ArmName::Standby, timeout_ms }).await?;
-    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let _ = steps.note(RolloutEvent::ReleaseHealthy { duration_ms });
+    let started = insist(steps, &Effect::Start { release: wanted.digest.clone(), arm: ArmName::Standby, timeout_ms }).await?;
+    // A target without room for it brings it back in the place of what runs.
+    if started.observation.arms.iter().any(|view| view.release == wanted.digest && view.health == Health::Healthy) {
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let _ = steps.note(RolloutEvent::ReleaseHealthy { duration_ms });
+    }
     Ok(())
 }
 

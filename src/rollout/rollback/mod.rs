@@ -159,6 +159,8 @@ struct Plan {
     drift: Vec<Drift>,
     /// Who holds the environment now.
     supersedes: Option<RolloutId>,
+    /// Releases that it would have gone to, and whose bytes are nowhere any more.
+    passed_over: Vec<ReleaseRef>,
 }
 
 impl Plan {
@@ -269,8 +271,19 @@ fn narrowed(request: &RollbackRequest, plan: &Plan) -> RollbackRequest {
 async fn decide<T: Target + 'static>(setup: &RollbackSetup<T>, request: &RollbackRequest) -> Result<Result<Plan, RollbackEnd>, DriveError> {
     let record = setup.target.record(&request.environment).await?;
     let seen = setup.target.observe(&request.environment).await?;
-    let placed: Vec<Digest> = setup.target.releases().await?.into_iter().map(|record| record.release.digest).collect();
-    let chosen = choice::choose(&record, &seen, &placed, request.from.as_ref(), request.to.as_ref(), request.arm);
+    let mut placed: Vec<Digest> = setup.target.releases().await?.into_iter().map(|record| record.release.digest).collect();
+    let mut passed_over = Vec::new();
+    let chosen = loop {
+        let chosen = choice::choose(&record, &seen, &placed, request.from.as_ref(), request.to.as_ref(), request.arm);
+        let Choice::Return { to, .. } = &chosen else { break chosen };
+        let runs = seen.arms.iter().any(|view| view.release == to.digest);
+        // A record is no image: what was collected is found before the environment is taken, and not by a start that fails.
+        if runs || !placed.contains(&to.digest) || !matches!(setup.target.placed(&to.digest).await, Ok(None)) {
+            break chosen;
+        }
+        placed.retain(|digest| *digest != to.digest);
+        passed_over.push(to.clone());
+    };
     let current = record.current.as_ref().map(|release| release.digest.clone());
     let supersedes = record.slot.as_ref().map(|slot| slot.rollout.clone());
     // A target where nothing runs was stopped, or is coming up: that is told elsewhere.
@@ -278,10 +291,10 @@ async fn decide<T: Target + 'static>(setup: &RollbackSetup<T>, request: &Rollbac
     Ok(match chosen {
         Choice::Return { from, to } => {
             let further_back = choice::next_back(&record, &to, &|release| placed.contains(&release.digest));
-            Ok(Plan { kind: RolloutKind::Rollback, from, wanted: Some(to), current, further_back, drift, supersedes })
+            Ok(Plan { kind: RolloutKind::Rollback, from, wanted: Some(to), current, further_back, drift, supersedes, passed_over })
         }
         Choice::Withdraw { from, stable } => {
-            Ok(Plan { kind: RolloutKind::Abort, from, wanted: stable, current, further_back: None, drift, supersedes })
+            Ok(Plan { kind: RolloutKind::Abort, from, wanted: stable, current, further_back: None, drift, supersedes, passed_over })
         }
         Choice::AlreadyReverted { to, further_back } => Err(RollbackEnd::AlreadyReverted { to, further_back }),
         Choice::NothingToRevert { stable } => Err(RollbackEnd::NothingToRevert { stable }),

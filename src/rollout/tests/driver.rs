@@ -140,6 +140,28 @@ async fn harm_takes_the_canary_back() {
     assert_eq!((outcome.applied, outcome.measured), (Some(Weight::ZERO), Some(0.01)));
 }
 
+/// Somebody deleted what runs the canary, and the router still sends a share there: those are errors that no version counts.
+#[tokio::test(start_paused = true)]
+async fn a_weight_with_nothing_behind_it_is_taken_away_whatever_becomes_of_harm() {
+    let mut world = World::new();
+    world.rules.on_harm = OnHarm::Hold;
+    world.promoted(1).await;
+    let driver = world.begin(2).await;
+    assert_eq!(driver.canary(Walk::One(percent(25))).await.outcome, DeployOutcome::Done);
+    world.target.state().arms.remove(&ArmName::Canary);
+    let mut standing = driver.standing();
+    standing.wait_for(|standing| *standing == Standing::Over).await.unwrap();
+    assert_eq!(world.target.state().weight, Weight::ZERO);
+    let state = world.fold(driver.rollout());
+    assert_eq!(state.ended.unwrap().0, RolloutOutcome::RolledBack);
+    assert!(
+        matches!(&state.phase, RolloutPhase::RolledBack { reason, .. } if reason.contains("behind the canary's 25%")),
+        "{:?}",
+        state.phase
+    );
+    assert_eq!((world.record().current, world.record().slot), (Some(release(1)), None));
+}
+
 #[tokio::test(start_paused = true)]
 async fn harm_after_pass_voids_the_verdict_and_takes_it_back() {
     let world = World::new();

@@ -70,6 +70,37 @@ async fn a_hot_rollback_moves_traffic_at_once_and_the_second_press_changes_nothi
     assert_eq!(world.target.state().effects.len(), before);
 }
 
+/// What was collected since is found before anything is taken: it goes to the next one, and names what it passed over.
+#[tokio::test(start_paused = true)]
+async fn a_release_whose_bytes_were_collected_is_passed_over_before_anything_is_taken() {
+    let world = with_two().await;
+    world.promoted(3).await;
+    world.target.state().arms.remove(&ArmName::Standby);
+    world.target.state().gone.insert(digest(2));
+    let named = RollbackRequest { to: Some(Aim::Digest(digest(2))), ..world.back(Arm::Whole) };
+    let end = roll_back(&world.rollback_setup(), &named).await.unwrap();
+    assert!(matches!(&end, RollbackEnd::NoTarget { why } if why.contains("v2")), "{end:?}");
+    assert_eq!(world.record().healthy, [release(3), release(2), release(1)]);
+    let end = roll_back(&world.rollback_setup(), &world.back(Arm::Whole)).await.unwrap();
+    assert_eq!(reverted_to(&end), Some("v1"), "{end:?}");
+    assert!(world.said.lock().unwrap().iter().any(|line| line.contains("v2") && line.contains("passed over")));
+}
+
+/// The record is gone, and what it was about remembers its numbers: both ways go on above them.
+#[tokio::test(start_paused = true)]
+async fn a_lost_record_stops_neither_a_deploy_nor_a_rollback() {
+    let world = with_two().await;
+    world.target.state().fence = 40;
+    world.promoted(3).await;
+    assert!(world.record().fence > 40);
+    world.amend(|record| record.fence = 1);
+    world.target.state().fence = 80;
+    let end = roll_back(&world.rollback_setup(), &world.back(Arm::Whole)).await.unwrap();
+    assert_eq!(reverted_to(&end), Some("v2"), "{end:?}");
+    assert!(world.record().fence > 80);
+    assert!(world.said.lock().unwrap().iter().any(|line| line.contains("number 80 stands at the target")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_presses_at_once_are_one() {
     let world = with_two().await;

@@ -85,6 +85,8 @@ pub(crate) struct State {
     pub(crate) removed: Vec<Digest>,
     /// What is not as it was brought.
     pub(crate) changed: Option<Drift>,
+    /// Releases whose records are there and whose bytes are not.
+    pub(crate) gone: BTreeSet<Digest>,
     /// Whether promote, return and withdraw take several writes, as at a cluster, with one arm beside stable.
     pub(crate) in_steps: bool,
     /// Stable's template is written and not rolled out: who lowers the arm's weight now gives users half of it.
@@ -118,6 +120,7 @@ impl FakeTarget {
             start_takes: Duration::from_millis(300),
             removed: Vec::new(),
             changed: None,
+            gone: BTreeSet::new(),
             in_steps: false,
             rolling: false,
             harm: Vec::new(),
@@ -432,7 +435,9 @@ impl Target for FakeTarget {
     }
 
     async fn placed(&self, release: &Digest) -> Result<Option<ReleaseRecord>, TargetError> {
-        Ok(self.state().placed.iter().find(|placed| placed.release.digest == *release).cloned())
+        let state = self.state();
+        let there = state.placed.iter().find(|placed| placed.release.digest == *release && !state.gone.contains(release));
+        Ok(there.cloned())
     }
 
     async fn releases(&self) -> Result<Vec<ReleaseRecord>, TargetError> {

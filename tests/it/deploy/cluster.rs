@@ -3,6 +3,8 @@
 //! `HMS_TEST_CLUSTER` names the folder of a cluster that `tests/cluster/up` started; the tests run in its network
 //! (`DIR/enter cargo test …`). They are ignored unless they are asked for.
 
+mod trouble;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -483,8 +485,8 @@ fn fields_of_another_controller_are_not_taken_and_a_rollback_asks_nobody() {
         kubectl(&cluster.folder, &arguments, Some(foreign));
         cluster.kubectl(&["rollout", "status", "deployment/shop", "--timeout=60s"]);
         let two = cluster.bring(cluster.release("two", &["VERSION=two"])).await;
-        cluster.apply(1, start(&two, ArmName::Canary)).await;
-        let refused = cluster.target.apply(&prod(), 1, &Effect::Promote { release: two.clone() }, &quiet).await.unwrap_err().to_string();
+        // Before anything runs, and long before anybody's traffic moves.
+        let refused = cluster.target.apply(&prod(), 1, &start(&two, ArmName::Canary), &quiet).await.unwrap_err().to_string();
         assert!(refused.contains("managed by gitops") && refused.contains("take_over"), "{refused}");
         cluster.apply(2, Effect::Withdraw).await;
         cluster.apply(3, start(&origin.digest, ArmName::Standby)).await;

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::Acceptance;
+use super::Parent;
 use super::weighted::{Grain, List, Shape};
 use crate::deploy::kubernetes::object::{Kind, Object};
 
@@ -13,6 +13,7 @@ pub(super) const SHAPE: Shape = Shape {
     lists: rules,
     service: "/name",
     leads_to_service,
+    plain: |name, _| name.to_owned(),
     unwritten: |_| 1,
     grain: Grain::Thousandths,
 };
@@ -26,9 +27,11 @@ fn rules(object: &Object) -> Vec<List> {
     all.enumerate().map(list).collect()
 }
 
-fn leads_to_service(backend: &Value) -> bool {
+fn leads_to_service(backend: &Value, namespace: &str) -> bool {
     let text = |key: &str| backend.get(key).and_then(Value::as_str);
-    text("kind").is_none_or(|kind| kind == "Service") && text("group").is_none_or(str::is_empty)
+    text("namespace").is_none_or(|other| other == namespace)
+        && text("kind").is_none_or(|kind| kind == "Service")
+        && text("group").is_none_or(str::is_empty)
 }
 
 fn matches(rule: &Value) -> String {
@@ -53,34 +56,55 @@ pub(super) fn warnings(object: &Object) -> Vec<String> {
         .collect()
 }
 
-/// What each parent says of this generation. A route that no gateway looks at has no status at all.
-pub(super) fn acceptance(object: &Object) -> Acceptance {
-    let parents: Vec<&Value> = object.at("/status/parents").and_then(Value::as_array).into_iter().flatten().collect();
-    let asked: Vec<&Value> = object.at("/spec/parentRefs").and_then(Value::as_array).into_iter().flatten().collect();
-    if parents.is_empty() {
-        let named: Vec<&str> = asked.iter().filter_map(|parent| parent.get("name")?.as_str()).collect();
-        return Acceptance::Awaited(format!("no gateway answers for it; it names {} (hint: kubectl get gateway)", named.join(", ")));
+/// What each parent that the route asks for says of it. One that no gateway looks at has no status at all.
+pub(super) fn parents(object: &Object) -> Vec<Parent> {
+    let list = |pointer: &str| object.at(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let (asked, said) = (list("/spec/parentRefs"), list("/status/parents"));
+    let is_of = |reference: &Value, parent: &Value| {
+        ["name", "namespace", "sectionName", "port"].into_iter().all(|key| {
+            let (asked, said) = (reference.get(key), parent.pointer(&format!("/parentRef/{key}")));
+            // A gateway may write out what is left out.
+            asked.is_none() || asked == said
+        })
+    };
+    let of = |reference: &Value| {
+        let text = |key: &str| reference.get(key).and_then(Value::as_str);
+        let name = match (text("name").unwrap_or("its gateway"), text("sectionName")) {
+            (name, Some(section)) => format!("{name}/{section}"),
+            (name, None) => name.to_owned(),
+        };
+        let Some(parent) = said.iter().find(|parent| is_of(reference, parent)) else {
+            let awaited = Some(format!("the gateway {name} does not answer for it (hint: kubectl get gateway)"));
+            return Parent { name, awaited, is_known: false, objections: Vec::new() };
+        };
+        answered(object, name, parent)
+    };
+    if asked.is_empty() {
+        let awaited = Some("it names no gateway, so nobody serves it (hint: `parentRefs`)".to_owned());
+        return vec![Parent { name: "nobody".to_owned(), awaited, is_known: false, objections: Vec::new() }];
     }
-    if parents.len() < asked.len() {
-        return Acceptance::Awaited(format!("{} of {} gateways answer for it", parents.len(), asked.len()));
-    }
-    for parent in parents {
-        let name = parent.pointer("/parentRef/name").and_then(Value::as_str).unwrap_or("its gateway");
-        for wanted in ["Accepted", "ResolvedRefs"] {
-            let mut conditions = parent.get("conditions").and_then(Value::as_array).into_iter().flatten();
-            let condition = conditions.find(|condition| condition.get("type").and_then(Value::as_str) == Some(wanted));
-            let Some(condition) = condition else { return Acceptance::Awaited(format!("{name} says nothing of {wanted} yet")) };
-            let seen = condition.get("observedGeneration").and_then(Value::as_i64).unwrap_or(0);
-            if seen < object.generation() {
-                return Acceptance::Awaited(format!("{name} has not looked at this change yet"));
-            }
-            let text = |key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default();
-            if text("status") != "True" {
-                return Acceptance::Rejected(format!("{name}: {wanted} is {} ({}): {}", text("status"), text("reason"), text("message")));
-            }
+    asked.iter().map(of).collect()
+}
+
+fn answered(object: &Object, name: String, parent: &Value) -> Parent {
+    let (mut awaited, mut objections) = (None, Vec::new());
+    for wanted in ["Accepted", "ResolvedRefs"] {
+        let mut conditions = parent.get("conditions").and_then(Value::as_array).into_iter().flatten();
+        let condition = conditions.find(|condition| condition.get("type").and_then(Value::as_str) == Some(wanted));
+        let Some(condition) = condition else {
+            awaited = Some(format!("{name} says nothing of {wanted} yet"));
+            continue;
+        };
+        if condition.get("observedGeneration").and_then(Value::as_i64).unwrap_or(0) < object.generation() {
+            awaited = Some(format!("{name} has not looked at this change yet"));
+        }
+        let text = |key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default();
+        if text("status") != "True" {
+            let kind = format!("{wanted} {}", text("reason"));
+            objections.push((kind, format!("{name}: {wanted} is {} ({}): {}", text("status"), text("reason"), text("message"))));
         }
     }
-    Acceptance::Accepted
+    Parent { name, awaited, is_known: true, objections }
 }
 
 #[cfg(test)]
@@ -88,7 +112,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::weighted::edit;
-    use super::super::{Pair, view};
+    use super::super::{Acceptance, Pair, judged, view};
     use super::*;
     use crate::deploy::kubernetes::object::Edit;
 
@@ -121,9 +145,9 @@ mod tests {
             {"backendRefs": [backend("docs", 1)]},
             {"backendRefs": [backend("app", 1)], "sessionPersistence": {}},
         ]);
-        let seen = view(&route(rules, accepted(4)), &pair(), &SHAPE, acceptance, warnings).unwrap();
+        let seen = view(&route(rules, accepted(4)), &pair(), &SHAPE, parents, warnings).unwrap();
         assert_eq!(seen.weight, "1%".parse().unwrap());
-        assert_eq!(seen.acceptance, Acceptance::Accepted);
+        assert_eq!(judged(&[], &seen.parents).0, Acceptance::Accepted);
         assert_eq!(seen.rules, ["rule 0 (/api)", "rule 2 (/)"]);
         let told = seen.warnings.join("\n");
         assert!(told.contains("gives the canary 0") && told.contains("1 of 3") && told.contains("keeps sessions"), "{told}");
@@ -140,21 +164,40 @@ mod tests {
     }
 
     #[test]
-    fn a_third_backend_or_no_stable_is_refused_with_names() {
-        let refusal = |rules: Value| view(&route(rules, Value::Null), &pair(), &SHAPE, acceptance, warnings).unwrap_err().to_string();
-        let three = refusal(json!([{"backendRefs": [backend("app", 50), backend("app-canary", 0), backend("old", 50)]}]));
-        assert!(three.contains("also leads to old"), "{three}");
-        let none = refusal(json!([{"backendRefs": [backend("other", 1)]}]));
-        assert!(none.contains("it leads to other"), "{none}");
+    fn a_third_backend_stops_a_share_and_no_way_back() {
+        let three = route(json!([{"backendRefs": [backend("app", 40), backend("app-canary", 10), backend("old", 50)]}]), Value::Null);
+        let refused = edit(&three, &pair(), &SHAPE, "1%".parse().unwrap()).unwrap_err().to_string();
+        assert!(refused.contains("also leads to old"), "{refused}");
+        let back = edit(&three, &pair(), &SHAPE, crate::event::Weight::ZERO).unwrap();
+        assert_eq!(back, Edit::default().put("/spec/rules/0/backendRefs/1/weight", json!(0)), "stable and the third keep what they have");
+        let seen = view(&three, &pair(), &SHAPE, parents, warnings).unwrap();
+        assert_eq!(seen.weight, "10%".parse().unwrap());
+        assert!(seen.warnings.join("\n").contains("also leads to old"), "{:?}", seen.warnings);
+        let none = view(&route(json!([{"backendRefs": [backend("other", 1)]}]), Value::Null), &pair(), &SHAPE, parents, warnings);
+        assert!(none.unwrap_err().to_string().contains("it leads to other"));
+    }
+
+    #[test]
+    fn a_rule_that_leads_to_the_canary_alone_is_told() {
+        let rules = json!([{"backendRefs": [backend("app", 1)]}, {"matches": [{"headers": [{"name": "x", "value": "y"}]}], "backendRefs": [backend("app-canary", 1)]}]);
+        let seen = view(&route(rules, accepted(4)), &pair(), &SHAPE, parents, warnings).unwrap();
+        assert_eq!(seen.weight, crate::event::Weight::ZERO);
+        let told = seen.warnings.join("\n");
+        assert!(told.contains("rule 1 (/ with headers) leads to the canary alone"), "{told}");
     }
 
     #[test]
     fn acceptance_is_of_this_generation_and_by_every_parent() {
         let rules = || json!([{"backendRefs": [backend("app", 99), backend("app-canary", 1)]}]);
-        assert!(matches!(acceptance(&route(rules(), Value::Null)), Acceptance::Awaited(why) if why.contains("names web")));
+        let acceptance = |route: &Object| judged(&[], &parents(route)).0;
+        assert!(
+            matches!(acceptance(&route(rules(), Value::Null)), Acceptance::Awaited(why) if why.contains("gateway web does not answer"))
+        );
         assert!(matches!(acceptance(&route(rules(), accepted(3))), Acceptance::Awaited(_)));
         let mut refused = accepted(4);
         refused["parents"][0]["conditions"][1] = json!({"type": "ResolvedRefs", "status": "False", "reason": "BackendNotFound", "message": "service app-canary", "observedGeneration": 4});
-        assert!(matches!(acceptance(&route(rules(), refused)), Acceptance::Rejected(why) if why.contains("BackendNotFound")));
+        let refused = route(rules(), refused);
+        assert!(matches!(acceptance(&refused), Acceptance::Rejected(why) if why.contains("BackendNotFound")));
+        assert_eq!(judged(&parents(&refused), &parents(&refused)).0, Acceptance::Accepted, "it was so before");
     }
 }

@@ -6,17 +6,18 @@
 
 use serde_json::{Value, json};
 
-use super::{Acceptance, Pair, RouteView, share_of};
+use super::{Pair, RouteView, share_of};
 use crate::deploy::TargetError;
 use crate::deploy::kubernetes::access::{Access, Trouble};
-use crate::deploy::kubernetes::names::{FENCE, TRAFFIC_MANAGER};
-use crate::deploy::kubernetes::object::{Edit, Kind, Object, Objects};
+use crate::deploy::kubernetes::names::TRAFFIC_MANAGER;
+use crate::deploy::kubernetes::object::{Edit, Fence, Fences, Kind, Object, Objects};
 use crate::event::Weight;
 
 const KIND: Kind = Kind { group: "networking.k8s.io", version: "v1", name: "Ingress", plural: "ingresses" };
 const CANARY: &str = "nginx.ingress.kubernetes.io/canary";
 const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
 const TOTAL: &str = "nginx.ingress.kubernetes.io/canary-weight-total";
+const CLASS: &str = "kubernetes.io/ingress.class";
 const AFFINITY: &str = "nginx.ingress.kubernetes.io/affinity";
 
 /// The user's Ingress and the one beside it.
@@ -46,8 +47,8 @@ impl Ingress {
         let beside = self.objects.get(&self.beside()).await?;
         Ok(RouteView {
             weight: beside.as_ref().map_or(Weight::ZERO, weight),
-            fence: beside.as_ref().map_or(0, Object::fence),
-            acceptance: Acceptance::Accepted,
+            fences: beside.as_ref().map(Object::fences).unwrap_or_default(),
+            parents: Vec::new(),
             rules: rules.iter().map(|rule| rule.pointer("/host").and_then(Value::as_str).unwrap_or("*").to_owned()).collect(),
             warnings: stable
                 .annotation(AFFINITY)
@@ -57,20 +58,45 @@ impl Ingress {
         })
     }
 
-    pub(super) async fn set(&self, weight: Weight, fence: u64) -> Result<(), TargetError> {
-        let stable = self.objects.need(&self.name).await?;
-        if self.objects.get(&self.beside()).await?.is_none() {
+    pub(super) async fn set(&self, weight: Weight, fence: &Fence) -> Result<(), TargetError> {
+        let there = self.objects.get(&self.beside()).await?;
+        if there.as_ref().is_some_and(|there| there.fences() == Fences::default()) {
+            let reason = format!("{} is not hms's (hint: rename it or delete it; hms makes its own)", self.name());
+            return Err(TargetError::NotPossible { reason });
+        }
+        if weight == Weight::ZERO && there.is_none() {
+            return Ok(());
+        }
+        // What it leads to is stable's to say, each time; weight 0 minds nothing of it.
+        let led = match self.objects.get(&self.name).await? {
+            Some(stable) => rules(&stable, &self.pair).map(|rules| (stable, rules)),
+            None => Err(TargetError::NotPossible { reason: format!("ingress {} is not there", self.name) }),
+        };
+        let led = match led {
+            Err(_) if weight == Weight::ZERO => None,
+            led => Some(led?),
+        };
+        if let (None, Some((stable, rules))) = (&there, &led) {
             let mut body = json!({"spec": {
-                "ingressClassName": stable.at("/spec/ingressClassName"), "tls": stable.at("/spec/tls"), "rules": rules(&stable, &self.pair)?,
+                "ingressClassName": stable.at("/spec/ingressClassName"), "tls": stable.at("/spec/tls"), "rules": rules,
             }});
-            body["metadata"]["annotations"] = json!({CANARY: "true", WEIGHT: "0", TOTAL: "1000", FENCE: fence.to_string()});
+            body["metadata"]["annotations"] =
+                json!({CANARY: "true", WEIGHT: "0", TOTAL: "1000", fence.name.as_str(): fence.number.to_string()});
+            if let Some(class) = stable.annotation(CLASS) {
+                // The older way to say which controller serves it: without it nobody would.
+                body["metadata"]["annotations"][CLASS] = json!(class);
+            }
             match self.objects.create(&self.beside(), body).await {
                 Ok(_) | Err(Trouble::Conflict { .. }) => {}
                 Err(trouble) => return Err(trouble.into()),
             }
         }
         let edit = |_: &Object| {
-            Ok(Edit::default().annotate(CANARY, "true").annotate(WEIGHT, &weight.thousandths().to_string()).annotate(TOTAL, "1000"))
+            let edit = Edit::default().annotate(CANARY, "true").annotate(WEIGHT, &weight.thousandths().to_string()).annotate(TOTAL, "1000");
+            Ok(match &led {
+                Some((_, rules)) => edit.put("/spec/rules", json!(rules)),
+                None => edit,
+            })
         };
         self.objects.change(&self.beside(), TRAFFIC_MANAGER, fence, edit).await?;
         Ok(())

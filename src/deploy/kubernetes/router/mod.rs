@@ -19,7 +19,7 @@ use weighted::Shape;
 
 use super::access::Access;
 use super::names::TRAFFIC_MANAGER;
-use super::object::{Object, Objects};
+use super::object::{Fence, Fences, Object, Objects};
 use super::place::RouterName;
 use crate::deploy::TargetError;
 use crate::event::Weight;
@@ -52,7 +52,7 @@ pub(super) struct Weighted {
     name: String,
     pair: Pair,
     shape: Shape,
-    acceptance: fn(&Object) -> Acceptance,
+    parents: fn(&Object) -> Vec<Parent>,
     warnings: fn(&Object) -> Vec<String>,
 }
 
@@ -61,10 +61,10 @@ pub(super) struct Weighted {
 pub(super) struct RouteView {
     /// The canary's share by the object.
     pub(super) weight: Weight,
-    /// The highest fence that wrote it.
-    pub(super) fence: u64,
-    /// Whether its controllers took it over.
-    pub(super) acceptance: Acceptance,
+    /// The highest fence of each environment that wrote it.
+    pub(super) fences: Fences,
+    /// What those say of it who serve it; nobody where the kind has nobody who says.
+    pub(super) parents: Vec<Parent>,
     /// The rules that lead to both arms, in words.
     pub(super) rules: Vec<String>,
     /// What a person should know of the object: a rule with another weight, sessions that pass the split by.
@@ -82,17 +82,54 @@ pub(super) enum Acceptance {
     Rejected(String),
 }
 
+/// What one who serves an object says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Parent {
+    /// Who, for people.
+    pub(super) name: String,
+    /// Why it has not spoken of what the object is now; none when it has.
+    pub(super) awaited: Option<String>,
+    /// Whether it ever spoke of the object.
+    pub(super) is_known: bool,
+    /// What it objects to: of which kind, and in its words.
+    pub(super) objections: Vec<(String, String)>,
+}
+
+/// What they say of a change. What one of them objected to before, and one that never spoke, are not the change's: a rule that leads somewhere
+/// else may be broken, and one gateway of two may be gone, for as long as they like. What is passed over is said.
+fn judged(before: &[Parent], now: &[Parent]) -> (Acceptance, Vec<String>) {
+    let was = |parent: &Parent| before.iter().find(|was| was.name == parent.name);
+    let is_old = |parent: &Parent, kind: &str| was(parent).is_some_and(|was| was.objections.iter().any(|(known, _)| known == kind));
+    let is_answered = now.iter().any(|parent| parent.is_known);
+    let mut warnings = Vec::new();
+    let mut awaited = None;
+    for parent in now {
+        for (kind, words) in &parent.objections {
+            if parent.awaited.is_none() && !is_old(parent, kind) {
+                return (Acceptance::Rejected(words.clone()), Vec::new());
+            }
+            warnings.push(format!("{words}; it was so before"));
+        }
+        match &parent.awaited {
+            Some(why) if !parent.is_known && is_answered && was(parent).is_some() => warnings.push(format!("{why}; it was so before")),
+            Some(why) => awaited = Some(why.clone()),
+            None => {}
+        }
+    }
+    (awaited.map_or(Acceptance::Accepted, Acceptance::Awaited), warnings)
+}
+
 impl Router {
     /// The router that policy names.
     pub(super) fn of(access: &Access, name: &RouterName, pair: &Pair) -> Self {
-        let weighted = |name: &str, shape: Shape, acceptance: fn(&Object) -> Acceptance, warnings: fn(&Object) -> Vec<String>| {
+        let weighted = |name: &str, shape: Shape, parents: fn(&Object) -> Vec<Parent>, warnings: fn(&Object) -> Vec<String>| {
             let objects = Objects::of(access, shape.kind);
-            Self::Weighted(Weighted { objects, name: name.to_owned(), pair: pair.clone(), shape, acceptance, warnings })
+            Self::Weighted(Weighted { objects, name: name.to_owned(), pair: pair.clone(), shape, parents, warnings })
         };
         match name {
-            RouterName::HttpRoute(name) => weighted(name, httproute::SHAPE, httproute::acceptance, httproute::warnings),
-            RouterName::TraefikService(name) => weighted(name, traefik_service::SHAPE, |_| Acceptance::Accepted, |_| Vec::new()),
-            RouterName::VirtualService(name) => weighted(name, virtual_service::SHAPE, |_| Acceptance::Accepted, |_| Vec::new()),
+            RouterName::HttpRoute(name) => weighted(name, httproute::SHAPE, httproute::parents, httproute::warnings),
+            RouterName::TraefikService(name) => weighted(name, traefik_service::SHAPE, |_| Vec::new(), |_| Vec::new()),
+            RouterName::VirtualService(name) => weighted(name, virtual_service::SHAPE, |_| Vec::new(), |_| Vec::new()),
             RouterName::Ingress(name) => Self::Ingress(Ingress::new(access, name, pair.clone())),
         }
     }
@@ -102,26 +139,56 @@ impl Router {
         match self {
             Self::Weighted(router) => {
                 let object = router.objects.need(&router.name).await?;
-                view(&object, &router.pair, &router.shape, router.acceptance, router.warnings)
+                view(&object, &router.pair, &router.shape, router.parents, router.warnings)
             }
             Self::Ingress(ingress) => ingress.read().await,
         }
     }
 
-    /// Gives the canary this share, under a fence, and waits until the change is accepted.
-    pub(super) async fn set(&self, weight: Weight, fence: u64) -> Result<RouteView, TargetError> {
+    /// Gives the canary this share, under a fence, and waits until the change is accepted. Where it is not, a share that was raised is put back;
+    /// one that was lowered stays, and that is said: nothing is better for it than less.
+    pub(super) async fn set(&self, weight: Weight, fence: &Fence) -> Result<RouteView, TargetError> {
+        let before = self.read().await?;
+        self.write(weight, fence).await?;
+        match self.accepted(&before.parents).await {
+            Ok(seen) => Ok(seen),
+            Err(why) if weight <= before.weight => {
+                let mut seen = self.read().await?;
+                seen.warnings.push(why.to_string());
+                Ok(seen)
+            }
+            Err(why) => {
+                self.write(before.weight, fence).await?;
+                if let TargetError::NotPossible { reason } = why {
+                    let reason = format!("{reason}; it has {} again", before.weight);
+                    return Err(TargetError::NotPossible { reason });
+                }
+                Err(why)
+            }
+        }
+    }
+
+    async fn write(&self, weight: Weight, fence: &Fence) -> Result<(), TargetError> {
         match self {
             Self::Weighted(router) => {
                 let edit = |object: &Object| weighted::edit(object, &router.pair, &router.shape, weight);
                 router.objects.change(&router.name, TRAFFIC_MANAGER, fence, edit).await?;
+                Ok(())
             }
-            Self::Ingress(ingress) => ingress.set(weight, fence).await?,
+            Self::Ingress(ingress) => ingress.set(weight, fence).await,
         }
+    }
+
+    async fn accepted(&self, before: &[Parent]) -> Result<RouteView, TargetError> {
         let deadline = Instant::now() + ACCEPTANCE;
         loop {
-            let seen = self.read().await?;
-            match &seen.acceptance {
-                Acceptance::Accepted => return Ok(seen),
+            let mut seen = self.read().await?;
+            let (acceptance, warnings) = judged(before, &seen.parents);
+            match acceptance {
+                Acceptance::Accepted => {
+                    seen.warnings.extend(warnings);
+                    return Ok(seen);
+                }
                 Acceptance::Rejected(why) => {
                     return Err(TargetError::NotPossible {
                         reason: format!("{} was written, and its controller says no: {why}", self.name()),
@@ -149,10 +216,11 @@ fn view(
     object: &Object,
     pair: &Pair,
     shape: &Shape,
-    acceptance: fn(&Object) -> Acceptance,
+    parents: fn(&Object) -> Vec<Parent>,
     warnings: fn(&Object) -> Vec<String>,
 ) -> Result<RouteView, TargetError> {
     let splits = weighted::splits(object, pair, shape)?;
+    let object_words = format!("{} {}", shape.kind.word(), object.name());
     let most = splits.iter().map(|split| split.weight).max().unwrap_or(Weight::ZERO);
     let mut told: Vec<String> = splits
         .iter()
@@ -163,11 +231,13 @@ fn view(
     if splits.len() < all {
         told.push(format!("{} of {all} rules lead to neither arm and are left alone", all - splits.len()));
     }
+    told.extend(splits.iter().filter_map(|split| split.third(&object_words)));
+    told.extend(weighted::alone(object, pair, shape));
     told.extend(warnings(object));
     Ok(RouteView {
         weight: most,
-        fence: object.fence(),
-        acceptance: acceptance(object),
+        fences: object.fences(),
+        parents: parents(object),
         rules: splits.into_iter().map(|split| split.list.words).collect(),
         warnings: told,
     })
@@ -186,6 +256,33 @@ fn share_of(stable: u64, canary: u64) -> Weight {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parent(name: &str, awaited: Option<&str>, objections: &[&str]) -> Parent {
+        Parent {
+            name: name.to_owned(),
+            awaited: awaited.map(str::to_owned),
+            is_known: awaited != Some("silent"),
+            objections: objections.iter().map(|kind| ((*kind).to_owned(), format!("{name}: {kind}"))).collect(),
+        }
+    }
+
+    #[test]
+    fn what_was_wrong_before_a_change_is_not_the_changes() {
+        let good = [parent("web", None, &[])];
+        let docs = [parent("web", None, &["ResolvedRefs BackendNotFound"])];
+        let other = [parent("web", None, &["Accepted NoMatchingParent"])];
+        let accepted = |before: &[Parent], now: &[Parent]| judged(before, now).0 == Acceptance::Accepted;
+        assert!(accepted(&good, &good));
+        assert!(!accepted(&good, &docs) && accepted(&docs, &docs) && accepted(&docs, &good) && !accepted(&docs, &other));
+        assert!(judged(&docs, &docs).1[0].contains("it was so before"));
+        // One gateway of two that never answers is no reason; the only one is, and so is one that answered before.
+        let late = |name: &str| parent(name, Some("not yet"), &[]);
+        let silent = |name: &str| parent(name, Some("silent"), &[]);
+        assert!(accepted(&[parent("web", None, &[]), silent("gone")], &[parent("web", None, &[]), silent("gone")]));
+        assert!(!accepted(&[silent("web")], &[silent("web")]) && !accepted(&good, &[late("web")]));
+        assert!(!accepted(&[late("web"), silent("gone")], &[late("web"), silent("gone")]));
+        assert!(accepted(&[], &[]), "nobody says");
+    }
 
     #[test]
     fn a_canary_that_gets_anything_has_a_share() {

@@ -12,7 +12,11 @@ pub(super) const SHAPE: Shape = Shape {
     kind: Kind { group: "traefik.io", version: "v1alpha1", name: "TraefikService", plural: "traefikservices" },
     lists: |_: &Object| vec![List { at: "/spec/weighted/services".to_owned(), words: "its list".to_owned() }],
     service: "/name",
-    leads_to_service: |entry: &Value| entry.get("kind").and_then(Value::as_str).is_none_or(|kind| kind == "Service"),
+    leads_to_service: |entry: &Value, namespace: &str| {
+        let text = |key: &str| entry.get(key).and_then(Value::as_str);
+        text("namespace").is_none_or(|other| other == namespace) && text("kind").is_none_or(|kind| kind == "Service")
+    },
+    plain: |name, _| name.to_owned(),
     unwritten: |_| 1,
     grain: Grain::Thousandths,
 };

@@ -18,8 +18,10 @@ pub(super) struct Shape {
     pub(super) lists: fn(&Object) -> Vec<List>,
     /// Where an entry names its service, as a JSON pointer.
     pub(super) service: &'static str,
-    /// Whether an entry leads to a service at all.
-    pub(super) leads_to_service: fn(&Value) -> bool,
+    /// Whether an entry leads to a service of that namespace at all.
+    pub(super) leads_to_service: fn(&Value, &str) -> bool,
+    /// The service's name, as an entry of that namespace writes it.
+    pub(super) plain: fn(&str, &str) -> String,
     /// What an entry without a weight has, of so many entries.
     pub(super) unwritten: fn(usize) -> u64,
     /// How fine a share can be.
@@ -52,20 +54,47 @@ pub(super) struct Split {
     canary: Option<usize>,
     /// The canary's share.
     pub(super) weight: Weight,
+    /// Other services that get some of it.
+    others: Vec<String>,
+}
+
+impl Split {
+    /// That a share of it cannot be promised; none when there are only the two arms.
+    pub(super) fn third(&self, what: &str) -> Option<String> {
+        (!self.others.is_empty()).then(|| {
+            let (words, others) = (&self.list.words, self.others.join(", "));
+            format!("{words} of {what} also leads to {others}: a share of its traffic cannot be promised (hint: give it a rule of its own)")
+        })
+    }
+}
+
+/// The lists that lead to the canary and not to stable, in words: nobody's weights, and errors for their users when the arm goes.
+pub(super) fn alone(object: &Object, pair: &Pair, shape: &Shape) -> Vec<String> {
+    let namespace = object.namespace();
+    let leads = |list: &List, service: &str| {
+        let mut entries = object.at(&list.at).and_then(Value::as_array).into_iter().flatten();
+        let is = |entry: &Value| {
+            let name = entry.pointer(shape.service).and_then(Value::as_str).unwrap_or_default();
+            (shape.plain)(name, &namespace) == service && (shape.leads_to_service)(entry, &namespace)
+        };
+        entries.any(is)
+    };
+    let lists = (shape.lists)(object).into_iter().filter(|list| leads(list, &pair.canary) && !leads(list, &pair.stable));
+    lists.map(|list| format!("{} leads to the canary alone: its users get errors while there is none", list.words)).collect()
 }
 
 /// Every list that leads to the stable service.
 ///
 /// # Errors
-/// When none does, or one leads to a third service too.
+/// When none does.
 pub(super) fn splits(object: &Object, pair: &Pair, shape: &Shape) -> Result<Vec<Split>, TargetError> {
-    let what = format!("{} {}", shape.kind.word(), object.name());
+    let (what, namespace) = (format!("{} {}", shape.kind.word(), object.name()), object.namespace());
     let mut found = Vec::new();
     let mut named = Vec::new();
     for list in (shape.lists)(object) {
         let entries: Vec<&Value> = object.at(&list.at).and_then(Value::as_array).into_iter().flatten().collect();
-        let name = |entry: &Value| entry.pointer(shape.service).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let is = |entry: &Value, service: &str| name(entry) == service && (shape.leads_to_service)(entry);
+        let name = |entry: &Value| (shape.plain)(entry.pointer(shape.service).and_then(Value::as_str).unwrap_or_default(), &namespace);
+        let is = |entry: &Value, service: &str| name(entry) == service && (shape.leads_to_service)(entry, &namespace);
         let weight = |entry: &Value| match entry.get("weight") {
             Some(weight) => weight.as_u64().unwrap_or(0),
             None => (shape.unwritten)(entries.len()),
@@ -74,17 +103,18 @@ pub(super) fn splits(object: &Object, pair: &Pair, shape: &Shape) -> Result<Vec<
         let Some(stable) = entries.iter().position(|entry| is(entry, &pair.stable)) else { continue };
         let canary = entries.iter().position(|entry| is(entry, &pair.canary));
         let third = |entry: &&&Value| !is(entry, &pair.stable) && !is(entry, &pair.canary) && weight(entry) > 0;
-        let others: Vec<String> = entries.iter().filter(third).map(|entry| name(entry)).collect();
-        if !others.is_empty() {
-            let reason = format!(
-                "{} of {what} also leads to {}: a share of its traffic cannot be promised (hint: give it a rule of its own)",
-                list.words,
-                others.join(", ")
-            );
-            return Err(TargetError::NotPossible { reason });
-        }
+        let mut others: Vec<String> = entries.iter().filter(third).map(|entry| name(entry)).collect();
+        // Subsets, or two ports of one service: which of them is the arm cannot be told.
+        let again = |arm: &str, first: Option<usize>| {
+            let entries = entries.iter().enumerate();
+            let more = entries.filter(|(index, entry)| Some(*index) != first && is(entry, arm) && weight(entry) > 0).count();
+            (more > 0).then(|| format!("{arm} once more"))
+        };
+        others.extend(again(&pair.stable, Some(stable)).into_iter().chain(again(&pair.canary, canary)));
         let weight_at = |index: usize| entries.get(index).map_or(0, |entry| weight(entry));
-        found.push(Split { list, stable, canary, weight: share_of(weight_at(stable), canary.map_or(0, weight_at)) });
+        let all: u64 = entries.iter().map(|entry| weight(entry)).sum();
+        let beside = canary.map_or(0, weight_at);
+        found.push(Split { list, stable, canary, weight: share_of(all - beside, beside), others });
     }
     if found.is_empty() {
         let there = if named.is_empty() { "nothing".to_owned() } else { named.join(", ") };
@@ -100,11 +130,23 @@ pub(super) fn splits(object: &Object, pair: &Pair, shape: &Shape) -> Result<Vec<
 /// The changes that give the canary this share in every list; its entry is put beside stable's where it is missing.
 ///
 /// # Errors
-/// As [`splits`], and when the share is finer than the router can give.
+/// As [`splits`]; when the share is finer than the router can give, or a list leads to a third service too, which no weight 0 minds.
 pub(super) fn edit(object: &Object, pair: &Pair, shape: &Shape, weight: Weight) -> Result<Edit, TargetError> {
     let (stable, canary) = shares(weight, shape)?;
     let mut edit = Edit::default();
-    for Split { list, stable: index, canary: beside, .. } in splits(object, pair, shape)? {
+    let what = format!("{} {}", shape.kind.word(), object.name());
+    for split in splits(object, pair, shape)? {
+        if let Some(reason) = split.third(&what) {
+            if weight > Weight::ZERO {
+                return Err(TargetError::NotPossible { reason });
+            }
+            // Stable and the third keep what they have of one another.
+            if let Some(beside) = split.canary {
+                edit = edit.put(format!("{}/{beside}/weight", split.list.at), json!(0));
+            }
+            continue;
+        }
+        let Split { list, stable: index, canary: beside, .. } = split;
         let at = list.at;
         edit = edit.put(format!("{at}/{index}/weight"), json!(stable));
         edit = if let Some(beside) = beside {

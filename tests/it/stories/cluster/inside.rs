@@ -124,6 +124,7 @@ async fn walk(cluster_folder: &Path) {
             if !all && (n % 2 == 0) != (way == Way::Back) {
                 continue;
             }
+            let before = walk.hms(&["ledger", "log"], None).await.1;
             let (version, name) = (format!("{}-{way:?}", point.name()).to_lowercase(), format!("{} {way:?}", point.name()));
             let (code, told) = walk.commit(&version, Some(*point)).await;
             assert_ne!(code, 0, "{name}: nobody died: {told}");
@@ -140,9 +141,8 @@ async fn walk(cluster_folder: &Path) {
                 there.clone_from(&version);
             }
             walk.rests_at(&there, &name).await;
-            let (_, told) = walk.hms(&["ledger", "log"], None).await;
-            let newest = told.lines().next().unwrap_or_default();
-            println!("{name}: {newest}");
+            let (word, after) = (if way == Way::On { "promote" } else { "abort" }, walk.hms(&["ledger", "log"], None).await.1);
+            assert!(after.matches(word).count() > before.matches(word).count(), "{name}: the ledger does not say {word}: {after}");
         }
     }
     assert_eq!(met.len(), CrashPoint::INSIDE.len());
