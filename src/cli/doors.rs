@@ -104,7 +104,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
             let build = |_: &_, facts| Command::Override { job: job.clone(), reason: reason.clone(), facts };
             control::say(&Environment::find()?, &clone()?, &run, build, &wait, output)
         }
-        Verb::Cancel { run, wait } => control::say(&Environment::find()?, &clone()?, &run, |_, _| Command::Cancel, &wait, output),
+        Verb::Cancel { run, wait } => control::say(&Environment::find()?, &clone()?, &run, |_, _| Command::Cancel {}, &wait, output),
         Verb::Rollback(arguments) => rollback::rollback(&arguments, at.as_deref(), output, "hms rollback"),
         Verb::Status { run: None, app: Some(app) } => deploy::standing::status(None, Some(&app), None, at.as_deref(), output),
         Verb::Local(verb) => super::local::local(&Environment::find()?, &clone, verb, output),

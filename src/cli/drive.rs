@@ -357,7 +357,7 @@ fn tell_the_superseded(state: &Path, rollback: &RollbackRequest) {
     let holder = superseded.as_ref().and_then(|superseded| reader::holder(&folder(superseded)));
     if let Some(socket) = holder.and_then(|holder| holder.socket) {
         let request =
-            ControlRequest { id: ulid::Ulid::generate().to_string(), actor: rollback.actor.clone(), command: event::Command::Look };
+            ControlRequest { id: ulid::Ulid::generate().to_string(), actor: rollback.actor.clone(), command: event::Command::Look {} };
         let _ = command(&socket, &request, HEARD);
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &Run
             for said in ["cancelling the run: its canary first, then its jobs", "cancelling it at once"] {
                 let _ = writeln!(notices, "hms: {said}");
                 signals.forget();
-                send(environment, &folder, Command::Cancel)?;
+                send(environment, &folder, Command::Cancel {})?;
                 go_on()?;
                 if signals.canceled().is_none() {
                     break;

@@ -47,7 +47,7 @@ pub enum Command {
         decision: InterruptedDecision,
     },
     /// Canary to 0, then end the jobs.
-    Cancel,
+    Cancel {},
     /// End what a run of a newer commit of the same ref makes needless, if the file's `workflow:auto_cancel` says so.
     MakeWay {
         /// The number of that run.
@@ -56,7 +56,7 @@ pub enum Command {
         revision: Revision,
     },
     /// Find out at once that another rollout took the place of one of this run's. It changes nothing.
-    Look,
+    Look {},
 }
 
 impl Command {
@@ -66,7 +66,7 @@ impl Command {
         match self {
             Self::Approve { job, .. } | Self::Override { job, .. } | Self::Decide { job, .. } => Some(job),
             Self::Retry { job } => job.as_ref(),
-            Self::Cancel | Self::MakeWay { .. } | Self::Look => None,
+            Self::Cancel {} | Self::MakeWay { .. } | Self::Look {} => None,
         }
     }
 
@@ -77,8 +77,8 @@ impl Command {
             Self::Approve { .. } => "approve",
             Self::Override { .. } => "override",
             Self::Retry { .. } | Self::Decide { .. } => "retry",
-            Self::Cancel | Self::MakeWay { .. } => "cancel",
-            Self::Look => "look",
+            Self::Cancel {} | Self::MakeWay { .. } => "cancel",
+            Self::Look {} => "look",
         }
     }
 
@@ -88,7 +88,7 @@ impl Command {
         match self {
             Self::Approve { .. } | Self::Override { .. } | Self::Retry { .. } => true,
             Self::Decide { decision, .. } => *decision == InterruptedDecision::Rerun,
-            Self::Cancel | Self::MakeWay { .. } | Self::Look => false,
+            Self::Cancel {} | Self::MakeWay { .. } | Self::Look {} => false,
         }
     }
 }

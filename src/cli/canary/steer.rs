@@ -85,7 +85,7 @@ fn asked(environment: &Environment, canary: &Canary, ask: &SteerAsk, at: Option<
     // Its engine parked or died: the one that is started takes the watch up, and then hears.
     let clone = Clone::find(at)?;
     let listed = find(&clone.folder, Some(&number.to_string()))?;
-    send(environment, &listed.folder, Command::Look)?;
+    send(environment, &listed.folder, Command::Look {})?;
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         if let Some(answer) = steer(runtime, &canary.folder, ask)? {

@@ -59,7 +59,7 @@ impl Asks {
                 &folder.ok_or_else(no_run)?,
                 Command::Approve { job, facts, reason: None, variables: std::collections::BTreeMap::new() },
             ),
-            Request::Cancel { .. } => send(&self.environment, &folder.ok_or_else(no_run)?, Command::Cancel),
+            Request::Cancel { .. } => send(&self.environment, &folder.ok_or_else(no_run)?, Command::Cancel {}),
             Request::Retry { job, .. } => send(&self.environment, &folder.ok_or_else(no_run)?, Command::Retry { job: Some(job) }),
             // A canary goes to 0 at once: there is nothing that a moment's thought could save.
             Request::CanaryToZero { environment, release } => self.go_back(app, &environment, Arm::Canary, release, None, Duration::ZERO),

@@ -62,12 +62,12 @@ impl Engine {
             Command::Override { job, reason, facts } => self.pass_hold(job, reason, facts, actor).await,
             Command::Retry { job } => self.retry(job.as_ref(), actor),
             Command::Decide { job, decision } => self.decide_for(job, *decision, actor),
-            Command::Cancel if self.state.ended.is_some() && !self.delivery.has_weight() => {
+            Command::Cancel {} if self.state.ended.is_some() && !self.delivery.has_weight() => {
                 Ok(Ok("the run is over already; nothing is changed".to_owned()))
             }
-            Command::Cancel => self.cancel(actor).await.map(Ok),
+            Command::Cancel {} => self.cancel(actor).await.map(Ok),
             Command::MakeWay { .. } => Ok(Ok("nothing is to be done".to_owned())),
-            Command::Look => {
+            Command::Look {} => {
                 self.delivery.look().await;
                 Ok(Ok("looked".to_owned()))
             }

@@ -310,7 +310,7 @@ impl Engine {
     }
 
     async fn take(&mut self, input: Input) -> Result<(), EngineError> {
-        if matches!(&input, Input::Command { request, .. } if request.command != Command::Look) {
+        if matches!(&input, Input::Command { request, .. } if request.command != Command::Look {}) {
             self.expecting = None;
         }
         match input {
