@@ -117,8 +117,11 @@ fn whole(
     };
     let returned = record.returned_to.as_ref() == Some(&current.digest);
     let half_done = record != stored;
+    // Somebody else's release, past the record: whoever saw it saw what is there.
+    let other = running(seen, ArmName::Stable).filter(|stable| **stable != current.digest && !half_done);
     if let Some(from) = from
         && *from != current.digest
+        && Some(from) != other
         && !(half_done && stored.current.as_ref().is_some_and(|stored| stored.digest == *from))
     {
         if returned {
@@ -134,9 +137,8 @@ fn whole(
         None => None,
     };
     let arrived = wanted.as_ref().map_or(returned, |wanted| wanted.digest == current.digest);
-    // Where it is by the record, and not by what is seen: somebody else's release makes way for it.
-    let other = running(seen, ArmName::Stable).filter(|stable| **stable != current.digest);
-    if let Some(other) = other.filter(|_| arrived && !half_done) {
+    // Where it is by the record, and not by what is seen: the other release makes way for it.
+    if let Some(other) = other.filter(|_| arrived) {
         return Choice::Return { from: find(record, other), to: current };
     }
     if arrived {

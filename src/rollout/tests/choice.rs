@@ -157,6 +157,9 @@ fn what_somebody_put_there_past_hms_makes_way_for_what_is_recorded() {
     let drifted = seen(Some(3), None);
     assert_eq!(whole(&record(Some(2), &[2, 1]), &drifted, Some(2)), Choice::Return { from: None, to: release(2) });
     assert_eq!(whole(&record(Some(2), &[3, 2, 1]), &drifted, Some(2)), back(Some(3), 2));
+    // Asked again with what was seen, as a rollback under way does.
+    let seen_before = choose(&record(Some(2), &[3, 2, 1]), &drifted, &all, Some(&digest(3)), Some(&Aim::Digest(digest(2))), Arm::Whole);
+    assert_eq!(seen_before, back(Some(3), 2));
     let returned = EnvironmentRecord { returned_to: Some(digest(2)), ..record(Some(2), &[2, 1]) };
     assert_eq!(whole(&returned, &drifted, None), Choice::Return { from: None, to: release(2) });
     // Where nothing drifted, it is there already.

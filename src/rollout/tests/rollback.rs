@@ -33,9 +33,11 @@ async fn a_rollback_goes_from_what_is_there_and_says_that_it_was_not_recorded() 
     let request = RollbackRequest { to: Some(Aim::Digest(digest(2))), ..world.back(Arm::Whole) };
     let end = roll_back(&world.rollback_setup(), &request).await.unwrap();
     assert_eq!(reverted_to(&end), Some("v2"), "{end:?}");
-    assert_eq!((world.target.state().arm(ArmName::Stable), world.record().current), (Some(digest(2)), Some(release(2))));
+    let stable = world.target.state().arm(ArmName::Stable);
+    assert_eq!((stable, world.record().current), (Some(digest(2)), Some(release(2))));
     let told = format!("DRIFT in prod: {} has the traffic", digest(1).short());
-    assert!(world.said.lock().unwrap().iter().any(|line| line.starts_with(&told)), "{:?}", world.said);
+    let said = world.said.lock().unwrap().clone();
+    assert!(said.iter().any(|line| line.starts_with(&told)), "{said:?}");
     let found = |event: &RolloutEvent| matches!(event, RolloutEvent::DriftFound { drift } if drift.len() == 1);
     assert_eq!(world.events(&request.rollout).iter().filter(|event| found(event)).count(), 1);
 }
