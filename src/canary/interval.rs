@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::buckets::Buckets;
+use super::mixed::Told;
 use super::mixture::Trials;
 use crate::event::{CounterSeries, HistogramSeries, OwnCounters, OwnMetric, Sample, VersionCounters};
 
@@ -36,6 +37,8 @@ pub struct VersionDelta {
     pub latency: Option<Buckets>,
     /// The user's own metrics, by name.
     pub own: BTreeMap<String, OwnDelta>,
+    /// Its requests are of two versions, which say so.
+    pub mixed: Option<String>,
 }
 
 /// What happened to one of the user's own metrics.
@@ -179,11 +182,16 @@ impl Differ {
 
     fn take_version(&mut self, version: &str, counters: &VersionCounters) -> VersionDelta {
         let mut delta = VersionDelta::default();
+        let mut told = Told::default();
         for series in &counters.requests {
             let grown = self.grown(version, series, "");
             delta.requests += grown;
             delta.errors += if series.error { grown } else { 0.0 };
+            if grown > 0.0 {
+                told.take(&series.key);
+            }
         }
+        delta.mixed = told.mixed();
         delta.latency = self.durations(version, &counters.latency, "");
         for (name, own) in &counters.own {
             let grown = match own {

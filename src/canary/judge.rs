@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::evidence::{Evidence, Observed};
 use super::forecast::{Forecast, HORIZON, forecast, outlook};
-use super::interval::Differ;
+use super::interval::{Differ, Interval};
 use super::metric::{Counts, finite};
 use super::settings::{BadSettings, JudgeSettings};
 use super::split::Mismatch;
@@ -275,11 +275,23 @@ impl Judge {
             names_canary: sample.versions.contains_key(&self.settings.canary_version),
         });
         let Some(interval) = interval else { return };
+        if let Some((version, mixed)) = self.mixed(&interval) {
+            // Whose requests these are nobody can tell, so they count for nobody.
+            self.refuse(format!("version {}: {mixed}; a version_label that tells them apart is needed", version.escape_debug()));
+            return;
+        }
         self.intervals += 1;
         if self.counts(interval.from) {
             self.evidence.observe(&interval);
             self.forget_if_before_weight(interval.from);
         }
+    }
+
+    /// An arm whose requests are of two versions.
+    fn mixed<'a>(&self, interval: &'a Interval) -> Option<(&'a str, &'a str)> {
+        let arms = std::iter::once(&self.settings.canary_version).chain(&self.settings.stable_version);
+        arms.filter_map(|arm| interval.versions.get_key_value(arm))
+            .find_map(|(version, delta)| Some((version.as_str(), delta.mixed.as_deref()?)))
     }
 
     /// Takes what an interval says, where that is known without samples.

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`provider`] | brings a [`Sample`](crate::event::Sample); one file each, the only code here that does I/O |
 //! | `interval` | two samples → what happened between them, per version |
+//! | `mixed` | two versions that report as one |
 //! | `buckets` | histograms: exact shares, quantiles for display |
 //! | `mixture` | e-values: the three tests' arithmetic |
 //! | `metric` | one metric: HARM, SAFE and ABS, its counts, whether it passed or harmed |
@@ -31,6 +32,7 @@ mod interval;
 mod judge;
 pub mod kayenta;
 mod metric;
+mod mixed;
 mod mixture;
 pub mod plan;
 pub mod provider;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use hms::canary::{SourceState, assess};
-use hms::event::{Sample, VerdictClass};
+use hms::event::{CounterSeries, Sample, VerdictClass};
 
 use super::world::{Arm, arm, at, sample, start, without_bake};
 
@@ -51,6 +51,28 @@ fn a_bad_newest_sample_takes_the_pass_away_and_says_why() {
     // And the next good sample brings the PASS back: nothing was lost.
     let recovered = [&good[..], &[value(f64::NAN), sample(1010, Some(arm(606, 0, 0)), Some(arm(59_994, 0, 0)))]].concat();
     assert_eq!(verdict(&recovered, 1010).0, VerdictClass::Pass);
+}
+
+#[test]
+fn two_versions_that_report_as_one_count_for_nobody() {
+    let good = good();
+    assert_eq!(verdict(&good, 1000).0, VerdictClass::Pass);
+    // The canary's label on two images, both with requests: what a track or a service as the version's label comes to.
+    let of_two = |second: i64, requests: f64, bad: f64| {
+        changed(sample(second, Some(arm(603, 0, 0)), Some(arm(59_697, 0, 0))), |sample| {
+            let counters = sample.versions.get_mut("new").unwrap();
+            let series = counters.requests[0].clone();
+            let image = |image: &str, value, error| CounterSeries { key: format!("{},image=\"{image}\"", series.key), error, value };
+            counters.requests = vec![image("shop:1", requests, false), image("shop:2", bad, true)];
+        })
+    };
+    let mixed = [&good[..], &[of_two(1005, 300.0, 300.0)]].concat();
+    let (class, reason) = verdict(&mixed, 1005);
+    assert_eq!(class, VerdictClass::Hold, "{reason}");
+    assert!(reason.contains("version new: two versions report as one: image is shop:1 and shop:2"), "{reason}");
+    // The old one's counters stand still: one version again, and nothing of the two was counted.
+    let (class, reason) = verdict(&[&mixed[..], &[of_two(1010, 303.0, 300.0)]].concat(), 1010);
+    assert_eq!(class, VerdictClass::Pass, "{reason}");
 }
 
 #[test]
