@@ -17,6 +17,7 @@ use super::evidence::{Evidence, Observed};
 use super::forecast::{Forecast, HORIZON, forecast, outlook};
 use super::interval::{Differ, Interval};
 use super::metric::{Counts, finite};
+use super::sentence::percent;
 use super::settings::{BadSettings, JudgeSettings};
 use super::split::Mismatch;
 use super::{sentence, whole};
@@ -434,6 +435,17 @@ impl Judge {
             return Some(Ground::NothingJudged);
         }
         self.evidence.blind().map(|(metric, flaw)| Ground::Blind { metric: metric.to_owned(), flaw: flaw.to_owned() })
+    }
+
+    /// What is wrong with stable just now: a metric over its limit there, with enough bad requests to say so. Then a canary that does
+    /// not answer is no proof against the canary.
+    #[must_use]
+    pub fn stable_in_trouble(&self) -> Option<String> {
+        let least = whole::float(self.settings.min_bad_events);
+        self.evidence.metrics().zip(self.evidence.lately()).find_map(|(state, lately)| {
+            let share = lately.stable_share().filter(|share| *share > state.limit() && lately.stable_bad >= least)?;
+            Some(format!("{} in {} of its requests just now, limit {}", state.name(), percent(share), percent(state.limit())))
+        })
     }
 
     fn far_over(&self) -> Option<Ground> {

@@ -288,6 +288,9 @@ pub struct WatchFacts {
     /// How the canary's process is, as the target says.
     #[serde(default)]
     pub health: Option<Health>,
+    /// And stable's.
+    #[serde(default)]
+    pub stable_health: Option<Health>,
 }
 
 /// From when on a request is slow.

@@ -122,6 +122,7 @@ impl<T: Target + 'static> Worker<T> {
             missed: 0,
             missed_reason: None,
             health: None,
+            stable_health: None,
         }
     }
 
@@ -238,6 +239,7 @@ impl<T: Target + 'static> Worker<T> {
         let seen = self.steps.observe().await?;
         let digest = self.digest().clone();
         let health = seen.arms.iter().find(|view| view.arm == ArmName::Canary && view.release == digest).map(|view| view.health.clone());
+        let stable_health = seen.arms.iter().find(|view| view.arm == ArmName::Stable).map(|view| view.health.clone());
         let applied = self.steps.book.state().applied;
         if applied.is_some_and(|applied| applied != seen.weight) {
             let requested = self.steps.book.state().requested.unwrap_or(seen.weight);
@@ -255,6 +257,7 @@ impl<T: Target + 'static> Worker<T> {
         // Nothing is promised of a canary that is not there: a target that a person stopped stays stopped.
         let there = health.is_some();
         watch.facts.health = health;
+        watch.facts.stable_health = stable_health;
         if there && watch.renew_at <= Instant::now() {
             watch.renew_at = Instant::now() + ttl / 3;
             let promise = self.watch_promise();

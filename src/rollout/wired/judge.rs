@@ -87,6 +87,14 @@ fn told_by_stable(sample: &Sample, stable_version: Option<&str>) -> Option<Bucke
     Buckets::of_version(sample, stable_version?).filter(|stable| stable.total() >= LEAST_OF_STABLE)
 }
 
+/// What is wrong with stable at this moment, by its health or its requests.
+fn stable_in_trouble(facts: &WatchFacts, judge: &canary::Judge) -> Option<String> {
+    match &facts.stable_health {
+        Some(Health::Failing { reason, .. }) => Some(reason.clone()),
+        Some(Health::Starting | Health::Healthy) | None => judge.stable_in_trouble(),
+    }
+}
+
 impl Judge for CanaryJudge {
     fn assess(&self, facts: &WatchFacts, samples: &[Sample], now: DateTime<Utc>) -> Verdict {
         let last = facts.spans.last().cloned().unwrap_or(Span { weight: Weight::ZERO, since: now });
@@ -104,8 +112,19 @@ impl Judge for CanaryJudge {
             verdict.forecast_seconds = None;
         }
         if let Some(Health::Failing { reason, .. }) = &facts.health {
-            verdict.class = VerdictClass::Rollback;
-            verdict.reason = format!("the canary does not run: {reason}");
+            match stable_in_trouble(facts, &judge) {
+                // Taken back, its users would be no better off; proven harm is acted on all the same.
+                Some(trouble) if verdict.class != VerdictClass::Rollback => {
+                    verdict.class = VerdictClass::Hold;
+                    verdict.reason =
+                        format!("environment incident: the canary does not run ({reason}), and stable is in trouble too: {trouble}");
+                }
+                Some(_) => {}
+                None => {
+                    verdict.class = VerdictClass::Rollback;
+                    verdict.reason = format!("the canary does not run: {reason}");
+                }
+            }
             verdict.forecast_seconds = None;
         }
         verdict
@@ -188,6 +207,7 @@ mod tests {
             missed: 0,
             missed_reason: None,
             health: None,
+            stable_health: None,
         }
     }
 
@@ -227,6 +247,35 @@ mod tests {
         assert_eq!(chosen, Some(Threshold { seconds: 0.05, slow_share: 0.05 }));
         let verdict = judge(Some(0.05)).assess(&facts(chosen), &samples, at(10));
         assert_eq!(verdict.class, VerdictClass::Rollback, "{}", verdict.reason);
+    }
+
+    #[test]
+    fn a_canary_that_does_not_answer_is_taken_back_unless_stable_does_not_either() {
+        let failing = |reason: &str| Some(Health::Failing { reason: reason.to_owned(), last_lines: Vec::new() });
+        let down =
+            WatchFacts { health: failing("it answers GET / with 503"), ..facts(Some(Threshold { seconds: 0.05, slow_share: 0.05 })) };
+        let with = |requests: f64, bad: f64| {
+            let mut counters = counters(requests, Some(0));
+            counters.requests.push(CounterSeries { key: "code=\"503\"".to_owned(), error: true, value: bad });
+            counters
+        };
+        let samples = |bad: f64| [sample(0, with(0.0, 0.0), with(0.0, 0.0)), sample(5, with(1_000.0, bad), with(100.0, bad / 10.0))];
+        let judge = judge(Some(0.05));
+        let alone = judge.assess(&down, &samples(0.0), at(5));
+        assert_eq!((alone.class, alone.reason.as_str()), (VerdictClass::Rollback, "the canary does not run: it answers GET / with 503"));
+        // The same outage in both arms, told by stable's requests or by its health: taken back, its users would be no better off.
+        let shared = judge.assess(&down, &samples(500.0), at(5));
+        assert_eq!(shared.class, VerdictClass::Hold, "{}", shared.reason);
+        assert!(
+            shared.reason.starts_with("environment incident: ") && shared.reason.contains("errors in 33.3 % of its"),
+            "{}",
+            shared.reason
+        );
+        let both = WatchFacts { stable_health: failing("it answers GET / with 503"), ..down.clone() };
+        assert_eq!(judge.assess(&both, &samples(0.0), at(5)).class, VerdictClass::Hold);
+        // Proven harm is acted on, whatever else is wrong.
+        let harm = [sample(0, with(0.0, 0.0), with(0.0, 0.0)), sample(5, with(1_000.0, 100.0), with(100.0, 90.0))];
+        assert_eq!(judge.assess(&both, &harm, at(5)).class, VerdictClass::Rollback);
     }
 
     #[test]
