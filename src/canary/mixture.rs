@@ -24,6 +24,10 @@ pub(super) struct Mixture {
     alternatives: Vec<f64>,
     ln_stakes: Vec<f64>,
     kept: f64,
+    /// ln of the e-value, kept beside what it comes from: it is asked for many times between two changes.
+    ln_value: f64,
+    /// What of each alternative does not change from one interval to the next, and the hypothesis that this is for.
+    constants: Option<(f64, Vec<f64>)>,
     /// 1 over the length of a burst of requests that fail together.
     per_burst: f64,
 }
@@ -33,7 +37,7 @@ impl Mixture {
     pub(super) fn new(alternatives: impl IntoIterator<Item = f64>) -> Self {
         let alternatives: Vec<f64> = alternatives.into_iter().collect();
         let ln_stakes = vec![0.0; alternatives.len()];
-        Self { alternatives, ln_stakes, kept: 0.0, per_burst: 1.0 }
+        Self { alternatives, ln_stakes, kept: 0.0, ln_value: 0.0, constants: None, per_burst: 1.0 }
     }
 
     /// The same, for requests that fail together in bursts of up to so many.
@@ -46,6 +50,7 @@ impl Mixture {
     pub(super) fn keeping(mut self, part: f64) -> Self {
         self.kept = part;
         self.ln_stakes.fill((-part).ln_1p());
+        self.look_again();
         self
     }
 
@@ -58,7 +63,12 @@ impl Mixture {
             for stake in &mut self.ln_stakes {
                 *stake = ln_sum_exp([*stake, fresh.ln()].into_iter());
             }
+            self.look_again();
         }
+    }
+
+    fn look_again(&mut self) {
+        self.ln_value = self.ln_value_after(|_| 0.0);
     }
 
     /// Throws surplus away: what is above this is lost.
@@ -69,6 +79,7 @@ impl Mixture {
             for stake in &mut self.ln_stakes {
                 *stake -= surplus;
             }
+            self.look_again();
         }
     }
 
@@ -89,27 +100,33 @@ impl Mixture {
         if canary.all <= 0.0 || stable.all <= 0.0 || bad <= 0.0 {
             return;
         }
-        for (ratio, ln_stake) in self.alternatives.iter().zip(&mut self.ln_stakes) {
-            let grown = canary.bad * (ratio / hypothesis).ln() + bad * (under / (ratio * canary.all + stable.all)).ln();
+        let over_hypothesis = |ratio: &f64| (ratio / hypothesis).ln();
+        let constants = constants(&mut self.constants, hypothesis, || self.alternatives.iter().map(over_hypothesis).collect());
+        for ((ratio, ln_over), ln_stake) in self.alternatives.iter().zip(constants).zip(&mut self.ln_stakes) {
+            let grown = canary.bad * ln_over + bad * (under / (ratio * canary.all + stable.all)).ln();
             *ln_stake += self.per_burst * grown;
         }
+        self.look_again();
     }
 
     /// Takes requests in for H0 "the bad rate is `limit`" against rates as alternatives. Alternatives below the limit test
     /// "at least the limit", alternatives above it "at most": each factor's mean is at most 1 on that whole side.
     pub(super) fn bernoulli(&mut self, canary: Trials, limit: f64) {
         let good = (canary.all - canary.bad).max(0.0);
-        for (rate, ln_stake) in self.alternatives.iter().zip(&mut self.ln_stakes) {
+        let of_good = |rate: &f64| ln_good_factor(*rate, limit);
+        let constants = constants(&mut self.constants, limit, || self.alternatives.iter().map(of_good).collect());
+        for ((rate, ln_good), ln_stake) in self.alternatives.iter().zip(constants).zip(&mut self.ln_stakes) {
             if canary.bad > 0.0 {
                 *ln_stake += self.per_burst * canary.bad * (rate / limit).ln();
             }
-            *ln_stake += self.per_burst * good * ln_good_factor(*rate, limit);
+            *ln_stake += self.per_burst * good * ln_good;
         }
+        self.look_again();
     }
 
     /// ln of the e-value: what is kept and the mean of the stakes.
     pub(super) fn ln_value(&self) -> f64 {
-        self.ln_value_after(|_| 0.0)
+        self.ln_value
     }
 
     fn ln_value_after(&self, grown: impl Fn(f64) -> f64) -> f64 {
@@ -147,6 +164,14 @@ impl Mixture {
         }
         Some(enough)
     }
+}
+
+/// What was computed for this hypothesis, or is now.
+fn constants(kept: &mut Option<(f64, Vec<f64>)>, hypothesis: f64, make: impl FnOnce() -> Vec<f64>) -> &[f64] {
+    if kept.as_ref().is_none_or(|(of, _)| of.to_bits() != hypothesis.to_bits()) {
+        *kept = Some((hypothesis, make()));
+    }
+    kept.as_ref().map_or(&[], |(_, constants)| constants)
 }
 
 /// ln((1−rate)/(1−limit)): what one good request adds.

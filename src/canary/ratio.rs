@@ -10,10 +10,19 @@ const POINTS: usize = 49;
 const MIDDLE: f64 = 24.0;
 const STEPS: f64 = 4.0;
 
+/// So many bad requests of an interval are multiplied at most; of more, one logarithm is cheaper.
+const MOST_FACTORS: f64 = 12.0;
+/// Products are kept well inside of what a float holds: one step multiplies by 64^12 at most, and by 2^-12 at least.
+const LARGEST: f64 = 1e200;
+const SMALLEST: f64 = 1e-200;
+
 /// What is known of a ratio: how well each point explains the intervals, compared with 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ratio {
     ln_chances: [f64; POINTS],
+    /// What is still to be taken away from them, before its logarithm: a product is many times cheaper than a logarithm for each
+    /// interval.
+    products: [f64; POINTS],
     /// Mantel and Haenszel's sums: each interval's bad requests, weighted by the other arm's requests.
     canary: f64,
     stable: f64,
@@ -21,7 +30,7 @@ pub(super) struct Ratio {
 
 impl Default for Ratio {
     fn default() -> Self {
-        Self { ln_chances: [0.0; POINTS], canary: 0.0, stable: 0.0 }
+        Self { ln_chances: [0.0; POINTS], products: [1.0; POINTS], canary: 0.0, stable: 0.0 }
     }
 }
 
@@ -32,16 +41,44 @@ impl Ratio {
         if canary.all <= 0.0 || stable.all <= 0.0 || bad <= 0.0 {
             return;
         }
-        for ((ratio, ln_ratio), ln_chance) in points.0.iter().zip(&mut self.ln_chances) {
-            *ln_chance += canary.bad * ln_ratio - bad * ((ratio * canary.all + stable.all) / all).ln();
+        let (of_canary, of_stable) = (canary.all / all, stable.all / all);
+        if bad.fract() == 0.0 && bad <= MOST_FACTORS {
+            let mut left = bad;
+            while left > 0.0 {
+                for ((ratio, _), product) in points.0.iter().zip(&mut self.products) {
+                    *product *= ratio * of_canary + of_stable;
+                }
+                left -= 1.0;
+            }
+            for ((_, ln_ratio), ln_chance) in points.0.iter().zip(&mut self.ln_chances) {
+                *ln_chance += canary.bad * ln_ratio;
+            }
+            // The points ascend, so the first and the last are the farthest from 1.
+            if self.products.first().is_some_and(|least| *least < SMALLEST) || self.products.last().is_some_and(|most| *most > LARGEST) {
+                self.settle();
+            }
+        } else {
+            for ((ratio, ln_ratio), ln_chance) in points.0.iter().zip(&mut self.ln_chances) {
+                *ln_chance += canary.bad * ln_ratio - bad * (ratio * of_canary + of_stable).ln();
+            }
         }
         self.canary += canary.bad * stable.all / all;
         self.stable += stable.bad * canary.all / all;
     }
 
+    /// Takes the logarithms of the products.
+    fn settle(&mut self) {
+        for (ln_chance, product) in self.ln_chances.iter_mut().zip(&mut self.products) {
+            *ln_chance -= product.ln();
+            *product = 1.0;
+        }
+    }
+
     /// What came after an earlier state.
     pub(super) fn since(&self, earlier: &Self) -> Self {
-        let mut later = self.clone();
+        let (mut later, mut earlier) = (self.clone(), earlier.clone());
+        later.settle();
+        earlier.settle();
         for (now, before) in later.ln_chances.iter_mut().zip(&earlier.ln_chances) {
             *now -= before;
         }
@@ -60,7 +97,8 @@ impl Ratio {
         if self.canary <= 0.0 && self.stable <= 0.0 {
             return None;
         }
-        let chances = self.ln_chances.iter().map(|ln_chance| ln_chance / burst);
+        let settled = self.ln_chances.iter().zip(&self.products).map(|(ln_chance, product)| ln_chance - product.ln());
+        let chances = settled.map(|ln_chance| ln_chance / burst);
         let mixture = ln_sum_exp(chances.clone()) - f64::ln(2.0 * MIDDLE + 1.0);
         let inside: Vec<bool> = chances.map(|ln_chance| mixture - ln_chance < -MISS.ln()).collect();
         let first = inside.iter().position(|inside| *inside)?;
@@ -121,6 +159,24 @@ mod tests {
         let mut none = Ratio::default();
         none.observe(&points, Trials { all: 10.0, bad: 0.0 }, Trials { all: 990.0, bad: 1.0 });
         assert!(none.estimate(&points, 1.0).unwrap().low == 0.0);
+    }
+
+    /// Products and logarithms are two ways to the same number, whatever comes in between.
+    #[test]
+    fn products_settle_to_the_sum_of_logarithms() {
+        let points = Points::default();
+        for (of_canary, of_stable) in [(1.0, 7.0), (9.0, 3.0), (0.0, 1.0), (11.0, 0.0), (2.5, 1.0), (40.0, 60.0)] {
+            let (canary, stable) = (Trials { all: 700.0, bad: of_canary }, Trials { all: 1_300.0, bad: of_stable });
+            let mut ratio = Ratio::default();
+            for _ in 0..500 {
+                ratio.observe(&points, canary, stable);
+            }
+            ratio.settle();
+            for ((point, ln_point), ln_chance) in points.0.iter().zip(&ratio.ln_chances) {
+                let one = canary.bad * ln_point - (canary.bad + stable.bad) * ((point * canary.all + stable.all) / 2_000.0).ln();
+                assert!((ln_chance - 500.0 * one).abs() < 1e-7 * (1.0 + 500.0 * one.abs()), "{of_canary}:{of_stable} at {point}");
+            }
+        }
     }
 
     #[test]
