@@ -21,6 +21,7 @@ mod fuzzed;
 mod ledger;
 mod pipeline;
 mod policy;
+mod prometheus;
 mod repo;
 mod report;
 mod rollout;

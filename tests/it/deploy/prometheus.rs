@@ -1,8 +1,6 @@
 //! A real Prometheus that scrapes the local target's proxy: the same counts, also after it was killed and came back.
 
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
@@ -13,47 +11,10 @@ use hms::event::Sample;
 use serde_json::json;
 
 use super::world::{World, app, prod, run, weight};
+use crate::prometheus;
 
 /// Prometheus scrapes once a second, and starts in some.
 const BOUND: Duration = Duration::from_mins(1);
-
-struct Prometheus {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The program, from Debian's package when it is not there yet.
-fn installed() {
-    let is_there = || Command::new("prometheus").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !is_there() {
-        let _ = Command::new("apt-get").args(["install", "-y", "--no-install-recommends", "prometheus"]).stdout(Stdio::null()).status();
-    }
-    assert!(is_there(), "this test needs Prometheus: apt-get install prometheus");
-}
-
-fn prometheus(folder: &Path, port: u16, scraped: &str) -> Prometheus {
-    let (host, path) = scraped.trim_start_matches("http://").split_once('/').unwrap();
-    let configuration = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: proxy\n  metrics_path: /{path}\n  static_configs: [{{targets: ['{host}']}}]\n"
-    );
-    std::fs::write(folder.join("prometheus.yml"), configuration).unwrap();
-    let child = Command::new("prometheus")
-        .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
-        .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    Prometheus { child, address: format!("http://127.0.0.1:{port}") }
-}
 
 fn total(sample: &Sample) -> f64 {
     sample.versions.values().flat_map(|version| &version.requests).map(|series| series.value).sum()
@@ -81,7 +42,6 @@ async fn send(address: &str, requests: u32) {
 
 #[test]
 fn a_real_prometheus_counts_as_the_proxy_does_and_may_come_and_go() {
-    installed();
     run(async {
         let world = World::new();
         let (one, two) = (world.service(json!({"version": "one"})).await, world.service(json!({"version": "two"})).await);
@@ -90,7 +50,9 @@ fn a_real_prometheus_counts_as_the_proxy_does_and_may_come_and_go() {
         let metrics = world.target.observe(&prod()).await.unwrap().metrics.unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let settings = MetricsSettings::local_proxy(&app(), &prod());
-        let server = prometheus(world.folder.path(), port, &metrics);
+        let host = metrics.trim_start_matches("http://").trim_end_matches("/metrics");
+        prometheus::scrapes(world.folder.path(), host);
+        let server = prometheus::start(world.folder.path(), port, "1s");
         let api = Provider::Prometheus(PrometheusApi::new([server.address.as_str()], settings.clone(), &[]).unwrap());
         let direct = Provider::Scrape(MetricsScrape::new(&metrics, settings).unwrap());
 
@@ -119,7 +81,7 @@ fn a_real_prometheus_counts_as_the_proxy_does_and_may_come_and_go() {
         drop(server);
         assert!(api.scrape(Utc::now()).await.unwrap_err().to_string().contains("cannot be read"));
         send(&proxy, 50).await;
-        let again = prometheus(world.folder.path(), port, &metrics);
+        let again = prometheus::start(world.folder.path(), port, "1s");
         let third = until(&api, 350.0).await;
         let gap = differ.next(&third).unwrap();
         assert_eq!(gap.versions.values().map(|delta| delta.requests).sum::<f64>().to_bits(), 50.0_f64.to_bits());

@@ -10,6 +10,7 @@ mod hold;
 mod notices;
 mod policy;
 mod protection;
+mod releases;
 mod slots;
 mod steer;
 mod verbatim;

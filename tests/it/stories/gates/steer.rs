@@ -71,3 +71,68 @@ fn a_job_steers_no_canary() {
     assert!(world.entries("pause").is_empty());
     assert!(world.entries("refuse").iter().any(|entry| entry["reason"].as_str().unwrap().contains("hms canary pause")));
 }
+
+#[test]
+fn a_canary_whose_engine_has_ended_is_taken_up_by_steering() {
+    let world = World::new(&pipeline(&[]));
+    let _users = world.users();
+    world.first_release();
+    world.commit_service("2", 0.0);
+    world.hms_ends(10, &["run", "--headless", "--no-linger"]);
+    world.wait_ended("2");
+    assert_eq!(canary(&world).unwrap()["watched"], false);
+    let said = world.hms_ends(0, &["canary", "pause", "2", "--reason", "until the morning"]);
+    assert!(said.out.contains("paused at 50%"), "{said:#?}");
+    let told = canary(&world).unwrap();
+    assert_eq!((&told["paused"]["reason"], &told["watched"]), (&"until the morning".into(), &true.into()), "{told:#}");
+    assert!(world.engine("2").is_some());
+    world.hms_ends(0, &["canary", "resume", "2"]);
+    assert_eq!(canary(&world).unwrap()["paused"], Value::Null);
+    for kind in ["pause", "resume"] {
+        let entries = world.entries(kind);
+        assert_eq!(entries.iter().map(|entry| &entry["phase"]).collect::<Vec<_>>(), ["intent", "outcome"], "{kind}: {entries:#?}");
+    }
+}
+
+#[test]
+fn a_deploy_alone_is_judged_and_steered_as_in_a_run() {
+    let world = World::new(&pipeline(&[("on_hold: 1m", "on_hold: 2s")]));
+    let users = world.users();
+    world.first_release();
+    let head = || {
+        let said = std::process::Command::new("git").args(["rev-parse", "HEAD"]).current_dir(world.path("repo")).output().unwrap();
+        String::from_utf8(said.stdout).unwrap().trim().to_owned()
+    };
+    let back = || world.hms_ends(0, &["rollback", "--env", "canary"]);
+    // PASS: 0. The release is the one that the run made.
+    world.commit_service("2", 0.0);
+    world.hms_ends(10, &["run", "--headless", "--no-linger"]);
+    back();
+    let arguments = |tag: &str| ["--env", "canary", "--traffic", "50%", "--tag", tag].map(str::to_owned);
+    let alone = |tag: &str| world.start_deploy(&arguments(tag).each_ref().map(String::as_str));
+    let good = head();
+    let said = Said::wait(alone(&good));
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    back();
+    // HOLD for too long: 11, and the weight stays. Meanwhile it hears what people say, and a paused one does not expire.
+    drop(users);
+    let held = alone(&good);
+    let app = ["--app", "shop"];
+    let steer = |verb: &str| world.hms(&[&["canary", verb], &app[..]].concat());
+    wait_for("a driver that hears", || (steer("pause").code == Some(0)).then_some(()));
+    let paused = world.hms_ends(0, &["canary", "status", "--app", "shop"]);
+    assert!(paused.out.contains("PAUSED by") && paused.out.contains("HOLD"), "{paused:#?}");
+    assert_eq!(steer("resume").code, Some(0));
+    let said = Said::wait(held);
+    assert_eq!(said.code, Some(11), "{said:#?}");
+    assert_eq!(world.store()["environments"]["prod"]["weight"], 0.5);
+    back();
+    // Harm: 12, and the weight is gone.
+    let _users = world.users();
+    world.commit_service("3", 0.5);
+    world.hms_ends(12, &["run", "--headless"]);
+    let said = Said::wait(alone(&head()));
+    assert_eq!(said.code, Some(12), "{said:#?}");
+    assert_eq!(world.store()["environments"]["prod"]["weight"], 0.0);
+    world.hms_ends(0, &["ledger", "verify"]);
+}

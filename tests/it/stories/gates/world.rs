@@ -123,6 +123,12 @@ impl World {
         Said::of(&self.command_of(env!("CARGO_BIN_EXE_hms-deploy"), arguments).output().unwrap())
     }
 
+    /// Begins to say it to `hms-deploy`.
+    pub(super) fn start_deploy(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command_of(env!("CARGO_BIN_EXE_hms-deploy"), arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         self.environment(&mut command);
