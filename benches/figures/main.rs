@@ -9,6 +9,7 @@ mod lines;
 mod plan;
 mod process;
 mod pseudoterminal;
+mod releases;
 mod spread;
 mod start;
 mod table;
@@ -35,6 +36,9 @@ const PARTS: [Part; 5] = [
     ("traffic", traffic::measure),
 ];
 
+/// Parts that are measured only when they are named: they take long.
+const LONG_PARTS: [Part; 1] = [("releases", releases::measure)];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // Only `cargo bench` gives this; a test run over all targets is not the place for minutes of measuring.
@@ -45,7 +49,9 @@ fn main() -> ExitCode {
     let mut rows = Vec::new();
     let mut broken = false;
     let mut notices = std::io::stderr();
-    for (name, measure) in PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name)) {
+    let named = |(name, _): &&Part| wanted.iter().any(|wanted| wanted == name);
+    let parts = PARTS.iter().filter(|part| wanted.is_empty() || named(part)).chain(LONG_PARTS.iter().filter(named));
+    for (name, measure) in parts {
         let _ = writeln!(notices, "measuring: {name}");
         match measure() {
             Ok(measured) => rows.extend(measured),
