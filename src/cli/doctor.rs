@@ -301,6 +301,11 @@ fn repository(at: Option<&Path>) -> Vec<Found> {
     if runs.standing != Standing::Good {
         all.push(runs);
     }
+    let expired = crate::run::expired(&clone.folder, now());
+    if !expired.is_empty() {
+        let named: Vec<String> = expired.iter().map(|gone| format!("{} of run {}", gone.job, gone.number)).collect();
+        all.push(found("artifacts", Standing::Good, format!("expired, and the next run does away with them: {}", named.join(", "))));
+    }
     let head = clone.repository.head().ok().flatten();
     let bytes = head.and_then(|revision| clone.repository.read_file_at(&revision, Path::new(".hms-ci.yml")).ok().flatten());
     let Some(bytes) = bytes else {

@@ -231,6 +231,13 @@ pub enum RunEvent {
         /// Why not.
         refusal: Refusal,
     },
+    /// The time of what an attempt handed on is over (`expire_in`), and it is done away with. Written by whoever holds the run's lock. Synced.
+    ArtifactsExpired {
+        /// Which job's.
+        job: JobName,
+        /// Which attempt's, from 1.
+        number: u32,
+    },
     /// Only a person can go on, and nothing is left to watch: the engine ends. Synced.
     Parked {
         /// The jobs that wait.

@@ -241,7 +241,7 @@ pub const ARTIFACTS: Table = &[
     ("when", Done),
     ("reports", Done),
     ("untracked", Done),
-    ("expire_in", Warned("artifacts are kept as long as their run is")),
+    ("expire_in", Done),
     ("name", Warned("it names a download in GitLab; nothing is downloaded here")),
     ("expose_as", Warned("there is no merge request to show it in")),
     ("public", Warned("artifacts are readable by their owner only")),

@@ -5,10 +5,12 @@
 
 pub mod control;
 pub mod engine;
+mod expiry;
 mod folder;
 pub(crate) mod lost;
 pub mod reader;
 mod registry;
 
+pub use expiry::{Expired, expired, remove_expired};
 pub use folder::{RepositoryFolder, RunFolder};
 pub use registry::{NewRun, RegisterError, Registered, register};

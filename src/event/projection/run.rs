@@ -174,6 +174,8 @@ pub struct AttemptState {
     pub again: bool,
     /// Coverage in percent.
     pub coverage: Option<f64>,
+    /// What it handed on is not there any more.
+    pub artifacts_expired: bool,
 }
 
 impl RunState {
@@ -309,6 +311,7 @@ impl RunState {
             }),
             RunEvent::HoldOverridden { job, release, .. } => self.with_job(job, |job| job.overridden = Some(release.clone())),
             RunEvent::CommandRefused { command, refusal, .. } => self.refusals.push((command.clone(), refusal.message.clone())),
+            RunEvent::ArtifactsExpired { job, number } => self.with_job(job, |job| job.expire(*number)),
             RunEvent::Parked { unwatched, .. } => self.engine = EngineState::Parked { unwatched: *unwatched },
             RunEvent::RunEnded { outcome, .. } => {
                 self.engine = EngineState::Ended;
@@ -409,6 +412,12 @@ impl JobState {
         }
     }
 
+    fn expire(&mut self, number: u32) {
+        for attempt in self.attempts.iter_mut().filter(|attempt| attempt.number == number) {
+            attempt.artifacts_expired = true;
+        }
+    }
+
     /// One that has not begun is cancelled at once, one that goes on with its attempt's end.
     fn cancel(&mut self, why: &str) {
         self.cancel_asked = Some(why.to_owned());
@@ -505,6 +514,7 @@ impl AttemptState {
             message: None,
             again: false,
             coverage: None,
+            artifacts_expired: false,
         }
     }
 }

@@ -12,6 +12,7 @@ pub(super) fn durability(event: &RunEvent) -> Durability {
         | RunEvent::JobRetried { .. }
         | RunEvent::CancelRequested { .. }
         | RunEvent::JobCancelRequested { .. }
+        | RunEvent::ArtifactsExpired { .. }
         | RunEvent::ReleaseMade { .. }
         | RunEvent::RolloutLinked { .. }
         | RunEvent::DeployEnded { .. }

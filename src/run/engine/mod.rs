@@ -31,8 +31,8 @@ use crate::pipeline::{Plan, Seen, Step, next};
 use crate::policy::{Floors, NotifySink, SuppliedVariable};
 use crate::rollout::Hear;
 use crate::rollout::wired::Variable;
-use crate::run::RunFolder;
 use crate::run::control::{ControlRequest, JobRequest};
+use crate::run::{RunFolder, remove_expired};
 use crate::store::{DiskError, Holder, Journal, JournalError, Lock, LockError, Peer, Places, SocketError, now, this_process};
 
 use attempt::LiveAttempt;
@@ -214,6 +214,12 @@ impl Engine {
     pub async fn drive(mut self) -> Result<RunOutcome, EngineError> {
         let leaving = self.leave_when_told();
         self.record(RunEvent::EngineStarted { engine: this_process(), program: env!("CARGO_PKG_VERSION").to_owned() })?;
+        if self.state.jobs.iter().all(|job| job.attempts.is_empty()) {
+            // Beside the run, which waits for nothing of it: other runs' artifacts, each under that run's own lock.
+            let (repository, host) = (self.setup.folder.repository(), self.setup.actor.host.clone());
+            let holder = Holder { process: this_process(), host, role: "removal of expired artifacts".to_owned(), socket: None };
+            tokio::task::spawn_blocking(move || remove_expired(&repository, &holder, now()));
+        }
         for text in std::mem::take(&mut self.setup.briefing.notices) {
             self.notice(None, text)?;
         }

@@ -12,6 +12,7 @@ use crate::pipeline::ArtifactsWhen;
 use crate::policy::SuppliedVariable;
 use crate::repo::Repository;
 use crate::store::{DiskError, chain, make_private_folder, now, read_if_there};
+use crate::text::quoted;
 
 use super::Engine;
 use super::caches::Cached;
@@ -94,6 +95,16 @@ impl Engine {
         let folder = &self.setup.folder;
         let producers = self.plan.producers_of(job);
         let last_of = |producer: &crate::pipeline::Job| Some(self.state.job(&producer.name)?.attempts.last()?.number);
+        let gone = |producer: &&crate::pipeline::Job| {
+            self.state.job(&producer.name).and_then(|job| job.attempts.last()).is_some_and(|last| last.artifacts_expired)
+        };
+        if let Some(producer) = producers.iter().copied().find(gone) {
+            let (run, name) = (created.number, quoted(producer.name.as_str()));
+            return Err(NotPrepared::Lacking(format!(
+                "the artifacts of {} have expired (`expire_in`); to have them again: hms retry {run} {name}",
+                producer.name
+            )));
+        }
         let reporters = producers.iter().filter_map(|producer| Some(folder.attempt(&producer.name, last_of(producer)?))).collect();
         let inputs = producers
             .into_iter()

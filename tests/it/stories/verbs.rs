@@ -6,6 +6,7 @@ mod delayed;
 mod dotenv;
 mod elsewhere;
 mod engine;
+mod expiry;
 mod files;
 mod given;
 mod groups;

@@ -69,6 +69,12 @@ fn make(state: &RunState, plan: &Plan, folder: &RunFolder, start: Option<String>
     }
     let repository = Repository::discover(&created.repository).map_err(|error| told(&error))?;
     repository.checkout(&created.revision, &base).map_err(|error| told(&error))?;
+    if let Some(job) = expired(state) {
+        return Err(format!(
+            "the artifacts of {job} have expired (`expire_in`), and they are part of the release; to have them again: hms retry {} {job}",
+            created.number
+        ));
+    }
     let overlays = overlays(state, plan, folder);
     let made = assemble(&base, &overlays, &fresh).map_err(|error| told(&error))?;
     let must_be_scanned = to_be_scanned(&fresh, &overlays).map_err(|error| told(&error))?;
@@ -105,6 +111,14 @@ fn make(state: &RunState, plan: &Plan, folder: &RunFolder, start: Option<String>
 
 fn remove(folder: &Path) -> Result<(), DiskError> {
     if folder.exists() { fs::remove_dir_all(folder).map_err(DiskError::of("remove", folder)) } else { Ok(()) }
+}
+
+/// The first job that succeeded and whose artifacts are not there any more.
+fn expired(state: &RunState) -> Option<&crate::event::JobName> {
+    let last = |job: &&crate::event::JobState| {
+        job.attempts.last().is_some_and(|last| last.artifacts_expired && last.result == Some(AttemptResult::Success))
+    };
+    state.jobs.iter().find(last).map(|job| &job.plan.name)
 }
 
 /// Artifact trees of the jobs that succeeded, in the order of the pipeline; later wins.
