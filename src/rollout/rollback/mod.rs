@@ -212,7 +212,8 @@ async fn go_back<T: Target + 'static>(setup: &RollbackSetup<T>, request: &Rollba
             await_other(setup, request).await;
         }
         match decide(setup, &seen_by_asker).await? {
-            Ok(next) => plan = next,
+            // The second look asks for what the first one found, so it passes nothing over.
+            Ok(next) => plan = Plan { passed_over: plan.passed_over, ..next },
             Err(answer) => {
                 let _ = steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Cancelled });
                 return Ok(answer);
