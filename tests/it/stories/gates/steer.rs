@@ -99,7 +99,7 @@ fn a_deploy_alone_is_judged_and_steered_as_in_a_run() {
     let world = World::new(&pipeline(&[("on_hold: 1m", "on_hold: 2s")]));
     let users = world.users();
     world.first_release();
-    let head = || {
+    let newest = || {
         let said = std::process::Command::new("git").args(["rev-parse", "HEAD"]).current_dir(world.path("repo")).output().unwrap();
         String::from_utf8(said.stdout).unwrap().trim().to_owned()
     };
@@ -110,7 +110,7 @@ fn a_deploy_alone_is_judged_and_steered_as_in_a_run() {
     back();
     let arguments = |tag: &str| ["--env", "canary", "--traffic", "50%", "--tag", tag].map(str::to_owned);
     let alone = |tag: &str| world.start_deploy(&arguments(tag).each_ref().map(String::as_str));
-    let good = head();
+    let good = newest();
     let said = Said::wait(alone(&good));
     assert_eq!(said.code, Some(0), "{said:#?}");
     back();
@@ -131,7 +131,7 @@ fn a_deploy_alone_is_judged_and_steered_as_in_a_run() {
     let _users = world.users();
     world.commit_service("3", 0.5);
     world.hms_ends(12, &["run", "--headless"]);
-    let said = Said::wait(alone(&head()));
+    let said = Said::wait(alone(&newest()));
     assert_eq!(said.code, Some(12), "{said:#?}");
     assert_eq!(world.store()["environments"]["prod"]["weight"], 0.0);
     world.hms_ends(0, &["ledger", "verify"]);
