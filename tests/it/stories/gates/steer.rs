@@ -82,7 +82,7 @@ fn a_canary_whose_engine_has_ended_is_taken_up_by_steering() {
     world.wait_ended("2");
     assert_eq!(canary(&world).unwrap()["watched"], false);
     let said = world.hms_ends(0, &["canary", "pause", "2", "--reason", "until the morning"]);
-    assert!(said.out.contains("paused at 50%"), "{said:#?}");
+    assert!(said.out.contains("paused by"), "{said:#?}");
     let told = canary(&world).unwrap();
     assert_eq!((&told["paused"]["reason"], &told["watched"]), (&"until the morning".into(), &true.into()), "{told:#}");
     assert!(world.engine("2").is_some());
@@ -96,7 +96,7 @@ fn a_canary_whose_engine_has_ended_is_taken_up_by_steering() {
 
 #[test]
 fn a_deploy_alone_is_judged_and_steered_as_in_a_run() {
-    let world = World::new(&pipeline(&[("on_hold: 1m", "on_hold: 2s")]));
+    let world = World::new(&pipeline(&[("on_hold: 1m", "on_hold: 15s")]));
     let users = world.users();
     world.first_release();
     let newest = || {
