@@ -65,7 +65,7 @@ pub(crate) fn drift_lines(environment: &EnvironmentName, app: &AppName, found: &
             Drift::Stable { found: Some(_), .. } => format!("keep what runs: {adopt}; or what was recorded: {restore}"),
             Drift::Stable { found: None, .. } | Drift::Canary { .. } => format!("as it was recorded: {restore}"),
             Drift::Changed { .. } => {
-                format!("keep it: {adopt}; or go back to another release: hms rollback --env {environment} --app {app}")
+                format!("keep it: {adopt}; what was recorded: {restore}; or another release: hms rollback --env {environment} --app {app}")
             }
         };
         (drift.to_string(), what)
@@ -121,6 +121,10 @@ async fn recorded(environment: &Environment, app: &AppName, env: &EnvironmentNam
     match (found.first(), record.current) {
         (Some(Drift::Stable { .. }), Some(current)) => Ok(Restored::Stable(Box::new(current))),
         (Some(Drift::Canary { .. }), _) => Ok(Restored::Canary),
+        // Where its bytes or its template are kept, it is as it was again.
+        (Some(Drift::Changed { .. }), Some(current)) if matches!(target.placed(&current.digest).await, Ok(Some(_))) => {
+            Ok(Restored::Stable(Box::new(current)))
+        }
         (Some(Drift::Changed { what, .. }), _) => {
             let message = format!("the bytes of what is recorded are not here any more ({what}), so it cannot be started again");
             Err(Failure::from(
@@ -208,7 +212,12 @@ async fn adopted(target: &AnyTarget, record: &EnvironmentRecord, found: &[Drift]
                         .ok()
                         .and_then(|all| all.into_iter().map(|one| one.release).find(|one| one.digest == *digest)),
                 };
-                let Some(release) = release else {
+                // A target that can keep what it knows nothing of makes it a release.
+                let kept = match &release {
+                    Some(_) => None,
+                    None => target.adopt(name).await.ok().flatten().filter(|kept| kept.digest == *digest),
+                };
+                let Some(release) = release.or(kept) else {
                     let message = format!("{} runs in {name}, and nothing is known of it", digest.short());
                     return Err(
                         Refusal::new(RefusalKind::ReleaseMissing, message).hint(format!("hms drift restore --env {name} --reason TEXT"))

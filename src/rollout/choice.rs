@@ -158,6 +158,16 @@ fn whole(
     }
 }
 
+/// The release that the record says is there is asked for, and somebody changed it: it is put back as it was, whatever else runs.
+pub(crate) fn put_back(record: &EnvironmentRecord, chosen: Choice) -> Choice {
+    match (chosen, &record.current) {
+        (Choice::AlreadyReverted { .. } | Choice::Withdraw { .. }, Some(current)) => {
+            Choice::Return { from: Some(current.clone()), to: current.clone() }
+        }
+        (chosen, _) => chosen,
+    }
+}
+
 /// The newest release that was healthy here and is not `current`; else what ran before hms came.
 pub(crate) fn next_back(record: &EnvironmentRecord, current: &ReleaseRef, here: &dyn Fn(&ReleaseRef) -> bool) -> Option<ReleaseRef> {
     let other = |release: &&ReleaseRef| release.digest != current.digest && here(release);
@@ -185,7 +195,8 @@ fn nowhere(record: &EnvironmentRecord, current: &ReleaseRef, here: &dyn Fn(&Rele
     }
 }
 
-fn resolve(record: &EnvironmentRecord, aim: &Aim) -> Option<ReleaseRef> {
+/// The release that a person names, of those that the record knows.
+pub(crate) fn resolve(record: &EnvironmentRecord, aim: &Aim) -> Option<ReleaseRef> {
     let known = || {
         let before = record.current.iter().chain(&record.previous).chain(&record.origin);
         record.healthy.iter().chain(&record.releases).chain(before)

@@ -45,6 +45,8 @@ impl<T: Target + 'static> Worker<T> {
         }
         let start = |error| (Step::Start, error);
         let record = self.take_slot().await.map_err(start)?;
+        // The record's word alone says nothing of what is there.
+        self.refuse_drift().await.map_err(start)?;
         if let Some(answer) = self.already_there(&record).await {
             return Ok(Some(answer));
         }
@@ -226,7 +228,6 @@ impl<T: Target + 'static> Worker<T> {
             now: self.steps.now(),
         };
         self.ports.gatekeeper.may_start(&facts).map_err(StepError::Refused)?;
-        self.refuse_drift().await?;
         self.check_way_back(record).await
     }
 

@@ -29,6 +29,7 @@ impl<T: Target + 'static> Worker<T> {
             return Ok(answer);
         }
         let record = self.take_slot().await?;
+        self.refuse_drift().await?;
         if let Some(answer) = self.already_there(&record).await {
             return Ok(answer);
         }

@@ -81,7 +81,9 @@ impl Alone<'_> {
         let Grounds { target, force, placed, record, release } = &grounds;
         let whole = placed.arm == Arm::Whole;
         let there = record.current.as_ref().is_some_and(|current| current.digest == release.digest);
-        if whole && there && record.slot.is_none() {
+        // What somebody changed without hms is refused by the driver, also of what is there by the record.
+        let drifted = || async { Ok::<_, Failure>(!target.drift(&placed.environment).await?.is_empty()) };
+        if whole && there && record.slot.is_none() && (target.was_stopped()? || !drifted().await?) {
             if target.was_stopped()? {
                 target.wake().await?;
                 notice(&format!("{} was stopped by a person and is brought back", self.app));

@@ -12,11 +12,21 @@ use crate::deploy::{ReleaseRecord, TargetError};
 use crate::event::{Digest, EnvironmentName, ReleaseRef};
 use crate::store::now;
 
-/// The name of a template that hms did not write: SHA-256 of its canonical JSON (RFC 8785). An image's digest would not do: the same
-/// image with another environment is something else to go back to.
+/// What `kubectl rollout restart` writes into a template: the pods are others, what they run is the same.
+pub(super) const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// The name of a template that hms did not write: SHA-256 of its canonical JSON (RFC 8785), without the mark of a restart. An image's
+/// digest would not do: the same image with another environment is something else to go back to.
 pub(super) fn digest_of_template(object: &Object) -> Digest {
-    let bytes = serde_json_canonicalizer::to_vec(&template(object)).unwrap_or_default();
-    Digest::of(&bytes)
+    let mut pod = template(object);
+    let mut emptied = false;
+    if let Some(notes) = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        emptied = notes.remove(RESTARTED).is_some() && notes.is_empty();
+    }
+    if let Some(metadata) = pod.pointer_mut("/metadata").and_then(Value::as_object_mut).filter(|_| emptied) {
+        metadata.remove("annotations");
+    }
+    Digest::of(&serde_json_canonicalizer::to_vec(&pod).unwrap_or_default())
 }
 
 impl KubernetesTarget {
@@ -47,8 +57,7 @@ impl KubernetesTarget {
             must_be_scanned: BTreeMap::new(),
             images: Vec::new(),
         };
-        let templates = BTreeMap::from([(self.place.workload.to_string(), pod)]);
-        self.records.put_templates(environment, &digest, &templates).await?;
+        self.records.keep(environment, &digest, &self.kept_of(&object)).await?;
         self.records.put_release(&record).await?;
         Ok(Some(release))
     }
@@ -69,6 +78,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_restart_makes_no_other_template() {
+        let object = |notes: Option<Value>| {
+            let mut object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop"},
+                "spec": {"template": {"metadata": {"labels": {"app": "shop"}}, "spec": {}}}});
+            if let Some(notes) = notes {
+                object["spec"]["template"]["metadata"]["annotations"] = notes;
+            }
+            digest_of_template(&Object::from_value(object))
+        };
+        assert_eq!(object(None), object(Some(json!({RESTARTED: "2026-11-01T10:00:00Z"}))));
+        assert_eq!(object(Some(json!({"a": "b"}))), object(Some(json!({"a": "b", RESTARTED: "2026-11-01T10:00:00Z"}))));
+        assert_ne!(object(None), object(Some(json!({"a": "b"}))));
+    }
 
     #[test]
     fn an_origin_is_called_by_its_images_tag() {

@@ -18,7 +18,7 @@ impl Hands<'_> {
         let stable = target.need_workload().await?;
         stable.admit(&self.fence)?;
         let beside = target.beside().await?;
-        let is_stable = runs(&stable) == *release;
+        let is_stable = runs(&stable) == *release && target.is_as_left(self.environment, &stable).await?;
         if !is_stable && target.router().is_some() && target.is_deployment() {
             match &beside {
                 Some(beside) if beside.release.as_ref() == Some(release) && beside.object.annotation(names::IN_PLACE).is_some() => {
@@ -39,11 +39,14 @@ impl Hands<'_> {
             stable
         } else {
             let pod = target.template_for(self, &stable, release).await?;
-            self.restore(release, &pod).await?
+            let kept = target.records.kept(self.environment, release).await?;
+            let had = kept.and_then(|kept| kept.replicas.get(&target.place.workload.to_string()).copied());
+            self.restore(release, &pod, had).await?
         };
         reach(CrashPoint::StableWritten).await;
         target.await_rollout(&target.workloads(), target.place.workload.kind(), &written, GROWTH, self).await?;
         reach(CrashPoint::StableRolled).await;
+        self.keep_template(&target.need_workload().await?).await?;
         self.all_to_stable().await
     }
 
@@ -64,8 +67,9 @@ impl Hands<'_> {
         Ok(())
     }
 
-    /// The whole pod template as it was, by a patch that asks no other manager: a rollback is refused to nobody's benefit.
-    async fn restore(&self, release: &Digest, pod: &Value) -> Result<Object, TargetError> {
+    /// The whole pod template as it was, by a patch that asks no other manager: a rollback is refused to nobody's benefit. Where somebody
+    /// paused the workload or left it without pods, it goes on, with as many as it `had`.
+    async fn restore(&self, release: &Digest, pod: &Value, had: Option<u32>) -> Result<Object, TargetError> {
         let target = self.target;
         let record = target.records.release(release).await?;
         let tag = record.map_or_else(|| release.short().to_owned(), |record| record.release.tag);
@@ -76,6 +80,12 @@ impl Hands<'_> {
                 .annotate(names::CHANGE_CAUSE, &format!("hms: back to {tag} ({})", release.short()))
                 .annotate(names::TRAFFIC, self.share_while_changed())
                 .put("/spec/template", pod.clone());
+            let is_paused = object.at("/spec/paused").and_then(Value::as_bool) == Some(true);
+            let edit = if is_paused { edit.put("/spec/paused", Value::Bool(false)) } else { edit };
+            let edit = match had.filter(|had| *had > 0 && object.number("/spec/replicas") == Some(0)) {
+                Some(had) => edit.put("/spec/replicas", Value::from(had)),
+                None => edit,
+            };
             // A template of before hms has no mark, and the object gets none: it is told by what it is.
             let marked = pod.pointer(&format!("/metadata/annotations/{}", super::object::escape(names::RELEASE))).is_some();
             Ok(if marked && noted { edit.annotate(names::RELEASE, &release.to_string()) } else { edit.forget(names::RELEASE) })

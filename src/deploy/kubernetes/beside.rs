@@ -288,9 +288,7 @@ impl KubernetesTarget {
 
     /// The template that a release has here: as it ran last, else the workload's with its images.
     pub(super) async fn template_for(&self, hands: &Hands<'_>, stable: &Object, release: &Digest) -> Result<Value, TargetError> {
-        let stored = self.records.templates(hands.environment, release).await?;
-        let known = stored.and_then(|mut templates| templates.remove(&self.place.workload.to_string()));
-        match known {
+        match self.kept_template(hands.environment, release).await? {
             Some(template) => Ok(template),
             None => self.new_template(stable, release).await,
         }

@@ -75,7 +75,7 @@ impl Hands<'_> {
             ArmName::Canary if runs == *release => {
                 return Err(impossible(format!("{} is stable already", release.short())));
             }
-            ArmName::Standby if runs == *release => return Ok(()),
+            ArmName::Standby if runs == *release && target.is_as_left(self.environment, &stable).await? => return Ok(()),
             ArmName::Canary | ArmName::Standby => {}
         }
         let there = target.beside().await?;

@@ -8,6 +8,7 @@
 //! arm      ─ the Deployment beside it, with labels of its own           (arm, beside)
 //! router   ─ who splits traffic, one file each                          (router/)
 //! counts   ─ who gets it, by the pods' own count                       (counts, in_force)
+//! drift    ─ what is otherwise than hms left it                        (drift, written)
 //! object   ─ JSON objects and conditional writes                        (object, access)
 //! ```
 //!
@@ -20,6 +21,7 @@ mod back;
 mod beside;
 mod counts;
 mod diagnosis;
+mod drift;
 mod effects;
 mod images;
 mod in_force;
@@ -35,6 +37,7 @@ mod revision;
 mod router;
 mod status;
 mod workload;
+mod written;
 
 use std::path::Path;
 
@@ -44,7 +47,7 @@ pub use rbac::rbac;
 
 use crate::deploy::registry::Registry;
 use crate::deploy::{Applied, ArmName, Effect, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
-use crate::event::{AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity, Weight};
+use crate::event::{AppName, AppRecord, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity, Weight};
 
 use access::Access;
 use images::Images;
@@ -148,6 +151,11 @@ impl Target for KubernetesTarget {
 
     async fn prepare(&self, record: ReleaseRecord, _tree: &Path) -> Result<ReleaseRecord, TargetError> {
         self.with_images(record).await
+    }
+
+    async fn drift(&self, environment: &EnvironmentName) -> Result<Vec<Drift>, TargetError> {
+        let (record, found) = self.compared(environment).await?;
+        self.drifted(&record, found).await
     }
 
     async fn adopt(&self, environment: &EnvironmentName) -> Result<Option<ReleaseRef>, TargetError> {

@@ -240,6 +240,18 @@ impl Object {
         self.0.metadata.annotations.iter().flatten()
     }
 
+    /// Every manager that wrote fields of it, its status left out.
+    pub(super) fn writers(&self) -> impl Iterator<Item = Wrote<'_>> {
+        let entries = self.0.metadata.managed_fields.iter().flatten().filter(|entry| entry.subresource.as_deref() != Some("status"));
+        entries.filter_map(|entry| {
+            Some(Wrote {
+                manager: entry.manager.clone()?,
+                at: entry.time.as_ref().and_then(|time| chrono::DateTime::from_timestamp(time.0.as_second(), 0)),
+                fields: &entry.fields_v1.as_ref()?.0,
+            })
+        })
+    }
+
     pub(super) fn annotation(&self, name: &str) -> Option<&str> {
         self.0.metadata.annotations.as_ref()?.get(name).map(String::as_str)
     }
@@ -264,6 +276,15 @@ impl Object {
         let seen = self.fences().of(&fence.name);
         if fence.number < seen { Err(TargetError::Superseded { by: None, fence: seen }) } else { Ok(()) }
     }
+}
+
+/// What one manager wrote of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Wrote<'a> {
+    pub(super) manager: String,
+    pub(super) at: Option<chrono::DateTime<chrono::Utc>>,
+    /// Its fields, as `FieldsV1`.
+    pub(super) fields: &'a Value,
 }
 
 /// Changes of one object.

@@ -47,11 +47,9 @@ impl Hands<'_> {
         self.all_to_stable().await
     }
 
-    /// Keeps the template that runs now, under the release that it is, before it is changed.
+    /// Keeps how the workload runs now, under the release that it is, before it is changed.
     pub(super) async fn keep_template(&self, stable: &Object) -> Result<(), TargetError> {
-        let release = runs(stable);
-        let templates = BTreeMap::from([(self.target.place.workload.to_string(), template(stable))]);
-        self.target.records.put_templates(self.environment, &release, &templates).await
+        self.target.records.keep(self.environment, &runs(stable), &self.target.kept_of(stable)).await
     }
 
     /// Gives the arm all traffic, once it can carry it, and waits until stable gets none.

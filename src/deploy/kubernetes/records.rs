@@ -5,6 +5,7 @@
 //! ConfigMap hms.APP.ENV          data: record.json     an environment's record
 //! ConfigMap hms.APP.release.HEX  data: record.json     a release's record
 //! ConfigMap hms.APP.ENV.template.HEX  data: templates.json   each workload's whole pod template, as it ran there
+//!                                           replicas.json    each workload's number of pods then; not there in older ones
 //! ```
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::event::{AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecor
 
 const RECORD: &str = "record.json";
 const TEMPLATES: &str = "templates.json";
+const REPLICAS: &str = "replicas.json";
 /// What a ConfigMap of hms is, beside whose.
 const HOLDS: &str = "hms/holds";
 
@@ -30,6 +32,15 @@ const HOLDS: &str = "hms/holds";
 pub(super) struct Records {
     access: Access,
     app: AppName,
+}
+
+/// How a release ran in an environment, by workload.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Kept {
+    /// Whole pod templates.
+    pub(super) templates: BTreeMap<String, Value>,
+    /// Numbers of pods.
+    pub(super) replicas: BTreeMap<String, u32>,
 }
 
 /// A record that has a version of its own.
@@ -125,24 +136,20 @@ impl Records {
         Ok(())
     }
 
-    /// The pod templates of a release as they ran in an environment, by workload.
-    pub(super) async fn templates(
-        &self,
-        environment: &EnvironmentName,
-        release: &Digest,
-    ) -> Result<Option<BTreeMap<String, Value>>, TargetError> {
+    /// How a release ran in an environment; none when that was not kept.
+    pub(super) async fn kept(&self, environment: &EnvironmentName, release: &Digest) -> Result<Option<Kept>, TargetError> {
         let name = names::template_object(&self.app, environment, release);
-        Ok(self.get(&name, TEMPLATES).await?.map(|(templates, _)| templates))
+        let Some((templates, map)) = self.get(&name, TEMPLATES).await? else { return Ok(None) };
+        let is_counted = map.data.as_ref().is_some_and(|data| data.contains_key(REPLICAS));
+        let replicas = if is_counted { read(&map, REPLICAS)? } else { BTreeMap::new() };
+        Ok(Some(Kept { templates, replicas }))
     }
 
-    pub(super) async fn put_templates(
-        &self,
-        environment: &EnvironmentName,
-        release: &Digest,
-        templates: &BTreeMap<String, Value>,
-    ) -> Result<(), TargetError> {
+    pub(super) async fn keep(&self, environment: &EnvironmentName, release: &Digest, kept: &Kept) -> Result<(), TargetError> {
         let name = names::template_object(&self.app, environment, release);
-        let mut map = self.map(&name, "template", Some(environment), TEMPLATES, templates)?;
+        let mut map = self.map(&name, "template", Some(environment), TEMPLATES, &kept.templates)?;
+        let replicas = serde_json::to_string(&kept.replicas).map_err(|error| TargetError::Unreachable { reason: error.to_string() })?;
+        map.data.get_or_insert_default().insert(REPLICAS.to_owned(), replicas);
         match self.access.create(&map, MANAGER).await {
             Ok(_) => return Ok(()),
             Err(Trouble::Conflict { .. }) => {}

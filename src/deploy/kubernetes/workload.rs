@@ -8,6 +8,7 @@ use super::access::Trouble;
 use super::arm::{labels_at, with_images};
 use super::names;
 use super::object::{Apply, Conflicts, Fence, Object, Run};
+use super::written::Part;
 use super::{ClusterPlace, KubernetesTarget};
 use crate::deploy::{ReleaseImage, TargetError};
 use crate::event::Digest;
@@ -148,7 +149,7 @@ pub(super) fn applied_fields(
 }
 
 /// Both templates without the values of environment variables, which may be secrets: that one is another is told, and not what it is.
-fn veiled(before: &Value, after: &Value) -> (Value, Value) {
+pub(super) fn veiled(before: &Value, after: &Value) -> (Value, Value) {
     const LISTS: [&str; 2] = ["/spec/containers", "/spec/initContainers"];
     fn each(template: &mut Value, mut veil: impl FnMut(&str, &mut Value)) {
         for list in LISTS {
@@ -176,36 +177,88 @@ fn veiled(before: &Value, after: &Value) -> (Value, Value) {
 /// What would change, in lines for people: a path, what is there, what comes. Values of environment variables are not shown.
 pub(super) fn difference(before: &Value, after: &Value) -> Vec<String> {
     let (before, after) = &veiled(before, after);
-    let mut lines = Vec::new();
-    walk("", before, after, &mut lines);
-    lines
+    changes(before, after).iter().map(ToString::to_string).collect()
 }
 
-fn walk(path: &str, before: &Value, after: &Value, lines: &mut Vec<String>) {
-    let told = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+/// One field that is another.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Change {
+    pub(super) path: Vec<Part>,
+    /// None where it was not there.
+    pub(super) before: Option<Value>,
+    /// None where it is gone.
+    pub(super) after: Option<Value>,
+}
+
+impl Change {
+    /// The path as people write it.
+    pub(super) fn place(&self) -> String {
+        let part = |part: &Part| match part {
+            Part::Key(key) => format!(".{key}"),
+            Part::Item(item) => format!("[{item}]"),
+        };
+        self.path.iter().map(part).collect()
+    }
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = self.place();
+        match (&self.before, &self.after) {
+            (_, None) => write!(f, "- {place}"),
+            (None, Some(after)) => write!(f, "+ {place}: {}", told(after)),
+            (Some(before), Some(after)) => write!(f, "~ {place}: {} → {}", told(before), told(after)),
+        }
+    }
+}
+
+/// A value as it is shown: texts without quotes.
+pub(super) fn told(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Every field that is another, the deepest that differ.
+pub(super) fn changes(before: &Value, after: &Value) -> Vec<Change> {
+    let mut found = Vec::new();
+    walk(&[], before, after, &mut found);
+    found
+}
+
+fn walk(path: &[Part], before: &Value, after: &Value, found: &mut Vec<Change>) {
+    let below = |part: Part| [path, &[part]].concat();
     match (before, after) {
         (Value::Object(one), Value::Object(other)) => {
             for (key, value) in other {
-                walk(&format!("{path}.{key}"), one.get(key).unwrap_or(&Value::Null), value, lines);
+                walk(&below(Part::Key(key.clone())), one.get(key).unwrap_or(&Value::Null), value, found);
             }
-            for key in one.keys().filter(|key| !other.contains_key(*key)) {
-                lines.push(format!("- {path}.{key}"));
+            for (key, value) in one.iter().filter(|(key, _)| !other.contains_key(*key)) {
+                found.push(Change { path: below(Part::Key(key.clone())), before: Some(value.clone()), after: None });
             }
         }
         (Value::Array(one), Value::Array(other)) => {
+            let name = |value: &Value| value.get("name").and_then(Value::as_str).map(str::to_owned);
             for (index, value) in other.iter().enumerate() {
-                let name = value.get("name").and_then(Value::as_str);
-                let place = name.map_or_else(|| index.to_string(), str::to_owned);
-                let there = match name {
-                    Some(name) => one.iter().find(|one| one.get("name").and_then(Value::as_str) == Some(name)),
+                let named = name(value);
+                let there = match &named {
+                    Some(named) => one.iter().find(|one| name(one).as_ref() == Some(named)),
                     None => one.get(index),
                 };
-                walk(&format!("{path}[{place}]"), there.unwrap_or(&Value::Null), value, lines);
+                walk(&below(Part::Item(named.unwrap_or_else(|| index.to_string()))), there.unwrap_or(&Value::Null), value, found);
+            }
+            for (index, value) in one.iter().enumerate() {
+                let gone = match name(value) {
+                    Some(named) => !other.iter().any(|other| name(other).as_ref() == Some(&named)),
+                    None => index >= other.len(),
+                };
+                if gone {
+                    let item = name(value).unwrap_or_else(|| index.to_string());
+                    found.push(Change { path: below(Part::Item(item)), before: Some(value.clone()), after: None });
+                }
             }
         }
         (before, after) if before == after => {}
-        (Value::Null, after) => lines.push(format!("+ {path}: {}", told(after))),
-        (before, after) => lines.push(format!("~ {path}: {} → {}", told(before), told(after))),
+        (Value::Null, after) => found.push(Change { path: path.to_vec(), before: None, after: Some(after.clone()) }),
+        (before, after) => found.push(Change { path: path.to_vec(), before: Some(before.clone()), after: Some(after.clone()) }),
     }
 }
 
@@ -379,5 +432,8 @@ mod tests {
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines.contains(&"~ .spec.containers[app].image: r:5000/shop:v1 → r:5000/shop@sha256:aa".to_owned()), "{lines:?}");
         assert_eq!(difference(&after, &after), Vec::<String>::new());
+        let mut less = two();
+        less["spec"]["containers"].as_array_mut().unwrap().remove(1);
+        assert_eq!(difference(&two(), &less), ["- .spec.containers[proxy]"], "what is gone is a difference too");
     }
 }

@@ -34,8 +34,10 @@ pub(super) async fn execute<T: Target + 'static>(
         steps.say(&format!("{} ({}) is passed over: what it is made of is not there any more", gone.tag, gone.digest.short()));
     }
     let slot = Slot { release, rollout: request.rollout.clone(), since: steps.now() };
-    let bad = plan.from.as_ref().map(|release| release.digest.clone());
-    let returned_to = plan.wanted.as_ref().filter(|_| plan.kind == RolloutKind::Rollback).map(|release| release.digest.clone());
+    // What is put back where it is was left by nobody, and nothing was returned to.
+    let bad = plan.from.as_ref().filter(|_| !plan.puts_back()).map(|release| release.digest.clone());
+    let returns = plan.wanted.as_ref().filter(|_| plan.kind == RolloutKind::Rollback && !plan.puts_back());
+    let returned_to = returns.map(|release| release.digest.clone());
     let begun = steps
         .begin(plan.step(), draft, claim, |record| {
             choice::take_over(record, slot.clone(), bad.as_ref(), returned_to.as_ref());
@@ -80,6 +82,10 @@ async fn move_traffic<T: Target + 'static>(
     }
     if let Some(wanted) = &plan.wanted {
         if !stays {
+            if plan.puts_back() {
+                // It runs, and is not as it was: what it was comes up beside it.
+                seen.arms.retain(|view| view.arm != ArmName::Stable);
+            }
             warm(wanted, setup.start_timeout, &seen, steps).await?;
         }
         last = Some(insist(steps, &Effect::Return { release: wanted.digest.clone() }).await?);

@@ -21,7 +21,7 @@ use super::reader;
 use super::steps::{Claim, Clock, StepError, Steps, Tell};
 use crate::deploy::{Target, differences};
 use crate::event::{
-    Actor, AppName, Arm, Digest, Drift, EnvironmentName, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutKind, RolloutOutcome,
+    Actor, AppName, Arm, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutKind, RolloutOutcome,
     RunId, Step, TargetIdentity, Weight,
 };
 use crate::store::{Holder, socket_name, this_process};
@@ -30,6 +30,8 @@ use crate::store::{Holder, socket_name, this_process};
 const DECISIONS: u32 = 8;
 /// A rollback that is under way on this host is waited for as long as its journal moves, and so long after.
 const STANDSTILL: Duration = Duration::from_secs(2);
+/// How long a look at what was changed without hms may take.
+const DRIFT: Duration = Duration::from_secs(2);
 /// How often its journal is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -164,6 +166,11 @@ struct Plan {
 }
 
 impl Plan {
+    /// Whether it goes to the release that is there by the record: what somebody changed of it is undone.
+    fn puts_back(&self) -> bool {
+        self.kind == RolloutKind::Rollback && self.from.is_some() && self.from == self.wanted
+    }
+
     fn step(&self) -> Step {
         match self.kind {
             RolloutKind::Rollback => Step::Return,
@@ -285,6 +292,11 @@ async fn decide<T: Target + 'static>(setup: &RollbackSetup<T>, request: &Rollbac
         placed.retain(|digest| *digest != to.digest);
         passed_over.push(to.clone());
     };
+    let chosen = if wants_current(&record, request) && is_changed(setup, &request.environment).await {
+        choice::put_back(&record, chosen)
+    } else {
+        chosen
+    };
     let current = record.current.as_ref().map(|release| release.digest.clone());
     let supersedes = record.slot.as_ref().map(|slot| slot.rollout.clone());
     // A target where nothing runs was stopped, or is coming up: that is told elsewhere.
@@ -302,6 +314,18 @@ async fn decide<T: Target + 'static>(setup: &RollbackSetup<T>, request: &Rollbac
         Choice::Moved { now } => Err(RollbackEnd::Moved { now }),
         Choice::NoTarget { why } => Err(RollbackEnd::NoTarget { why }),
     })
+}
+
+/// Whether what is asked for is what the record says is there: something to do only where it is not as it was left.
+fn wants_current(record: &EnvironmentRecord, request: &RollbackRequest) -> bool {
+    let wanted = request.to.as_ref().filter(|_| request.arm == Arm::Whole).and_then(|aim| choice::resolve(record, aim));
+    wanted.is_some_and(|wanted| record.current.as_ref().is_some_and(|current| current.digest == wanted.digest))
+}
+
+/// Whether the recorded release is not as it was brought, as far as that is told in no time: a rollback waits for no look.
+async fn is_changed<T: Target + 'static>(setup: &RollbackSetup<T>, environment: &EnvironmentName) -> bool {
+    let looked = tokio::time::timeout(DRIFT, setup.target.drift(environment)).await;
+    looked.is_ok_and(|found| found.is_ok_and(|found| !found.is_empty()))
 }
 
 /// Lets a rollback that is under way on this host finish, so that a second press finds it done. One that stands still is not waited for.

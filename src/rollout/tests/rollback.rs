@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::target::{Act, When, unreachable};
 use super::world::{World, actor, authority, digest, new_id, percent, release};
 use crate::deploy::{ArmName, Effect};
-use crate::event::{Arm, DeployOutcome, RolloutEvent, RolloutOutcome, RolloutPhase, Weight};
+use crate::event::{Arm, DeployOutcome, Drift, RolloutEvent, RolloutOutcome, RolloutPhase, Weight};
 use crate::rollout::ports::{ActionKind, Patience, RecordError};
 use crate::rollout::{Aim, CountdownAsk, Driver, RollbackEnd, RollbackRequest, Walk, ask_countdown, reader, roll_back};
 
@@ -423,4 +423,26 @@ async fn a_canary_is_unwatched_only_when_nobody_keeps_a_promise() {
     assert_eq!(reader::unwatched(&state, Some(&world.record()), None, now), None);
     assert!(reader::unwatched(&state, Some(&world.record()), None, now + chrono::TimeDelta::minutes(5)).is_some());
     assert!(reader::unwatched(&state, None, None, now).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_without_hms_is_put_back_by_name_and_the_next_rollback_goes_where_it_would_have() {
+    let world = with_two().await;
+    let changed = || vec![Drift::Changed { release: digest(2), what: "it was scaled, by kubectl".to_owned() }];
+    world.target.state().changed = changed();
+    let named = || RollbackRequest { rollout: new_id(), to: Some(Aim::Name("v2".to_owned())), ..world.back(Arm::Whole) };
+    let end = roll_back(&world.rollback_setup(), &named()).await.unwrap();
+    assert_eq!(reverted_to(&end), Some("v2"), "{end:?}");
+    let effects = world.target.state().effects.clone();
+    assert!(effects.iter().any(|(_, effect)| *effect == Effect::Return { release: digest(2) }), "{effects:?}");
+    let record = world.record();
+    assert_eq!((record.current, record.returned_to), (Some(release(2)), None), "nothing was left, and nothing was returned to");
+    assert_eq!(record.healthy, [release(2), release(1)]);
+
+    let end = roll_back(&world.rollback_setup(), &named()).await.unwrap();
+    assert!(matches!(end, RollbackEnd::AlreadyReverted { .. }), "{end:?}");
+    // And back from there, over another change.
+    world.target.state().changed = changed();
+    let end = roll_back(&world.rollback_setup(), &RollbackRequest { rollout: new_id(), ..world.back(Arm::Whole) }).await.unwrap();
+    assert_eq!(reverted_to(&end), Some("v1"), "{end:?}");
 }

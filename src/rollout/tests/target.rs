@@ -246,6 +246,8 @@ impl State {
                 }
                 self.put(ArmName::Stable, release);
                 self.weight = Weight::ZERO;
+                // As it was left.
+                self.changed.clear();
             }
             Effect::Retire { release } => {
                 if let Some(standbys) = self.arms.get_mut(&ArmName::Standby) {

@@ -16,7 +16,7 @@ use hms::canary::provider::{Selector, requests_on};
 use hms::deploy::kubernetes::{ClusterPlace, KubernetesTarget, RequestCount, RouterName, TrafficPlace, WorkloadName};
 use hms::deploy::registry::{Credentials, Registry, RegistrySettings};
 use hms::deploy::{ArmName, Effect, ReleaseImage, ReleaseRecord, Target, TargetError};
-use hms::event::{Digest, ReleaseRef, Weight};
+use hms::event::{Digest, Drift, ReleaseRef, Slot, Weight, Weights};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
@@ -521,5 +521,140 @@ fn a_release_is_named_by_the_image_that_a_job_pushed_and_a_moved_tag_is_refused(
         push("two");
         cluster.target.place(&record, cluster.empty.path()).await.unwrap();
         assert_eq!(cluster.target.placed(&record.release.digest).await.unwrap(), Some(record));
+    });
+}
+
+impl Cluster {
+    /// Writes into the record what a driver would.
+    async fn amend(&self, change: impl FnOnce(&mut hms::event::EnvironmentRecord)) {
+        let mut record = self.target.record(&prod()).await.unwrap();
+        change(&mut record);
+        self.target.put_record(record).await.unwrap();
+    }
+
+    /// What is otherwise than it was left, in lines.
+    async fn drift(&self) -> Vec<String> {
+        self.target.drift(&prod()).await.unwrap().iter().map(Drift::to_string).collect()
+    }
+
+    async fn put_back(&self, fence: u64, release: &Digest) {
+        self.apply(fence, start(release, ArmName::Standby)).await;
+        self.apply(fence, Effect::Return { release: release.clone() }).await;
+        assert_eq!(self.drift().await, Vec::<String>::new(), "it is as it was left");
+    }
+
+    fn settled(&self) {
+        self.kubectl(&["rollout", "status", "deployment/shop", "--timeout=60s"]);
+    }
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/cluster/README.md says how to run it"]
+fn what_kubectl_does_behind_hms_is_found_told_and_put_back() {
+    let folder = folder();
+    let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
+    run(async {
+        let cluster = Cluster::new(&folder).await;
+        let origin = cluster.target.adopt(&prod()).await.unwrap().unwrap();
+        assert_eq!(cluster.drift().await, Vec::<String>::new(), "nothing is recorded yet");
+        let two = cluster.release("two", &["VERSION=two"]);
+        let tag = two.0.release.clone();
+        let two = cluster.bring(two).await;
+        cluster.apply(1, start(&two, ArmName::Canary)).await;
+        cluster.apply(1, Effect::Promote { release: two.clone() }).await;
+        cluster.amend(|record| record.current = Some(tag.clone())).await;
+        assert_eq!(cluster.drift().await, Vec::<String>::new(), "it is as hms left it");
+
+        let one = async |expected: &[&str]| {
+            let found = cluster.drift().await;
+            let [only] = found.as_slice() else { panic!("{found:?}") };
+            assert!(expected.iter().all(|part| only.contains(part)), "{only}");
+        };
+        // A restart is nobody's change of what runs.
+        cluster.kubectl(&["rollout", "restart", "deployment/shop"]);
+        cluster.settled();
+        assert_eq!(cluster.drift().await, Vec::<String>::new());
+
+        cluster.kubectl(&["set", "image", "deployment/shop", "shop=127.0.0.1:5000/app:v3"]);
+        cluster.settled();
+        one(&[".spec.containers[shop].image is 127.0.0.1:5000/app:v3, and was 127.0.0.1:5000/shop-two@", "by kubectl-set at 20"]).await;
+        // What a person adopted is drift no more, until it changes again.
+        let found = cluster.target.drift(&prod()).await.unwrap();
+        cluster.amend(|record| record.adopted.clone_from(&found)).await;
+        assert_eq!(cluster.drift().await, Vec::<String>::new());
+        cluster.kubectl(&["set", "image", "deployment/shop", "shop=127.0.0.1:5000/app:v2"]);
+        one(&["is 127.0.0.1:5000/app:v2"]).await;
+        cluster.put_back(2, &two).await;
+        let image = cluster.kubectl(&["get", "deployment", "shop", "-o", "jsonpath={.spec.template.spec.containers[0].image}"]);
+        assert!(image.ends_with(&two.to_string()), "{image}");
+
+        cluster.kubectl(&["set", "env", "deployment/shop", "LEVEL=debug"]);
+        one(&["env", "by kubectl-set"]).await;
+        cluster.put_back(3, &two).await;
+
+        cluster.kubectl(&["scale", "deployment/shop", "--replicas=3"]);
+        // The API server keeps no time of a scale.
+        one(&["is to have 3 pods, and had 2", "by kubectl"]).await;
+        cluster.kubectl(&["scale", "deployment/shop", "--replicas=2"]);
+        assert_eq!(cluster.drift().await, Vec::<String>::new());
+
+        cluster.kubectl(&["rollout", "pause", "deployment/shop"]);
+        one(&["is paused", "by kubectl"]).await;
+        cluster.kubectl(&["scale", "deployment/shop", "--replicas=0"]);
+        cluster.put_back(4, &two).await;
+        assert_eq!(cluster.kubectl(&["get", "deployment", "shop", "-o", "jsonpath={.spec.replicas}"]), "2", "no pods serve nobody");
+
+        cluster.kubectl(&["rollout", "undo", "deployment/shop", "--to-revision=1"]);
+        cluster.settled();
+        let found = cluster.target.drift(&prod()).await.unwrap();
+        assert!(
+            matches!(&found[0], Drift::Stable { recorded, found: Some(found) } if *recorded == two && *found == origin.digest),
+            "{found:?}"
+        );
+        assert!(found.len() == 2 && found[1].to_string().contains("by kubectl"), "{found:?}");
+        cluster.put_back(5, &two).await;
+    });
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/cluster/README.md says how to run it"]
+fn a_weight_that_somebody_wrote_and_an_arm_that_is_gone_are_told() {
+    let folder = folder();
+    let _gateway = GATEWAY.read().unwrap_or_else(PoisonError::into_inner);
+    run(async {
+        let cluster = Cluster::new(&folder).await;
+        let origin = cluster.target.adopt(&prod()).await.unwrap().unwrap();
+        let two = cluster.release("two", &["VERSION=two"]);
+        let tag = two.0.release.clone();
+        let two = cluster.bring(two).await;
+        let one = weight("1%");
+        let rollout = "01KATE000000000000000RQXX1".parse().unwrap();
+        cluster
+            .amend(|record| {
+                record.current = Some(origin.clone());
+                record.slot = Some(Slot { release: tag.clone(), rollout, since: hms::store::now() });
+                record.weights = Some(Weights { requested: one, applied: one });
+            })
+            .await;
+        cluster.apply(1, start(&two, ArmName::Canary)).await;
+        cluster.apply(1, Effect::Weigh { weight: one }).await;
+        assert_eq!(cluster.drift().await, Vec::<String>::new());
+
+        let patch = r#"[{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":60},{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":40}]"#;
+        cluster.kubectl(&["patch", "httproute", "shop", "--type=json", "--patch", patch]);
+        let found = cluster.drift().await.join("\n");
+        assert!(found.contains("httproute shop gives the canary 40%, and hms gave it 1%, by kubectl-patch at 20"), "{found}");
+        cluster.apply(1, Effect::Weigh { weight: one }).await;
+        assert_eq!(cluster.drift().await, Vec::<String>::new());
+
+        cluster.kubectl(&["set", "image", "deployment/shop-canary", "shop=127.0.0.1:5000/app:v3"]);
+        let found = cluster.drift().await.join("\n");
+        assert!(found.contains("deployment shop-canary is hms's own, and was changed, by kubectl-set at 20"), "{found}");
+        cluster.kubectl(&["delete", "deployment", "shop-canary"]);
+        let found = cluster.drift().await.join("\n");
+        assert!(found.contains("the canary beside deployment/shop is not there any more"), "{found}");
+        let seen = cluster.target.observe(&prod()).await.unwrap();
+        assert_eq!(seen.weight, one, "users still get errors for it, and that is no 0");
+        assert_eq!(cluster.apply(2, Effect::Weigh { weight: Weight::ZERO }).await.weight, Weight::ZERO);
     });
 }

@@ -11,6 +11,7 @@ use crate::deploy::TargetError;
 use crate::deploy::kubernetes::access::{Access, Trouble};
 use crate::deploy::kubernetes::names::TRAFFIC_MANAGER;
 use crate::deploy::kubernetes::object::{Edit, Fence, Fences, Kind, Object, Objects};
+use crate::deploy::kubernetes::written;
 use crate::event::Weight;
 
 const KIND: Kind = Kind { group: "networking.k8s.io", version: "v1", name: "Ingress", plural: "ingresses" };
@@ -45,7 +46,10 @@ impl Ingress {
         let stable = self.objects.need(&self.name).await?;
         let rules = rules(&stable, &self.pair)?;
         let beside = self.objects.get(&self.beside()).await?;
+        let at = written::keys(&["metadata", "annotations", WEIGHT]);
         Ok(RouteView {
+            is_ours: beside.as_ref().is_some_and(|object| written::is_by_hms(object, &at)),
+            writer: beside.as_ref().and_then(|object| written::writer(object, &at)),
             weight: beside.as_ref().map_or(Weight::ZERO, weight),
             fences: beside.as_ref().map(Object::fences).unwrap_or_default(),
             parents: Vec::new(),

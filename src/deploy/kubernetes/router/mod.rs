@@ -21,6 +21,7 @@ use super::access::Access;
 use super::names::TRAFFIC_MANAGER;
 use super::object::{Fence, Fences, Object, Objects};
 use super::place::RouterName;
+use super::written::{self, Writer};
 use crate::deploy::TargetError;
 use crate::event::Weight;
 
@@ -67,6 +68,10 @@ pub(super) struct RouteView {
     pub(super) parents: Vec<Parent>,
     /// The rules that lead to both arms, in words.
     pub(super) rules: Vec<String>,
+    /// Whether hms wrote the weights last.
+    pub(super) is_ours: bool,
+    /// Who wrote them, when it was somebody else and that is known.
+    pub(super) writer: Option<Writer>,
     /// What a person should know of the object: a rule with another weight, sessions that pass the split by.
     pub(super) warnings: Vec<String>,
 }
@@ -234,7 +239,11 @@ fn view(
     told.extend(splits.iter().filter_map(|split| split.third(&object_words)));
     told.extend(weighted::alone(object, pair, shape));
     told.extend(warnings(object));
+    let at: Vec<&str> = splits.iter().flat_map(|split| split.list.at.split('/').skip(1)).collect();
+    let at = written::keys(&at);
     Ok(RouteView {
+        is_ours: written::is_by_hms(object, &at),
+        writer: written::writer(object, &at),
         weight: most,
         fences: object.fences(),
         parents: parents(object),
