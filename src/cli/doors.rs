@@ -15,7 +15,7 @@ use super::environment::{Environment, is_interactive};
 use super::failure::{Exit, Failure};
 use super::run_new::Clone;
 use super::{console, control, deploy, engine_door, logs, rollback, run_verb, status};
-use super::{doctor, ledger_verb, policy_verb, rbac, validate};
+use super::{doctor, images, ledger_verb, policy_verb, rbac, validate};
 
 /// Runs `hms` and gives its exit code.
 #[must_use]
@@ -111,6 +111,10 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Demo { headless, keep } => {
             let afterwards = if keep { super::demo::Afterwards::Keep } else { super::demo::Afterwards::Remove };
             super::demo::demo(headless, afterwards, output)
+        }
+        Verb::Images(asked) => {
+            let act = if asked.remove { images::Act::Remove } else { images::Act::Look };
+            images::images(asked.app.as_ref(), asked.target.as_ref(), act, output)
         }
         Verb::Policy(verb) => policy_verb::policy(&Environment::find()?, at.as_deref(), verb, output),
         Verb::Freeze(verb) => super::freeze::freeze(&verb, at.as_deref(), output),

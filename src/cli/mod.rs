@@ -23,6 +23,7 @@ mod explain_verb;
 mod failure;
 mod follow;
 mod freeze;
+mod images;
 mod ledger_verb;
 mod local;
 mod logs;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::kubernetes::KubernetesTarget;
 use super::local::LocalTarget;
-use super::{Applied, ArmName, Effect, Held, Observation, ReleaseRecord, Target, TargetError};
+use super::{Applied, ArmName, Effect, Held, ImageSource, Observation, ReleaseRecord, Target, TargetError};
 use crate::event::{AppRecord, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity, Weight};
 
 /// A target of some kind.
@@ -106,8 +106,8 @@ impl Target for AnyTarget {
         of_either!(self, target => target.drift(environment))
     }
 
-    async fn prepare(&self, record: ReleaseRecord, tree: &Path) -> Result<ReleaseRecord, TargetError> {
-        of_either!(self, target => target.prepare(record, tree))
+    async fn prepare(&self, record: ReleaseRecord, tree: &Path, image: Option<&ImageSource>) -> Result<ReleaseRecord, TargetError> {
+        of_either!(self, target => target.prepare(record, tree, image))
     }
 
     async fn adopt(&self, environment: &EnvironmentName) -> Result<Option<ReleaseRef>, TargetError> {

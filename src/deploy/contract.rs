@@ -53,6 +53,22 @@ pub struct ReleaseImage {
     pub container: Option<String>,
     /// `NAME@sha256:…`.
     pub reference: String,
+    /// The tag that it was found or pushed under; none in records of an earlier hms, where it is one of the commit's names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+}
+
+/// What an image that hms makes of a release's files is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageSource {
+    /// The image below.
+    pub base: String,
+    /// What is run, with its arguments; empty to leave it to the base.
+    pub entrypoint: Vec<String>,
+    /// Where the files go.
+    pub folder: String,
+    /// `OS/ARCHITECTURE`.
+    pub platform: String,
 }
 
 /// The place of a release in an environment.
@@ -286,8 +302,13 @@ pub trait Target: Send + Sync {
 
     /// What a release that was just made is called here: a target that runs images names it by theirs, and finds or makes them. Where bytes
     /// are what is released, the record stays as it is. Changes nothing that serves.
-    fn prepare(&self, record: ReleaseRecord, tree: &Path) -> impl Future<Output = Result<ReleaseRecord, TargetError>> + Send {
-        let _ = tree;
+    fn prepare(
+        &self,
+        record: ReleaseRecord,
+        tree: &Path,
+        image: Option<&ImageSource>,
+    ) -> impl Future<Output = Result<ReleaseRecord, TargetError>> + Send {
+        let _ = (tree, image);
         async { Ok(record) }
     }
 

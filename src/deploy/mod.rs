@@ -12,5 +12,7 @@ pub mod registry;
 pub mod release;
 
 pub use any::AnyTarget;
-pub use contract::{Applied, ArmName, ArmView, Effect, Health, Held, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
+pub use contract::{
+    Applied, ArmName, ArmView, Effect, Health, Held, ImageSource, Observation, ReleaseImage, ReleaseRecord, Target, TargetError,
+};
 pub use drift::differences;

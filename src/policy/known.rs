@@ -20,10 +20,11 @@ macro_rules! mappings {
 
 mappings! {
     SETTINGS at [".hms"] has [
-        "app", "watch", "start", "registry", "environments", "traffic", "metrics", "canary", "scan", "rollback", "version", "freeze",
+        "app", "watch", "start", "image", "registry", "environments", "traffic", "metrics", "canary", "scan", "rollback", "version", "freeze",
         "local", "slot_timeout", "policy_format"
     ];
     WATCH at [".hms.watch"] has ["branches", "on", "fetch"];
+    IMAGE at [".hms.image"] has ["base", "entrypoint", "folder", "platform"];
     REGISTRY at [".hms.registry"] has ["image", "keep"];
     ENVIRONMENT at [".hms.environments.NAME"] has [
         "of", "target", "context", "namespace", "workload", "containers", "take_over", "traffic", "protected", "approvals"

@@ -55,6 +55,6 @@ pub use problem::Problem;
 pub use promotion::{GivenYes, Judgement, PromotionFacts, count_yeses, may_promote};
 pub use recurrence::{BadRecurrence, Recurrence};
 pub use scan_gate::scan_gate;
-pub use settings::{Settings, Watch, WatchOn};
+pub use settings::{Image, Settings, Watch, WatchOn};
 pub use supplied::{Asker, ProtectedRefs, RunRef, Shape, SuppliedVariable, ValueSource, is_like, is_protected};
 pub use wall::{BadZone, Zone};

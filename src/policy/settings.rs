@@ -12,8 +12,23 @@ pub struct Settings {
     pub watch: Option<Watch>,
     /// The command that starts a release.
     pub start: Option<String>,
+    /// What an image that hms makes of a release is made of; none when jobs push images.
+    pub image: Option<Image>,
     /// All the rest: what this commit would like to be in force.
     pub policy: Policy,
+}
+
+/// An image that hms makes: the release's files as one layer on a base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The image below, by its name.
+    pub base: String,
+    /// What is run, with its arguments; empty to leave it to the base.
+    pub entrypoint: Vec<String>,
+    /// Where the files go, which is also where it is started.
+    pub folder: String,
+    /// Which of the base's images, as `OS/ARCHITECTURE`.
+    pub platform: String,
 }
 
 /// Branches that start runs.
@@ -44,7 +59,7 @@ impl Settings {
     pub fn read(node: &Node) -> Result<Self, Problem> {
         let table = Table::of(node, ".hms", &known::SETTINGS)?;
         table.must("policy_format", table.text("policy_format")?.is_none_or(|format| format == "1"), "this program knows format 1 only")?;
-        Ok(Self { watch: watch(&table)?, start: command(&table, "start")?, policy: reading::policy(&table)? })
+        Ok(Self { watch: watch(&table)?, start: command(&table, "start")?, image: image(&table)?, policy: reading::policy(&table)? })
     }
 
     /// The app's name, when it is given.
@@ -52,6 +67,28 @@ impl Settings {
     pub fn app(&self) -> Option<&AppName> {
         self.policy.app.as_ref()
     }
+}
+
+fn image(table: &Table<'_>) -> Result<Option<Image>, Problem> {
+    if table.node("image").is_none() {
+        return Ok(None);
+    }
+    let image = table.table("image", &known::IMAGE)?;
+    let base = image.text("base")?.unwrap_or_default();
+    image.must("base", !base.is_empty() && !base.contains(char::is_whitespace) && !base.contains("://"), "is no image name")?;
+    let entrypoint: Vec<String> = image.parsed_list("entrypoint")?;
+    let is_line = matches!(entrypoint.as_slice(), [only] if only.contains(char::is_whitespace));
+    image.must("entrypoint", !is_line, "is run without a shell: write a list, as [node, server.js]")?;
+    image.must("entrypoint", entrypoint.first().is_none_or(|program| !program.is_empty()), "names no program")?;
+    let folder = image.text("folder")?.unwrap_or_else(|| "/app".to_owned());
+    image.must("folder", folder.starts_with('/') && !folder.split('/').any(|part| part == ".."), "write an absolute path")?;
+    let platform = image.text("platform")?.unwrap_or_else(|| "linux/amd64".to_owned());
+    image.must(
+        "platform",
+        platform.split_once('/').is_some_and(|(os, rest)| !os.is_empty() && !rest.is_empty()),
+        "write OS/ARCHITECTURE",
+    )?;
+    Ok(Some(Image { base, entrypoint, folder, platform }))
 }
 
 fn command(table: &Table<'_>, key: &str) -> Result<Option<String>, Problem> {

@@ -36,7 +36,7 @@ mod worker;
 mod tests;
 
 pub use choice::Aim;
-pub(crate) use choice::reconcile;
+pub(crate) use choice::{next_back, reconcile};
 pub use countdown::{CountdownAnswer, CountdownAsk, Inside, ask_countdown};
 pub use crash::CrashPoint;
 pub use drill::{DrillEnd, DrillRequest, DrillSetup, Rehearsal, drill};

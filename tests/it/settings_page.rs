@@ -138,6 +138,7 @@ fn each_default_is_the_one_in_force() {
         let base = match row.path {
             ".hms.registry" => "image: r.example.gov/shop, ",
             ".hms.watch" => "branches: [main], ",
+            ".hms.image" => "base: node:22, ",
             ".hms.freeze[]" | "config.floors.freeze[]" => "from: Fri 16:00, to: Mon 08:00, ",
             "config.variables.NAME" => "command: [vault], repositories: [/srv/irs], ",
             _ => "",

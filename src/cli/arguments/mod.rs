@@ -18,7 +18,7 @@ pub use canary::{
 pub use look::{LookArguments, Picture, PlanArguments};
 pub use run::{Interrupted, RunArguments};
 pub use target::{
-    AdoptArguments, BreakArguments, DriftVerb, DrillArguments, FreezeVerb, LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments,
+    AdoptArguments, BreakArguments, DriftVerb, DrillArguments, FreezeVerb, ImagesArguments, LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments,
 };
 
 /// A release console for the terminal: pipeline, canary, promote, rollback.
@@ -206,6 +206,9 @@ pub enum Verb {
     /// Go back to the last healthy release.
     #[command(after_help = "Example:\n  hms rollback --env prod\n  hms rollback --env prod --to v1.4.0 --app irs-api")]
     Rollback(RollbackArguments),
+    /// Tell which images of an app its registry has to keep, and remove the others when told to.
+    #[command(after_help = "Example:\n  hms images --app irs-api\n  hms images --app irs-api --remove")]
+    Images(ImagesArguments),
     /// Show or accept the policy in force.
     #[command(subcommand, after_help = "Example:\n  hms policy show\n  hms policy accept")]
     Policy(PolicyVerb),

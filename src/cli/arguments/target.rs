@@ -1,4 +1,4 @@
-//! What concerns an environment and its record: `rollback`, `policy`, `ledger`, `local`.
+//! What concerns an environment and its record: `rollback`, `images`, `policy`, `ledger`, `local`.
 
 use clap::{Args, Subcommand};
 
@@ -23,6 +23,20 @@ pub struct RollbackArguments {
     /// Why; it goes into the ledger.
     #[arg(long)]
     pub reason: Option<String>,
+}
+
+/// `hms images`.
+#[derive(Debug, Args)]
+pub struct ImagesArguments {
+    /// Remove what is listed as not needed; without it nothing is changed.
+    #[arg(long)]
+    pub remove: bool,
+    /// The app, when not in its repository.
+    #[arg(long)]
+    pub app: Option<AppName>,
+    /// The cluster to look at, CONTEXT/NAMESPACE, when nothing on this machine knows where the app lives.
+    #[arg(long, value_name = "CONTEXT/NAMESPACE")]
+    pub target: Option<ClusterName>,
 }
 
 /// `hms policy`.

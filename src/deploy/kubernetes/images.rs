@@ -2,7 +2,7 @@
 //! (`docs/decisions.md` 20.3, 20.9).
 
 use super::{KubernetesTarget, release_digest};
-use crate::deploy::registry::{ImageName, TagState};
+use crate::deploy::registry::{ImageName, RegistryError, TagState};
 use crate::deploy::{ReleaseImage, ReleaseRecord, TargetError};
 use crate::event::{Digest, ReleaseRef};
 
@@ -24,30 +24,33 @@ impl KubernetesTarget {
             return Ok(record);
         }
         let impossible = |reason: String| TargetError::NotPossible { reason };
+        let name = self.image_name()?;
+        let mut asked = Vec::new();
+        for tag in tags_of(&record.release) {
+            let tagged = name.tagged(&tag).map_err(|error| impossible(error.to_string()))?;
+            match self.registry.resolve(&tagged).await {
+                Ok(found) => return named(record, &found.pinned().to_string(), &tag),
+                Err(error) if error.is_not_there() => asked.push(tagged.to_string()),
+                Err(error) => return Err(unanswered(&error)),
+            }
+        }
+        let push = asked.first().cloned().unwrap_or_default();
+        Err(impossible(format!(
+            "no image of this commit is in the registry: {} are not there (hint: a job before the deploy pushes it, for instance: podman push {push}; or hms makes it: `image: {{base: NAME, entrypoint: [PROGRAM]}}` in .hms)",
+            asked.join(", ")
+        )))
+    }
+
+    /// Where images of the app are.
+    pub(super) fn image_name(&self) -> Result<ImageName, TargetError> {
+        let impossible = |reason: String| TargetError::NotPossible { reason };
         let Some(image) = &self.place.image else {
             return Err(impossible(format!(
                 "no image is named for {} (hint: `registry: {{image: HOST/NAME}}` in .hms, and a job that pushes HOST/NAME:$CI_COMMIT_SHA)",
                 self.place.workload
             )));
         };
-        let name: ImageName = image.parse().map_err(|error| impossible(format!("`registry.image`: {error}")))?;
-        let mut asked = Vec::new();
-        for tag in tags_of(&record.release) {
-            let tagged = name.tagged(&tag).map_err(|error| impossible(error.to_string()))?;
-            match self.registry.resolve(&tagged).await {
-                Ok(found) => return named(record, &found.pinned().to_string()),
-                Err(error) if error.is_not_there() => asked.push(tagged.to_string()),
-                Err(error) => {
-                    let hint = error.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-                    return Err(TargetError::Unreachable { reason: format!("{}{hint}", crate::store::chain(&error)) });
-                }
-            }
-        }
-        let push = asked.first().cloned().unwrap_or_default();
-        Err(impossible(format!(
-            "no image of this commit is in the registry: {} are not there (hint: a job before the deploy pushes it, for instance: podman push {push})",
-            asked.join(", ")
-        )))
+        image.parse().map_err(|error| impossible(format!("`registry.image`: {error}")))
     }
 
     /// Refuses a release whose tag names another image by now.
@@ -55,7 +58,8 @@ impl KubernetesTarget {
         let (Some(image), [only]) = (&self.place.image, record.images.as_slice()) else { return Ok(()) };
         let Ok(name) = image.parse::<ImageName>() else { return Ok(()) };
         let Some(digest) = digest_in(&only.reference) else { return Ok(()) };
-        for tag in tags_of(&record.release) {
+        let tags = only.tag.clone().map_or_else(|| tags_of(&record.release), |tag| vec![tag]);
+        for tag in tags {
             let Ok(tagged) = name.tagged(&tag) else { continue };
             match self.registry.tag_state(&tagged, &digest).await {
                 Ok(TagState::Moved { to }) => {
@@ -88,8 +92,15 @@ impl KubernetesTarget {
     }
 }
 
-fn named(mut record: ReleaseRecord, reference: &str) -> Result<ReleaseRecord, TargetError> {
-    record.images = vec![ReleaseImage { container: None, reference: reference.to_owned() }];
+/// A registry that did not do what it was asked, with the way out where there is one.
+pub(super) fn unanswered(error: &RegistryError) -> TargetError {
+    let hint = error.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+    TargetError::Unreachable { reason: format!("{}{hint}", crate::store::chain(error)) }
+}
+
+/// The release by its image.
+pub(super) fn named(mut record: ReleaseRecord, reference: &str, tag: &str) -> Result<ReleaseRecord, TargetError> {
+    record.images = vec![ReleaseImage { container: None, reference: reference.to_owned(), tag: Some(tag.to_owned()) }];
     record.release.digest = release_digest(&record.images)
         .ok_or_else(|| TargetError::NotPossible { reason: format!("{reference} does not name an image by digest") })?;
     Ok(record)

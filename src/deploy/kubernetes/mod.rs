@@ -25,6 +25,7 @@ mod drift;
 mod effects;
 mod images;
 mod in_force;
+mod making;
 mod names;
 mod object;
 mod observe;
@@ -46,7 +47,7 @@ pub use place::{ClusterPlace, DEFAULT_SETTLE, RouterName, TrafficPlace, Workload
 pub use rbac::rbac;
 
 use crate::deploy::registry::Registry;
-use crate::deploy::{Applied, ArmName, Effect, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
+use crate::deploy::{Applied, ArmName, Effect, ImageSource, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
 use crate::event::{AppName, AppRecord, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity, Weight};
 
 use access::Access;
@@ -149,8 +150,11 @@ impl Target for KubernetesTarget {
         self.seen(environment).await
     }
 
-    async fn prepare(&self, record: ReleaseRecord, _tree: &Path) -> Result<ReleaseRecord, TargetError> {
-        self.with_images(record).await
+    async fn prepare(&self, record: ReleaseRecord, tree: &Path, image: Option<&ImageSource>) -> Result<ReleaseRecord, TargetError> {
+        match image {
+            Some(source) if record.images.is_empty() => self.made_image(record, tree, source).await,
+            Some(_) | None => self.with_images(record).await,
+        }
     }
 
     async fn drift(&self, environment: &EnvironmentName) -> Result<Vec<Drift>, TargetError> {

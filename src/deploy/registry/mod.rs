@@ -27,7 +27,7 @@ pub use client::{Presence, Registry, Resolved, TagState};
 pub use credentials::{CredentialError, Credentials};
 pub use error::{Problem, RegistryError, Said};
 pub use manifest::{ImageConfig, Platform};
-pub use name::ImageName;
+pub use name::{ImageName, is_own_tag, own_tag};
 pub use push::{Pushed, TakenTag};
 pub use recipe::ImageRecipe;
 pub use removing::Removed;

@@ -108,6 +108,21 @@ impl From<ImageName> for String {
     }
 }
 
+/// Tags under which hms pushes what it made: `hms-` and 16 hex digits.
+const OWN: &str = "hms-";
+
+/// The tag of an image that is made of what this digest is of (`docs/decisions.md` 20.14).
+#[must_use]
+pub fn own_tag(made_of: &Digest) -> String {
+    format!("{OWN}{}", made_of.hex().get(..16).unwrap_or_default())
+}
+
+/// Whether hms pushes under such a tag.
+#[must_use]
+pub fn is_own_tag(tag: &str) -> bool {
+    tag.strip_prefix(OWN).is_some_and(|hex| hex.len() == 16 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 impl fmt::Display for ImageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.registry, self.repository)?;

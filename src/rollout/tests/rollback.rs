@@ -428,7 +428,7 @@ async fn a_canary_is_unwatched_only_when_nobody_keeps_a_promise() {
 #[tokio::test(start_paused = true)]
 async fn what_was_changed_without_hms_is_put_back_by_name_and_the_next_rollback_goes_where_it_would_have() {
     let world = with_two().await;
-    let changed = || vec![Drift::Changed { release: digest(2), what: "it was scaled, by kubectl".to_owned() }];
+    let changed = || Some(Drift::Changed { release: digest(2), what: "it was scaled, by kubectl".to_owned() });
     world.target.state().changed = changed();
     let named = || RollbackRequest { rollout: new_id(), to: Some(Aim::Name("v2".to_owned())), ..world.back(Arm::Whole) };
     let end = roll_back(&world.rollback_setup(), &named()).await.unwrap();

@@ -247,7 +247,7 @@ impl State {
                 self.put(ArmName::Stable, release);
                 self.weight = Weight::ZERO;
                 // As it was left.
-                self.changed.clear();
+                self.changed = None;
             }
             Effect::Retire { release } => {
                 if let Some(standbys) = self.arms.get_mut(&ArmName::Standby) {

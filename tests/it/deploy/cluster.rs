@@ -94,7 +94,7 @@ impl Cluster {
             start: None,
             scan: None,
             must_be_scanned: std::collections::BTreeMap::new(),
-            images: vec![ReleaseImage { container: None, reference }],
+            images: vec![ReleaseImage { container: None, reference, tag: None }],
         };
         (record, self.empty.path().to_owned())
     }
@@ -507,12 +507,12 @@ fn a_release_is_named_by_the_image_that_a_job_pushed_and_a_moved_tag_is_refused(
         let mut made = cluster.release("unpushed", &["VERSION=unpushed"]).0;
         made.images.clear();
         made.release.revision = Some(revision.parse().unwrap());
-        let error = cluster.target.prepare(made.clone(), cluster.empty.path()).await.unwrap_err().to_string();
+        let error = cluster.target.prepare(made.clone(), cluster.empty.path(), None).await.unwrap_err().to_string();
         assert!(error.contains(&format!("{}:{revision}", cluster.namespace)) && error.contains("hint:"), "{error}");
 
         let push = |version: &str| push(&folder, &format!("{}:{revision}", cluster.namespace), &[&format!("VERSION={version}")]);
         let digest = push("two");
-        let record = cluster.target.prepare(made, cluster.empty.path()).await.unwrap();
+        let record = cluster.target.prepare(made, cluster.empty.path(), None).await.unwrap();
         assert_eq!(record.release.digest.to_string(), digest);
         assert_eq!(record.images[0].reference, format!("127.0.0.1:5000/{}@{digest}", cluster.namespace));
         assert_ne!(push("three"), digest);

@@ -2,6 +2,7 @@
 
 mod answers;
 mod inside;
+mod images;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -9,9 +9,10 @@ use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use crate::deploy::release::{assemble, digest_of_tree};
-use crate::deploy::{AnyTarget, ReleaseRecord, Target};
+use crate::deploy::{AnyTarget, ImageSource, ReleaseRecord, Target};
 use crate::event::{AttemptResult, Digest, ReleaseRef, RunState, ScanSummary};
 use crate::pipeline::Plan;
+use crate::policy::Image;
 use crate::repo::Repository;
 use crate::rollout::Bytes;
 use crate::run::RunFolder;
@@ -34,11 +35,18 @@ impl Maker {
         tell: impl AsyncFnOnce(&ReleaseRecord),
     ) -> Result<Bytes, String> {
         let mut told = self.told.lock().await;
-        let Making { state, plan, folder, start } = what;
+        let Making { state, plan, folder, start, image } = what;
         let made = tokio::task::spawn_blocking(move || make(&state, &plan, &folder, start)).await;
         let Bytes { record, tree } = made.map_err(|error| error.to_string())??;
-        // Named as its target names it: on a cluster by the image that a job pushed.
-        let record = target.prepare(record, tree.as_deref().unwrap_or(Path::new(""))).await.map_err(|error| error.to_string())?;
+        // Named as its target names it: on a cluster by the image that a job pushed, or that is made here.
+        let image = image.map(|image| ImageSource {
+            base: image.base,
+            entrypoint: image.entrypoint,
+            folder: image.folder,
+            platform: image.platform,
+        });
+        let at = tree.as_deref().unwrap_or(Path::new(""));
+        let record = target.prepare(record, at, image.as_ref()).await.map_err(|error| error.to_string())?;
         let bytes = Bytes { record, tree };
         let digest = &bytes.record.release.digest;
         if told.as_ref().or(known.as_ref()) != Some(digest) {
@@ -55,6 +63,7 @@ pub(super) struct Making {
     pub(super) plan: Plan,
     pub(super) folder: RunFolder,
     pub(super) start: Option<String>,
+    pub(super) image: Option<Image>,
 }
 
 /// The run's release as its artifacts stand now: the one that was made, if nothing changed since.

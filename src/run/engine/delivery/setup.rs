@@ -70,7 +70,7 @@ impl Work {
         self.say_policy(order, &force).await;
         let placed = resolve_environment(&force.policy, &name);
         let target = Arc::new(targets.of(&force.policy, &placed).await.map_err(|error| No::Failed(error.to_string()))?);
-        let bytes = self.release(order, &target, settings.start.clone()).await?;
+        let bytes = self.release(order, &target, &settings).await?;
         self.check_tag(wish.tag.as_deref(), &bytes)?;
         let known = self.hosted_for(&placed.environment, &bytes).filter(|driver| is_under(driver, &force));
         let driver = if let Some(driver) = known {
@@ -151,9 +151,10 @@ impl Work {
         }
     }
 
-    async fn release(&self, order: &DeployOrder, target: &AnyTarget, start: Option<String>) -> Result<Bytes, No> {
+    async fn release(&self, order: &DeployOrder, target: &AnyTarget, settings: &Settings) -> Result<Bytes, No> {
         let _ = order.replies.send(Reply::Line { text: "making the release from the commit and the artifacts".to_owned() }).await;
-        let making = Making { state: self.state.clone(), plan: self.plan.clone(), folder: self.folder.clone(), start };
+        let (start, image) = (settings.start.clone(), settings.image.clone());
+        let making = Making { state: self.state.clone(), plan: self.plan.clone(), folder: self.folder.clone(), start, image };
         let known = self.state.release.as_ref().map(|release| release.digest.clone());
         let tell = async |made: &ReleaseRecord| {
             self.record(RunEvent::ReleaseMade { release: made.release.clone(), files: made.files, bytes: made.bytes }).await;
@@ -342,7 +343,7 @@ impl Delivery {
         let driver_setup =
             grounds.driver_setup(Arc::clone(&target), &created.app, &placed, &force, Some(created.run.clone()), lineage, None);
         let wanted = found.created.map(|created| created.release.digest);
-        let bytes = self.bytes_again(&target, state, plan, wanted, settings.start).await?;
+        let bytes = self.bytes_again(&target, state, plan, wanted, settings).await?;
         Driver::resume(driver_setup, &created.app, rollout, bytes).await.map(Some).map_err(|error| chain(&error))
     }
 }
@@ -355,14 +356,15 @@ impl Delivery {
         state: &RunState,
         plan: &Plan,
         wanted: Option<Digest>,
-        start: Option<String>,
+        settings: Settings,
     ) -> Result<Option<Bytes>, String> {
         let Some(wanted) = wanted else { return Ok(None) };
         let placed = target.placed(&wanted).await.map_err(|error| chain(&error))?;
         if placed.is_some() {
             return Ok(None);
         }
-        let making = Making { state: state.clone(), plan: plan.clone(), folder: self.setup.folder.clone(), start };
+        let Settings { start, image, .. } = settings;
+        let making = Making { state: state.clone(), plan: plan.clone(), folder: self.setup.folder.clone(), start, image };
         let known = state.release.as_ref().map(|release| release.digest.clone());
         let made = self.maker.make(target, making, known, async |_: &ReleaseRecord| {}).await?;
         // Artifacts that changed since make another release: this rollout's bytes are gone then.
