@@ -1,14 +1,19 @@
 //! `hms doctor`: what hms finds on this machine, and what is missing. It changes nothing and waits for nobody.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::event::AppName;
+use crate::deploy::AnyTarget;
+use crate::event::{AppName, EnvironmentName};
 use crate::ledger::{LedgerPlaces, entries, head, unresolved};
+use crate::policy::{Placed, resolve_environment};
+use crate::rollout::wired::cluster_place;
 use crate::store::{Places, holder_of, now};
 use crate::text::plain;
 
@@ -17,12 +22,16 @@ use super::environment::{Environment, operator, operator_paths, variable};
 use super::failure::{Exit, Failure};
 use super::ledger_verb::local_apps;
 use super::pipeline_file::read_file;
+use super::place::targets;
+use super::policy_verb::Commits;
 use super::run_new::Clone;
 
 /// The longest path that a socket can be bound to, in bytes (`sun_path` without its end).
 const SOCKET_PATH_MOST: usize = 107;
 /// Below this much free space a run may fail: 512 MiB.
 const FREE_BYTES: u64 = 512 << 20;
+/// How long a cluster may take to say what may be done there.
+const CLUSTER: Duration = Duration::from_secs(10);
 /// Before this second no hms was built: 2025-01-01.
 const EARLIEST: i64 = 1_735_689_600;
 
@@ -84,6 +93,7 @@ pub(crate) fn doctor(at: Option<&Path>, output: Output) -> Result<u8, Failure> {
             all.extend(places(&environment.places));
             all.push(ledger(&environment.places));
             all.extend(local_targets(&environment.places));
+            all.extend(clusters(at, &environment));
         }
     }
     all.push(operators_file());
@@ -248,6 +258,46 @@ fn ledger(places: &Places) -> Found {
             }
         }
     }
+}
+
+/// The clusters that the repository's commit names, and what may be done there with this kubeconfig.
+fn clusters(at: Option<&Path>, environment: &Environment) -> Vec<Found> {
+    let Ok(commits) = Clone::find(at).and_then(|clone| Commits::find(&clone, "HEAD")) else { return Vec::new() };
+    let names = commits.policy.environments.keys().cloned().chain([EnvironmentName::prod()]);
+    let places: BTreeSet<EnvironmentName> = names.map(|name| resolve_environment(&commits.policy, &name).environment).collect();
+    let on_cluster = |name: &EnvironmentName| {
+        let placed = resolve_environment(&commits.policy, name);
+        cluster_place(&commits.app, &commits.policy, &placed.settings).map(|_| placed)
+    };
+    places.iter().filter_map(on_cluster).map(|placed| cluster(environment, &commits, &placed)).collect()
+}
+
+fn cluster(environment: &Environment, commits: &Commits, placed: &Placed) -> Found {
+    let name = format!("cluster of {}", placed.environment);
+    let looked = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::from).and_then(|runtime| {
+        let asked = async {
+            let target = targets(environment, &commits.app).of(&commits.policy, placed).await?;
+            let AnyTarget::Kubernetes(target) = target else { return Ok(None) };
+            Ok::<_, Failure>(Some(target.rights().await?))
+        };
+        let late = |_| Failure::new(Exit::NotCarriedOut, format!("no answer within {} s", CLUSTER.as_secs()));
+        runtime.block_on(async { tokio::time::timeout(CLUSTER, asked).await.map_err(late)? })
+    });
+    let rights = match looked {
+        Ok(Some(answer)) => answer,
+        Ok(None) => return found(&name, Standing::Good, "none"),
+        Err(failure) => return told(&name, Standing::Warned, &failure),
+    };
+    let apply = "hms doctor --rbac USER | kubectl apply -f - gives exactly what is needed";
+    if !rights.missing.is_empty() {
+        return found(&name, Standing::Warned, format!("{}: this credential may not {}", rights.place, rights.missing.join(", ")))
+            .hint(apply);
+    }
+    if !rights.beyond.is_empty() {
+        let what = format!("{}: this credential may more than hms ever needs: {}", rights.place, rights.beyond.join(", "));
+        return found(&name, Standing::Warned, what).hint(format!("deploy with a user of hms's own: {apply}"));
+    }
+    found(&name, Standing::Good, format!("{}, with the rights that a deploy needs and none beyond", rights.place))
 }
 
 fn local_targets(places: &Places) -> Vec<Found> {

@@ -35,6 +35,7 @@ mod promote;
 mod rbac;
 mod records;
 mod revision;
+mod rights;
 mod router;
 mod status;
 mod workload;
@@ -45,6 +46,7 @@ use std::path::Path;
 pub use counts::{Page, RequestCount};
 pub use place::{ClusterPlace, DEFAULT_SETTLE, RouterName, TrafficPlace, WorkloadName};
 pub use rbac::rbac;
+pub use rights::Rights;
 
 use crate::deploy::registry::Registry;
 use crate::deploy::{Applied, ArmName, Effect, ImageSource, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};

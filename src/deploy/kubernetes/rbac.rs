@@ -5,11 +5,11 @@ use super::{ClusterPlace, RouterName, WorkloadName};
 use crate::event::AppName;
 
 /// A right: API group, resources, objects by name where only these are meant, verbs.
-struct Rule {
-    group: &'static str,
-    resources: &'static [&'static str],
-    names: Vec<String>,
-    verbs: &'static [&'static str],
+pub(super) struct Rule {
+    pub(super) group: &'static str,
+    pub(super) resources: &'static [&'static str],
+    pub(super) names: Vec<String>,
+    pub(super) verbs: &'static [&'static str],
 }
 
 /// What lets `user` do what hms does for an app at a place, as YAML: a `Role` and, for the cluster's identity, a `ClusterRole`, with their
@@ -45,7 +45,8 @@ fn binding(kind: &str, name: &str, user: &str) -> String {
     format!("roleRef: {{{group}, kind: {kind}, name: {}}}\nsubjects:\n- {{{group}, kind: User, name: {}}}\n", quoted(name), quoted(user))
 }
 
-fn rules(place: &ClusterPlace) -> Vec<Rule> {
+/// Everything that hms does at a place, in its namespace.
+pub(super) fn rules(place: &ClusterPlace) -> Vec<Rule> {
     let rule = |group, resources, verbs| Rule { group, resources, names: Vec::new(), verbs };
     let named = |group, resources, names: &[&str], verbs| {
         let names = names.iter().map(|name| (*name).to_owned()).collect();

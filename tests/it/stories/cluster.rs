@@ -133,6 +133,18 @@ async fn released(cluster_folder: &Path) -> (Cluster, Traffic, Person) {
         let answer = cluster.answer(&[&["auth", "can-i", "--as=hms-deployer"], &beyond[..]].concat());
         assert_eq!(answer.trim(), "no", "{beyond:?}");
     }
+    // The doctor asks the API server itself: for what is missing, for what is too much.
+    let (_, told) = ada.hms(HMS, &repo, &["doctor"]).await;
+    let place = format!("hms-test/{}", cluster.namespace);
+    assert!(told.contains(&format!("✔ cluster of prod: {place}, with the rights that a deploy needs and none beyond")), "{told}");
+    for (who, expected) in [("viewer", "this credential may not"), ("admin", "may more than hms ever needs: get secrets")] {
+        let other = Person { folder: tempfile::tempdir().unwrap(), kubeconfig: cluster_folder.join(format!("{who}.kubeconfig")) };
+        for folder in ["home", "run"] {
+            std::fs::create_dir(other.at(folder)).unwrap();
+        }
+        let (_, told) = other.hms(HMS, &repo, &["doctor"]).await;
+        assert!(told.contains(expected) && told.contains("hms doctor --rbac"), "{who}: {told}");
+    }
     let (code, told) = ada.hms(HMS, &repo, &["run", "--headless"]).await;
     assert_eq!(code, 10, "{told}");
     assert!(told.contains("hms approve 1 prod"), "{told}");
@@ -183,7 +195,7 @@ async fn there_and_back(cluster_folder: &Path) {
 
 async fn answers_again(traffic: &Traffic, version: &str) {
     let before = traffic.count(version);
-    let bound = Instant::now() + Duration::from_secs(20);
+    let bound = Instant::now() + Duration::from_secs(30);
     while traffic.count(version) < before + 200 {
         assert!(Instant::now() < bound, "{version} does not answer again");
         tokio::time::sleep(Duration::from_millis(20)).await;
