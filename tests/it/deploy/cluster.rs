@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hms::canary::provider::{Selector, requests_on};
 use hms::deploy::kubernetes::{ClusterPlace, KubernetesTarget, RequestCount, RouterName, TrafficPlace, WorkloadName};
@@ -269,8 +269,14 @@ async fn ask(client: &Requests, address: &str, host: &str) -> String {
 /// and its status.
 pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
-    answers: Arc<Mutex<BTreeMap<String, u64>>>,
+    answers: Arc<Mutex<BTreeMap<String, (u64, Instant)>>>,
     tasks: tokio::task::JoinSet<()>,
+}
+
+fn note(answers: &mut BTreeMap<String, (u64, Instant)>, answer: String) {
+    let (count, at) = answers.entry(answer).or_insert_with(|| (0, Instant::now()));
+    *count += 1;
+    *at = Instant::now();
 }
 
 impl Traffic {
@@ -287,7 +293,7 @@ impl Traffic {
             traffic.tasks.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let answer = ask(&client, &address, &host).await;
-                    *answers.lock().unwrap().entry(answer).or_default() += 1;
+                    note(&mut answers.lock().unwrap(), answer);
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
             });
@@ -296,11 +302,16 @@ impl Traffic {
     }
 
     pub(crate) fn count(&self, answer: &str) -> u64 {
-        self.answers.lock().unwrap().get(answer).copied().unwrap_or(0)
+        self.answers.lock().unwrap().get(answer).map_or(0, |(count, _)| *count)
     }
 
     fn all(&self) -> u64 {
-        self.answers.lock().unwrap().values().sum()
+        self.answers.lock().unwrap().values().map(|(count, _)| count).sum()
+    }
+
+    /// When somebody was answered so last.
+    pub(crate) fn last(&self, answer: &str) -> Instant {
+        self.answers.lock().unwrap()[answer].1
     }
 
     pub(crate) async fn end(mut self) -> BTreeMap<String, u64> {
@@ -308,7 +319,7 @@ impl Traffic {
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
         }
-        std::mem::take(&mut self.answers.lock().unwrap())
+        std::mem::take(&mut *self.answers.lock().unwrap()).into_iter().map(|(answer, (count, _))| (answer, count)).collect()
     }
 }
 
@@ -320,6 +331,22 @@ impl Cluster {
 
     async fn apply(&self, fence: u64, effect: Effect) -> hms::deploy::Applied {
         self.target.apply(&prod(), fence, &effect, &quiet).await.unwrap()
+    }
+
+    /// Gives a release a share of the traffic as its canary, as a driver would that died then.
+    pub(crate) async fn gives(&self, current: &str, canary: &str, share: &str) {
+        let weight = weight(share);
+        let canary: Digest = canary.parse().unwrap();
+        let mut record = self.target.record(&prod()).await.unwrap();
+        assert_eq!(record.current.as_ref().map(|release| release.digest.to_string()).as_deref(), Some(current));
+        let release = record.releases.iter().find(|release| release.digest == canary).unwrap().clone();
+        record.fence += 1;
+        let rollout = ulid::Ulid::generate().to_string().parse().unwrap();
+        record.slot = Some(Slot { release, rollout, since: hms::store::now() });
+        record.weights = Some(Weights { requested: weight, applied: weight });
+        let fence = self.target.put_record(record).await.unwrap().fence;
+        self.apply(fence, start(&canary, ArmName::Canary)).await;
+        self.apply(fence, Effect::Weigh { weight }).await;
     }
 
     /// What kubectl prints, also when it says no.

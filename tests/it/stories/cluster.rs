@@ -1,8 +1,10 @@
 //! The story of a release on a cluster, as a person types it: real API server, gateway, registry, Prometheus and pods.
 
 mod answers;
-mod inside;
+mod figures;
 mod images;
+mod inside;
+mod kills;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
