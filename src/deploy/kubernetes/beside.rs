@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -23,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const STANDS: Duration = Duration::from_secs(3);
 /// How long a finding that may still mend itself must stand before it is told.
 const DOUBT: Duration = Duration::from_secs(5);
+/// How long pods that end may take.
+const GONE: Duration = Duration::from_mins(1);
 /// How long a pod of the arm goes on serving after it was told to end: the gateway learns of it only then.
 const LINGER_SECONDS: u64 = 10;
 /// The label that tells the arm's pods from all others.
@@ -134,6 +137,15 @@ impl KubernetesTarget {
             }
         }
         Err(TargetError::Unreachable { reason: format!("deployment {} does not end", object.name()) })
+    }
+
+    /// Waits until no pod has these labels, also none that is ending; not for ever.
+    pub(super) async fn until_gone(&self, labels: &str) -> Result<(), TargetError> {
+        let deadline = Instant::now() + GONE;
+        while Instant::now() < deadline && !self.access.list::<Pod>(labels).await?.is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// The labels of the arm's pods; makes the canary's service where there is none.

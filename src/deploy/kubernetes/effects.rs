@@ -124,7 +124,9 @@ impl Hands<'_> {
                 ));
                 let edit = |_: &Object| Ok(Edit::default().annotate(names::IN_PLACE, "true").put("/spec/replicas", Value::from(0)));
                 target.arms().change(&written.name(), names::MANAGER, &self.fence, edit).await?;
-                Ok(())
+                // A quota counts those that are ending, too: the room is there when they are gone.
+                let pods = names::selector(&super::arm::labels_at(written.at("/spec/selector/matchLabels")));
+                target.until_gone(&pods).await
             }
             Err(error) => {
                 // What never came up takes no place. One that was up before stays for whoever looks.
