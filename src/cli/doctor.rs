@@ -264,12 +264,12 @@ fn ledger(places: &Places) -> Found {
 fn clusters(at: Option<&Path>, environment: &Environment) -> Vec<Found> {
     let Ok(commits) = Clone::find(at).and_then(|clone| Commits::find(&clone, "HEAD")) else { return Vec::new() };
     let names = commits.policy.environments.keys().cloned().chain([EnvironmentName::prod()]);
-    let places: BTreeSet<EnvironmentName> = names.map(|name| resolve_environment(&commits.policy, &name).environment).collect();
+    let own: BTreeSet<EnvironmentName> = names.map(|name| resolve_environment(&commits.policy, &name).environment).collect();
     let on_cluster = |name: &EnvironmentName| {
         let placed = resolve_environment(&commits.policy, name);
         cluster_place(&commits.app, &commits.policy, &placed.settings).map(|_| placed)
     };
-    places.iter().filter_map(on_cluster).map(|placed| cluster(environment, &commits, &placed)).collect()
+    own.iter().filter_map(on_cluster).map(|placed| cluster(environment, &commits, &placed)).collect()
 }
 
 fn cluster(environment: &Environment, commits: &Commits, placed: &Placed) -> Found {

@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_release_without_a_record_is_the_image_that_it_is_named_by() {
         let release = Digest::of(b"image");
-        assert_eq!(images_of(None, &release), [release.clone()]);
+        assert_eq!(images_of(None, &release), std::slice::from_ref(&release));
         let mut record = EnvironmentRecord::empty("shop".parse().unwrap(), "prod".parse().unwrap());
         let named =
             |tag: &str| ReleaseRef { digest: Digest::of(tag.as_bytes()), revision: None, tag: tag.to_owned(), tag_object: None, run: None };

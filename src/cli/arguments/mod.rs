@@ -18,7 +18,8 @@ pub use canary::{
 pub use look::{LookArguments, Picture, PlanArguments};
 pub use run::{Interrupted, RunArguments};
 pub use target::{
-    AdoptArguments, BreakArguments, DriftVerb, DrillArguments, FreezeVerb, ImagesArguments, LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments,
+    AdoptArguments, BreakArguments, DriftVerb, DrillArguments, FreezeVerb, ImagesArguments, LedgerVerb, LocalVerb, PolicyVerb,
+    RollbackArguments,
 };
 
 /// A release console for the terminal: pipeline, canary, promote, rollback.

@@ -21,8 +21,8 @@ use super::reader;
 use super::steps::{Claim, Clock, StepError, Steps, Tell};
 use crate::deploy::{Target, differences};
 use crate::event::{
-    Actor, AppName, Arm, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId, RolloutKind, RolloutOutcome,
-    RunId, Step, TargetIdentity, Weight,
+    Actor, AppName, Arm, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, RolloutCreated, RolloutEvent, RolloutId,
+    RolloutKind, RolloutOutcome, RunId, Step, TargetIdentity, Weight,
 };
 use crate::store::{Holder, socket_name, this_process};
 

@@ -110,7 +110,7 @@ impl Delivery {
             }
         }
         for (environment, (rollout, job)) in newest {
-            let told = match self.take_up(state, plan, &environment, &rollout).await {
+            let told = match Box::pin(self.take_up(state, plan, &environment, &rollout)).await {
                 Ok(Some(driver)) => {
                     self.host(environment, job, Arc::new(driver));
                     continue;

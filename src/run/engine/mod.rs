@@ -224,7 +224,7 @@ impl Engine {
             self.notice(None, text)?;
         }
         self.reattach()?;
-        self.delivery.resume(&self.state, &self.plan).await;
+        Box::pin(self.delivery.resume(&self.state, &self.plan)).await;
         if let Some(actor) = self.state.cancel.clone().filter(|_| self.state.ended.is_none()) {
             self.carry_out_cancel(&actor).await;
         }

@@ -163,7 +163,7 @@ fn a_process_that_slept_while_another_took_over_changes_nothing_when_it_wakes() 
             [("the arm is there", &|| two.has_arm()), ("all traffic is beside", &all_beside), ("stable is changed", &changed)];
         for (moment, reached) in moments {
             let asleep = two.deploy(None);
-            let bound = Instant::now() + Duration::from_secs(60);
+            let bound = Instant::now() + Duration::from_mins(1);
             while !reached() {
                 assert!(Instant::now() < bound, "{moment} was never so");
                 tokio::time::sleep(Duration::from_millis(20)).await;
