@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::event::Revision;
-use crate::pipeline::{Elsewhere, Files, Foreign, Since};
+use crate::pipeline::{Elsewhere, Files, Foreign, Identity, Since};
 use crate::policy::Includes;
 use crate::repo::Repository;
 
@@ -101,6 +101,16 @@ impl Files for CommitFiles<'_> {
     fn paths_of(&self, wanted: &Elsewhere) -> Result<Arc<[String]>, String> {
         self.with_checkout(wanted, |repository, revision| repository.paths_at(revision).map(Arc::from).map_err(|error| told(&error)))
     }
+
+    fn identity_of(&self, wanted: &Elsewhere) -> Result<Identity, String> {
+        self.with_checkout(wanted, |repository, revision| {
+            let version = match wanted {
+                Elsewhere::Project { .. } => None,
+                Elsewhere::Component { version, .. } => repository.component_version(version).map_err(|error| told(&error))?.1,
+            };
+            Ok(Identity { sha: revision.as_str().to_owned(), version })
+        })
+    }
 }
 
 impl CommitFiles<'_> {
@@ -129,7 +139,7 @@ fn revision_of(repository: &Repository, wanted: &Elsewhere) -> Result<Revision, 
         Elsewhere::Project { reference, .. } => {
             repository.resolve(&reference.clone().unwrap_or_else(main)).map(|resolved| resolved.revision)
         }
-        Elsewhere::Component { version, .. } => repository.component_version(version),
+        Elsewhere::Component { version, .. } => repository.component_version(version).map(|(revision, _)| revision),
     };
     found.map_err(|error| told(&error))
 }

@@ -38,6 +38,12 @@ pub trait Files {
     /// # Errors
     /// When no place for it is configured, with what to do, or it has no such revision.
     fn paths_of(&self, wanted: &Elsewhere) -> Result<Arc<[String]>, String>;
+
+    /// Which commit a project at a revision is, and the version that it goes by when it has one.
+    ///
+    /// # Errors
+    /// When no place for it is configured, with what to do, or it has no such revision.
+    fn identity_of(&self, wanted: &Elsewhere) -> Result<Identity, String>;
 }
 
 /// What a commit is compared with.
@@ -77,6 +83,15 @@ pub enum Elsewhere {
         /// A commit, tag or branch, else `1`, `1.2` or `~latest`, which are of its tags.
         version: String,
     },
+}
+
+/// A project's commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its full SHA.
+    pub sha: String,
+    /// The version that was meant, written out; none when a branch or a commit was named.
+    pub version: Option<String>,
 }
 
 impl Elsewhere {
@@ -127,6 +142,10 @@ impl Files for NoFiles {
     }
 
     fn paths_of(&self, _: &Elsewhere) -> Result<Arc<[String]>, String> {
+        Err(ALONE.to_owned())
+    }
+
+    fn identity_of(&self, _: &Elsewhere) -> Result<Identity, String> {
         Err(ALONE.to_owned())
     }
 }

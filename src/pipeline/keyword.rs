@@ -90,11 +90,8 @@ pub const WORKFLOW: Table = &[("name", Done), ("rules", Done), ("auto_cancel", D
 pub const AUTO_CANCEL: Table = &[("on_new_commit", Done), ("on_job_failure", Done)];
 
 /// Keywords of `spec`.
-pub const SPEC: Table = &[
-    ("inputs", Done),
-    ("include", Refused("inputs of other files are not read; write them here")),
-    ("component", Refused("a component does not know its own address here")),
-];
+pub const SPEC: Table =
+    &[("inputs", Done), ("include", Refused("inputs of other files are not read; write them here")), ("component", Done)];
 
 /// Keywords of an input in `spec: inputs`.
 pub const INPUT: Table = &[

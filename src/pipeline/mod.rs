@@ -49,7 +49,7 @@ mod trace;
 pub use composite::{Scheduling, composite};
 pub use expand::expand_for_runner;
 pub use explain::Explained;
-pub use files::{Elsewhere, Files, Foreign, NoFiles, Remote, Since};
+pub use files::{Elsewhere, Files, Foreign, Identity, NoFiles, Remote, Since};
 pub use gather::{Fetched, Surroundings};
 pub use kept::{
     Artifacts, ArtifactsWhen, AutoCancel, Cache, CacheKey, ImageOptions, KeyOf, OnJobFailure, OnNewCommit, Retry, RetryWhen, Service,

@@ -35,24 +35,25 @@ impl Part {
 }
 
 impl Repository {
-    /// The revision that a component's version names. Tags count for GitLab's releases, which a clone does not have; those of
+    /// The revision that a component's version names, and that version written out when it is one. Tags count for GitLab's releases, which a clone does not have; those of
     /// pre-releases are passed over.
     ///
     /// # Errors
     /// When nothing has that name, or the refs cannot be read.
-    pub fn component_version(&self, version: &str) -> Result<Revision, Error> {
-        let Some(part) = Part::of(version) else { return Ok(self.resolve(version)?.revision) };
+    pub fn component_version(&self, version: &str) -> Result<(Revision, Option<String>), Error> {
+        let written_out = || Version::parse(version).is_ok().then(|| version.to_owned());
+        let Some(part) = Part::of(version) else { return Ok((self.resolve(version)?.revision, written_out())) };
         if !matches!(part, Part::Latest)
             && let Ok(resolved) = self.resolve(version)
         {
-            return Ok(resolved.revision);
+            return Ok((resolved.revision, None));
         }
         let tags = self.tags()?;
         let versions = tags.iter().filter_map(|tag| tag.version().map(|version| (version, tag)));
         let highest =
             versions.filter(|(version, _)| version.pre.is_empty() && part.takes(version)).max_by(|one, other| one.0.cmp(&other.0));
         match highest {
-            Some((_, tag)) => self.revision(tag.commit),
+            Some((version, tag)) => Ok((self.revision(tag.commit)?, Some(version.to_string()))),
             None => Err(Error::Unknown { given: version.to_owned(), place: self.place() }),
         }
     }

@@ -6,16 +6,28 @@ use crate::pipeline::read::Context;
 
 /// A file in its two parts. Lines keep their numbers: what is not part of the content is there as empty lines.
 pub(super) struct Split {
-    /// What stands under `spec: inputs`; none when the file has no header.
-    pub(super) inputs: Option<Vec<Entry>>,
+    /// What the header says; none when the file has none.
+    pub(super) header: Option<Header>,
     pub(super) content: String,
 }
 
+/// What a header says.
+#[derive(Default)]
+pub(super) struct Header {
+    /// What stands under `spec: inputs`.
+    pub(super) inputs: Vec<Entry>,
+    /// What the file wants to know of itself as a component: `spec: component`.
+    pub(super) component: Vec<&'static str>,
+}
+
+/// What a component can know of itself (`doc/ci/yaml/_index.md#speccomponent`).
+const OF_COMPONENT: &[(&str, &str)] = &[("name", "name"), ("sha", "sha"), ("version", "version"), ("reference", "reference")];
+
 /// Splits a text (`lib/gitlab/ci/config/yaml/loader.rb`: a header has `spec`, and comes first).
 pub(super) fn split(context: &mut Context, text: &str, file: u16) -> Split {
-    let Some((mut root, rest)) = parted(text) else { return Split { inputs: None, content: text.to_owned() } };
+    let Some((mut root, rest)) = parted(text) else { return Split { header: None, content: text.to_owned() } };
     root.relocate(&|place| Place { file, ..place });
-    Split { inputs: Some(inputs(context, &root)), content: rest }
+    Split { header: Some(header(context, &root)), content: rest }
 }
 
 /// The part of a text that is not its header.
@@ -54,8 +66,8 @@ fn parts(text: &str, dividers: &[usize]) -> Option<(String, String)> {
     Some((header.to_owned(), blank_lines + text.get(end..)?))
 }
 
-fn inputs(context: &mut Context, root: &Node) -> Vec<Entry> {
-    let mut inputs = Vec::new();
+fn header(context: &mut Context, root: &Node) -> Header {
+    let mut header = Header::default();
     for entry in root.entries().unwrap_or_default() {
         if entry.key != "spec" {
             let message = format!("`{}` cannot stand in the header, where `spec` is", entry.key);
@@ -64,10 +76,19 @@ fn inputs(context: &mut Context, root: &Node) -> Vec<Entry> {
         }
         let Some(fields) = context.entries("`spec`", &entry.value, entry.place) else { continue };
         for field in context.keywords("`spec`", keyword::SPEC, fields) {
-            if field.key == "inputs" && !field.value.is_null() {
-                inputs = context.entries("`spec`: `inputs`", &field.value, field.place).unwrap_or_default().to_vec();
+            match field.key.as_str() {
+                _ if field.value.is_null() => {}
+                "inputs" => header.inputs = context.entries("`spec`: `inputs`", &field.value, field.place).unwrap_or_default().to_vec(),
+                "component" => match field.value.items() {
+                    Some(items) => {
+                        let of = "an entry of `spec`: `component`";
+                        header.component = items.iter().filter_map(|item| context.word(of, OF_COMPONENT, item, field.place)).collect();
+                    }
+                    None => context.wrong_type("`spec`: `component`", "a list of words", &field.value, field.place),
+                },
+                _ => {}
             }
         }
     }
-    inputs
+    header
 }

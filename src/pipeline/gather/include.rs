@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::inputs::Given;
+use super::inputs::{Component, Given};
 use super::merge::merge;
 use super::origin::Beside;
 use super::{Gatherer, INCLUDE_LIMIT, Origin};
@@ -20,6 +20,8 @@ pub(super) struct Wanted {
     pub(super) name: String,
     pub(super) place: Place,
     pub(super) inputs: Vec<Entry>,
+    /// The component that it is the file of.
+    pub(super) component: Option<Component>,
 }
 
 pub(super) enum What {
@@ -60,7 +62,7 @@ impl Gatherer<'_, '_> {
         let (bytes, inner) = self.bytes(wanted, origin)?;
         let file = self.context.problems.name_file(&wanted.name);
         self.open.push(wanted.name.clone());
-        let given = Given { entries: &wanted.inputs, place: wanted.place };
+        let given = Given { entries: &wanted.inputs, place: wanted.place, component: wanted.component.as_ref() };
         let entries = self.parse(&bytes, file, &given).map(|own| {
             let own = self.without_settings(own);
             let hidden = (inner == Origin::Nowhere).then(|| std::mem::take(&mut self.variables));
@@ -241,7 +243,7 @@ impl Gatherer<'_, '_> {
             Origin::Of(elsewhere) => format!("{}:{path}", elsewhere.name()),
             Origin::Commit | Origin::Nowhere => path.to_owned(),
         };
-        Wanted { what: What::Local(path.to_owned()), name, place, inputs: inputs.to_vec() }
+        Wanted { what: What::Local(path.to_owned()), name, place, inputs: inputs.to_vec(), component: None }
     }
 
     pub(super) fn is_yaml(&mut self, path: &str, place: Place) -> bool {
@@ -271,7 +273,7 @@ impl Gatherer<'_, '_> {
             if self.is_yaml(&path, file.place) {
                 let elsewhere = Elsewhere::Project { project: project.to_owned(), reference: reference.clone() };
                 let name = format!("{}:{path}", elsewhere.name());
-                all.push(Wanted { what: What::Of(elsewhere, vec![path]), name, place, inputs: inputs.to_vec() });
+                all.push(Wanted { what: What::Of(elsewhere, vec![path]), name, place, inputs: inputs.to_vec(), component: None });
             }
         }
     }
@@ -288,13 +290,20 @@ impl Gatherer<'_, '_> {
         };
         let elsewhere = Elsewhere::Component { project: project.to_owned(), version: version.to_owned() };
         let paths = vec![format!("templates/{name}.yml"), format!("templates/{name}/template.yml")];
-        all.push(Wanted { what: What::Of(elsewhere, paths), name: format!("component {address}"), place, inputs });
+        let component = Component { name: name.to_owned(), elsewhere: elsewhere.clone() };
+        all.push(Wanted {
+            what: What::Of(elsewhere, paths),
+            name: format!("component {address}"),
+            place,
+            inputs,
+            component: Some(component),
+        });
     }
 
     /// One of GitLab's own files (`external/file/template.rb`).
     fn template(&mut self, name: String, place: Place, inputs: Vec<Entry>, all: &mut Vec<Wanted>) {
         if name.ends_with(".gitlab-ci.yml") {
-            all.push(Wanted { name: format!("template {name}"), what: What::Template(name), place, inputs });
+            all.push(Wanted { name: format!("template {name}"), what: What::Template(name), place, inputs, component: None });
         } else {
             let message = format!("`{name}` is no template: its name does not end in `.gitlab-ci.yml`");
             self.context.problems.error(place, "include-refused", message);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use regex::RegexBuilder;
 
 use crate::document::{Entry, Node, Place, Value};
+use crate::pipeline::files::Elsewhere;
 use crate::pipeline::keyword;
 use crate::pipeline::read::Context;
 
@@ -66,6 +67,14 @@ pub(super) struct Given<'g> {
     pub(super) entries: &'g [Entry],
     /// The include, or the file's own start.
     pub(super) place: Place,
+    /// The component that the file is of.
+    pub(super) component: Option<&'g Component>,
+}
+
+/// A component that is included.
+pub(super) struct Component {
+    pub(super) name: String,
+    pub(super) elsewhere: Elsewhere,
 }
 
 /// The value of each input, as text. None when one cannot be had; its problem is told.
@@ -132,15 +141,31 @@ fn value(context: &mut Context, entry: &Entry, specification: &Specification, gi
         return None;
     }
     let ours = given.entries.iter().find(|one| one.key == *name && !one.value.is_null());
-    let (node, place, whose) = match (ours, &specification.default) {
-        (Some(given), _) => (&given.value, given.value.place, "value"),
-        (None, Some(default)) => (default, if default.is_null() { entry.place } else { default.place }, "default"),
+    // A default must be right also where a value is given (`base_input.rb`, `validate!`).
+    let default = specification.default.as_ref().map(|default| {
+        let place = if default.is_null() { entry.place } else { default.place };
+        checked(context, name, specification, kind, (default, place, "default"))
+    });
+    match (ours, default) {
+        (_, Some(None)) => None,
+        (Some(given), _) => checked(context, name, specification, kind, (&given.value, given.value.place, "value")),
+        (None, Some(default)) => default,
         (None, None) => {
             let message = format!("the input `{name}` must be given: it has no default");
             context.problems.error(given.place, "missing-input", message).hint(format!("add `inputs: {{{name}: …}}` to the include"));
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// The text of a value that the input may have.
+fn checked(
+    context: &mut Context,
+    name: &str,
+    specification: &Specification,
+    kind: Kind,
+    (node, place, whose): (&Node, Place, &str),
+) -> Option<String> {
     if !kind.fits(node) {
         let message = format!("the {whose} of the input `{name}` must be {}, not {}", kind.name(), node.kind());
         context.problems.error(place, "input-value", message);

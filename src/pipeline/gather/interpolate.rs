@@ -37,14 +37,17 @@ impl Interpolated {
     }
 }
 
+/// What a block may name.
+pub(super) struct Known<'k> {
+    pub(super) inputs: &'k Values,
+    /// Of a component, what its header asks for.
+    pub(super) component: &'k Values,
+    /// For `expand_vars`.
+    pub(super) variable: &'k dyn Fn(&str) -> Option<String>,
+}
+
 /// Puts the values in. None when a block cannot be; its problem is told.
-pub(super) fn interpolate(
-    problems: &mut Problems,
-    text: &str,
-    values: &Values,
-    variable: &impl Fn(&str) -> Option<String>,
-    file: u16,
-) -> Option<Interpolated> {
+pub(super) fn interpolate(problems: &mut Problems, text: &str, known: &Known<'_>, file: u16) -> Option<Interpolated> {
     let mut out = String::with_capacity(text.len());
     let mut places = Places::of(text);
     let (mut rest_at, mut blocks, mut whole) = (0, 0usize, true);
@@ -57,12 +60,12 @@ pub(super) fn interpolate(
             problems.error(place(), "input-block", format!("there are more than {BLOCK_LIMIT} blocks `$[[ … ]]`"));
             return None;
         }
-        let value = match block(data, values, variable) {
+        let value = match block(data, known) {
             // Blocks of a matrix are for the planner.
             Ok(None) => text.get(start..end).unwrap_or_default().to_owned(),
             Ok(Some(value)) => value,
             Err((message, name)) => {
-                let names = values.keys().map(String::as_str);
+                let names = known.inputs.keys().map(String::as_str);
                 problems.error(place(), "input-block", message).suggest(&name, names, None);
                 whole = false;
                 continue;
@@ -98,25 +101,34 @@ fn next_block(text: &str, from: usize) -> Option<(usize, &str, usize)> {
 }
 
 /// What a block comes to; nothing when it is of a matrix.
-fn block(data: &str, values: &Values, variable: &impl Fn(&str) -> Option<String>) -> Result<Option<String>, (String, String)> {
+fn block(data: &str, known: &Known<'_>) -> Result<Option<String>, (String, String)> {
     let bad = |message: String| Err((message, String::new()));
     let mut parts = data.split('|').map(str::trim);
     let access = parts.next().unwrap_or_default();
     if access.starts_with("matrix.") {
         return Ok(None);
     }
-    let Some(name) = access.strip_prefix("inputs.") else {
+    let mut value = if let Some(name) = access.strip_prefix("component.") {
+        match known.component.get(name) {
+            Some(value) => value.clone(),
+            None => return bad(format!("`$[[ {} ]]`: `spec: component` does not ask for it, or the file is no component", shorten(data))),
+        }
+    } else if let Some(name) = access.strip_prefix("inputs.") {
+        match known.inputs.get(name) {
+            Some(value) => value.clone(),
+            None => {
+                return Err((format!("`$[[ {} ]]`: the file's header has no input `{}`", shorten(data), shorten(name)), name.to_owned()));
+            }
+        }
+    } else {
         return bad(format!("`$[[ {} ]]` is not of `inputs`", shorten(data)));
-    };
-    let Some(mut value) = values.get(name).cloned() else {
-        return Err((format!("`$[[ {} ]]`: the file's header has no input `{}`", shorten(data), shorten(name)), name.to_owned()));
     };
     let functions: Vec<&str> = parts.collect();
     if functions.len() > FUNCTION_LIMIT {
         return bad(format!("`$[[ {} ]]` has more than {FUNCTION_LIMIT} functions", shorten(data)));
     }
     for function in functions {
-        value = match call(function, &value, variable) {
+        value = match call(function, &value, known.variable) {
             Some(value) => value,
             None => return bad(format!("`{}` is none of `expand_vars`, `truncate(OFFSET,LENGTH)`, `posix_escape`", shorten(function))),
         };
@@ -124,7 +136,7 @@ fn block(data: &str, values: &Values, variable: &impl Fn(&str) -> Option<String>
     Ok(Some(value))
 }
 
-fn call(function: &str, value: &str, variable: &impl Fn(&str) -> Option<String>) -> Option<String> {
+fn call(function: &str, value: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     match function {
         "expand_vars" => {
             let known = |name: &str| variable(name);
@@ -243,7 +255,8 @@ mod tests {
         let values = values.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let mut problems = Problems::default();
         let variable = |name: &str| (name == "A").then(|| "a".to_owned());
-        let interpolated = interpolate(&mut problems, text, &values, &variable, 0);
+        let known = Known { inputs: &values, component: &[("sha".to_owned(), "0123".to_owned())].into(), variable: &variable };
+        let interpolated = interpolate(&mut problems, text, &known, 0);
         let told = problems.into_sorted().into_iter().map(|problem| problem.message).collect();
         interpolated.map(|done| done.text).ok_or(told)
     }
@@ -259,12 +272,19 @@ mod tests {
             ("$[[ inputs.name | posix_escape ]]", "x\\ y"),
             ("$[[ inputs.empty | posix_escape ]]", "''"),
             ("$[[ matrix.X ]]", "$[[ matrix.X ]]"),
+            ("$[[ component.sha | truncate(0,2) ]]", "01"),
             ("$[[ ]] $[[", "$[[ ]] $[["),
         ];
         for (text, expected) in table {
             assert_eq!(done(text).as_deref(), Ok(expected), "{text}");
         }
-        for text in ["$[[ inputs.nam ]]", "$[[ other.x ]]", "$[[ inputs.name | upper ]]", "$[[ inputs.name | truncate(a,b) ]]"] {
+        for text in [
+            "$[[ inputs.nam ]]",
+            "$[[ other.x ]]",
+            "$[[ component.name ]]",
+            "$[[ inputs.name | upper ]]",
+            "$[[ inputs.name | truncate(a,b) ]]",
+        ] {
             assert!(done(text).is_err(), "{text}");
         }
     }
@@ -273,7 +293,8 @@ mod tests {
     fn places_are_those_of_the_file() {
         let values: Values = [("a".to_owned(), "long value\nof two".to_owned())].into();
         let text = "é: $[[ inputs.a ]] tail\nb: c\n";
-        let done = interpolate(&mut Problems::default(), text, &values, &|_| None, 0).unwrap();
+        let known = Known { inputs: &values, component: &Values::new(), variable: &|_| None };
+        let done = interpolate(&mut Problems::default(), text, &known, 0).unwrap();
         assert_eq!(done.text, "é: long value\nof two tail\nb: c\n");
         let table = [((1, 1), (1, 1)), ((1, 4), (1, 4)), ((1, 9), (1, 4)), ((2, 1), (1, 4)), ((2, 8), (1, 20)), ((3, 1), (2, 1))];
         for ((line, column), (old_line, old_column)) in table {

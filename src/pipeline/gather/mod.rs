@@ -102,7 +102,7 @@ pub(super) fn gather(context: &mut Context, around: &Surroundings<'_>, bytes: &[
     let budget = Budget { nodes: NODE_LIMIT, text_bytes: TEXT_LIMIT_BYTES, told: false };
     let mut gatherer = Gatherer { context, around, variables, budget, open: vec![around.path.to_owned()], fetched: Vec::new() };
     let given = gatherer.given_for_run();
-    let given = inputs::Given { entries: &given, place: Place::START };
+    let given = inputs::Given { entries: &given, place: Place::START, component: None };
     let own = gatherer.parse(bytes, 0, &given)?;
     let settings = own.iter().find(|entry| entry.key == ".hms").map(|entry| entry.value.clone());
     if let Some(node) = settings.as_ref().filter(|node| super::read::settings(bytes).as_ref().map(Node::plain) != Some(node.plain())) {
@@ -133,12 +133,14 @@ impl Gatherer<'_, '_> {
             Ok(text) => text,
             Err(error) => return self.no_document(error, file, &|place| place),
         };
-        let header::Split { inputs: specified, content } = header::split(self.context, text, file);
-        let interpolated = if let Some(specified) = specified {
-            let values = inputs::values(self.context, &specified, given)?;
+        let header::Split { header, content } = header::split(self.context, text, file);
+        let interpolated = if let Some(header) = header {
+            let values = inputs::values(self.context, &header.inputs, given)?;
+            let component = self.of_component(&header.component, given)?;
             let known = &self.variables;
             let variable = |name: &str| known.get(name).cloned();
-            interpolate::interpolate(&mut self.context.problems, &content, &values, &variable, file)?
+            let known = interpolate::Known { inputs: &values, component: &component, variable: &variable };
+            interpolate::interpolate(&mut self.context.problems, &content, &known, file)?
         } else {
             if let Some(extra) = given.entries.first() {
                 let message = "inputs are given, and the file takes none: it has no header with `spec: inputs`";
@@ -169,6 +171,32 @@ impl Gatherer<'_, '_> {
                 None
             }
         }
+    }
+
+    /// What a file wants to know of itself as a component; nothing when it is none. None when it cannot be known, which is told.
+    fn of_component(&mut self, wanted: &[&'static str], given: &inputs::Given<'_>) -> Option<inputs::Values> {
+        let mut values = inputs::Values::new();
+        let Some(inputs::Component { name, elsewhere }) = given.component.filter(|_| !wanted.is_empty()) else { return Some(values) };
+        let identity = match self.around.files.identity_of(elsewhere) {
+            Ok(identity) => identity,
+            Err(why) => {
+                self.context.problems.error(given.place, "include-refused", format!("`{}` cannot be looked at: {why}", elsewhere.name()));
+                return None;
+            }
+        };
+        for what in wanted {
+            let value = match *what {
+                "name" => name.clone(),
+                "sha" => identity.sha.clone(),
+                "version" => identity.version.clone().unwrap_or_default(),
+                _ => match elsewhere {
+                    Elsewhere::Component { version, .. } => version.clone(),
+                    Elsewhere::Project { reference, .. } => reference.clone().unwrap_or_default(),
+                },
+            };
+            values.insert((*what).to_owned(), value);
+        }
+        Some(values)
     }
 
     fn no_document<T>(&mut self, error: document::DocumentError, file: u16, to: &dyn Fn(Place) -> Place) -> Option<T> {

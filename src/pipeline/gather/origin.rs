@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Origin;
-use crate::pipeline::files::{Elsewhere, Files, Foreign, Since};
+use crate::pipeline::files::{Elsewhere, Files, Foreign, Identity, Since};
 
 /// Files as a file of that origin sees them.
 pub(super) struct Beside<'b> {
@@ -38,5 +38,9 @@ impl Files for Beside<'_> {
 
     fn paths_of(&self, wanted: &Elsewhere) -> Result<Arc<[String]>, String> {
         self.files.paths_of(wanted)
+    }
+
+    fn identity_of(&self, wanted: &Elsewhere) -> Result<Identity, String> {
+        self.files.identity_of(wanted)
     }
 }

@@ -58,7 +58,7 @@ impl Gatherer<'_, '_> {
         let (Ok(integrity), Ok(cache_seconds)) = (integrity, cache_seconds) else { return };
         let cache_seconds = cache_seconds.flatten();
         let remote = Remote { address: address.to_owned(), integrity, cache_seconds };
-        all.push(Wanted { what: What::Remote(remote), name: address.to_owned(), place, inputs });
+        all.push(Wanted { what: What::Remote(remote), name: address.to_owned(), place, inputs, component: None });
     }
 
     /// The bytes of one, which are those that it says. None when they cannot be had; the problem is told.

@@ -151,6 +151,10 @@ fn errors_have_the_place_in_their_own_file() {
         (&[(MAIN, "spec: {inputs: {a: {default: b, regex: ^c}}}\n---\na: {script: x}\n")], &["1:30 input-value"]),
         (&[(MAIN, "spec: {inputs: {a: {default: b}}}\n---\na: {script: x}\n.hms: {app: \"$[[ inputs.a ]]\"}\n")], &["4:7 settings-inputs"]),
         (&[(MAIN, "spec: {inputs: {}}\na: {script: x}\n")], &["1:1 refused-keyword"]),
+        (
+            &[(MAIN, "a: {script: x}\ninclude: [{local: x.yml, inputs: {a: b}}]\n"), ("x.yml", "spec: {inputs: {a: {default: 3}}}\n---\n")],
+            &["x.yml:1:30 input-value"],
+        ),
     ];
     for (files, expected) in table {
         assert_eq!(errors(&Commit::of(files)), *expected, "{files:?}");
@@ -264,4 +268,19 @@ fn a_file_of_a_project_sees_the_files_of_that_project() {
     }
     let names: Vec<String> = commit.planned(&PlanInputs::default()).jobs.iter().map(|job| job.name.to_string()).collect();
     assert_eq!(names, ["one", "with", "a", "here"]);
+}
+
+/// `doc/ci/yaml/_index.md#speccomponent`.
+#[test]
+fn a_component_knows_itself() {
+    let text = "spec:\n  component: [name, sha, version, reference]\n---\n\"$[[ component.name ]]-$[[ component.version ]]\": {script: \"x $[[ component.sha ]] $[[ component.reference ]]\"}\n";
+    let commit = Commit::of(&[(MAIN, "include: {component: h.example/g/p/build@1.0}\n")])
+        .with_foreign(component("h.example/g/p", "1.0", "templates/build.yml"), text);
+    let plan = commit.planned(&PlanInputs::default());
+    assert_eq!((plan.jobs[0].name.as_str(), plan.jobs[0].script[0].clone()), ("build-1.0", format!("x {} 1.0", "1".repeat(40))));
+    assert_eq!(errors(&Commit::of(&[(MAIN, text)])), ["4:2 input-block", "4:24 input-block", "4:63 input-block", "4:84 input-block"]);
+    let unasked = "spec: {component: [name]}\n---\na: {script: \"$[[ component.sha ]]\"}\n";
+    let commit = Commit::of(&[(MAIN, "include: {component: h.example/g/p/build@1.0}\n")])
+        .with_foreign(component("h.example/g/p", "1.0", "templates/build.yml"), unasked);
+    assert_eq!(errors(&commit), ["component h.example/g/p/build@1.0:3:14 input-block"]);
 }

@@ -155,6 +155,16 @@ pub(super) const ROWS: Rows = &[
             ("inputs: {i: {dflt: b}}", late("unknown-key", "dflt")),
         ],
     ),
+    (
+        "spec",
+        "component",
+        "header/component.rb: of four words",
+        &[
+            ("component: [name, version], inputs: {i: {default: b}}", Taken),
+            ("component: [size], inputs: {i: {default: b}}", late("unknown-value", "size")),
+            ("component: name, inputs: {i: {default: b}}", late("type", "name")),
+        ],
+    ),
     // `include`.
     (
         "include",

@@ -6,7 +6,9 @@ use super::World;
 
 /// The file of a component that says which version it is.
 fn part(version: &str) -> String {
-    format!("spec:\n  inputs:\n    stage: {{default: test}}\n---\nof-{version}:\n  stage: $[[ inputs.stage ]]\n  script: x\n")
+    format!(
+        "spec:\n  inputs:\n    stage: {{default: test}}\n  component: [version]\n---\nof-{version}:\n  stage: $[[ inputs.stage ]]\n  script: echo is-$[[ component.version ]].\n"
+    )
 }
 
 /// A world beside a checkout of `group/parts` with the versions 1.0.0, 1.1.0, 2.0.0 and a pre-release, and a folder of templates.
@@ -78,7 +80,13 @@ fn a_component_is_read_at_the_version_that_gitlab_would_take() {
             "include: {{component: gitlab.example.org/group/parts/build@{version}, inputs: {{stage: deploy}}}}\na: {{script: x}}\n"
         );
         match (jobs(&world, &text), expected) {
-            (Ok(found), Ok(expected)) => assert!(found.contains(&expected.to_owned()), "{version}: {found:?}"),
+            (Ok(found), Ok(expected)) => {
+                assert!(found.contains(&expected.to_owned()), "{version}: {found:?}");
+                // A branch is no version.
+                let written_out = expected.trim_start_matches("of-").replace("main", "");
+                let explained = world.hms(&["explain", expected]);
+                assert!(explained.out.contains(&format!("echo is-{written_out}.")), "{explained:?}");
+            }
             (Err(told), Err(part)) => assert!(told.contains(".hms-ci.yml:1:22: error:") && told.contains(part), "{told}"),
             (found, expected) => panic!("{version}: {found:?} for {expected:?}"),
         }
