@@ -105,6 +105,13 @@ proptest! {
         let again: Vec<String> = once.iter().map(|(name, value)| format!("  {name}: \"{value}\"\n")).collect();
         let twice = planned(&format!("variables:\n{}a: {{script: x}}\n", again.concat()));
         prop_assert_eq!(&once, &twice.jobs[0].variables);
+        // And it is what one gets by hand, one after the other.
+        let mut by_hand: Vec<String> = Vec::new();
+        for (at, value) in values.iter().enumerate() {
+            let put_in = |value: String, (before, text): (usize, &String)| value.replace(&format!("${{V{before}}}"), text);
+            by_hand.push(by_hand.iter().enumerate().fold(earlier(at, value), put_in));
+        }
+        prop_assert_eq!(once.values().cloned().collect::<Vec<_>>(), by_hand);
     }
 
     #[test]
@@ -134,6 +141,14 @@ proptest! {
         let plan = planned(&text);
         let names: BTreeSet<&JobName> = plan.jobs.iter().map(|job| &job.name).collect();
         prop_assert_eq!(names.len(), plan.jobs.len(), "no name is there twice");
+        // A line of a job, which has no rules: all its instances are there, and nothing else is.
+        let wanted: BTreeSet<String> = text.lines().filter(|line| line.starts_with('j')).flat_map(|line| {
+            let name = line.split(':').next().unwrap_or_default();
+            let total = line.split_once("parallel: ").and_then(|(_, rest)| rest.split([',', '}']).next()?.parse::<u32>().ok());
+            let of = |index: u32, total: u32| format!("{name} {index}/{total}");
+            total.map_or_else(|| vec![name.to_owned()], |total| (1..=total).map(|index| of(index, total)).collect())
+        }).collect();
+        prop_assert_eq!(names.iter().map(ToString::to_string).collect::<BTreeSet<_>>(), wanted);
         let mut done: BTreeSet<&JobName> = BTreeSet::new();
         while done.len() < plan.jobs.len() {
             let ready: Vec<&JobName> = plan.jobs.iter().filter(|job| !done.contains(&job.name))
