@@ -5,6 +5,7 @@
 //! before the figure is given.
 
 mod console;
+mod large;
 mod lines;
 mod plan;
 mod process;
@@ -28,9 +29,10 @@ type Answer<T> = Result<T, Box<dyn Error>>;
 /// A part of the benchmark: its name on the command line, and what measures it.
 type Part = (&'static str, fn() -> Answer<Vec<Row>>);
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("start", start::measure),
     ("plan", plan::measure),
+    ("large", large::measure),
     ("lines", lines::measure),
     ("console", console::measure),
     ("traffic", traffic::measure),
