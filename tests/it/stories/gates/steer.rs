@@ -120,8 +120,10 @@ fn a_deploy_alone_is_judged_and_steered_as_in_a_run() {
     let app = ["--app", "shop"];
     let steer = |verb: &str| world.hms(&[&["canary", verb], &app[..]].concat());
     wait_for("a driver that hears", || (steer("pause").code == Some(0)).then_some(()));
-    let paused = world.hms_ends(0, &["canary", "status", "--app", "shop"]);
-    assert!(paused.out.contains("PAUSED by") && paused.out.contains("HOLD"), "{paused:#?}");
+    wait_for("a HOLD that is paused", || {
+        let said = world.hms(&["canary", "status", "--app", "shop"]);
+        (said.out.contains("PAUSED by") && said.out.contains("HOLD")).then_some(())
+    });
     assert_eq!(steer("resume").code, Some(0));
     let said = Said::wait(held);
     assert_eq!(said.code, Some(11), "{said:#?}");
