@@ -2,7 +2,7 @@
 //! `after_script`, caches, artifacts of this one.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ pub(super) struct Attempt<'a> {
     artifacts: ArtifactCounts,
     tests: Option<TestCounts>,
     dotenv: Vec<(String, String)>,
+    reports: Vec<(String, PathBuf)>,
     /// How many of the cancels that were asked for have had their effect.
     cancels_heeded: usize,
 }
@@ -84,6 +85,7 @@ impl<'a> Attempt<'a> {
             artifacts: ArtifactCounts::default(),
             tests: None,
             dotenv: Vec::new(),
+            reports: Vec::new(),
             cancels_heeded: 0,
         };
         let mut own = Vec::new();
@@ -136,6 +138,7 @@ impl<'a> Attempt<'a> {
             tests: self.tests.or(counted),
             warnings: self.warnings.iter().map(|warning| self.log.clean(warning)).collect(),
             dotenv: self.dotenv,
+            reports: self.reports,
             coverage,
         }
     }
@@ -368,6 +371,15 @@ impl<'a> Attempt<'a> {
             let go_on = &mut || signals.cancels() == heeded;
             let folder = spec.attempt_folder.join("junit");
             let kept = artifacts::copy_reports(&spec.artifacts.reports_junit, &spec.checkout, &folder, self.secrets, go_on)?;
+            self.take(kept);
+        }
+        for (kind, patterns) in &spec.artifacts.reports_kept {
+            let signals = &mut self.signals;
+            let go_on = &mut || signals.cancels() == heeded;
+            let below = Path::new("reports").join(kind);
+            let folder = spec.attempt_folder.join(&below);
+            let (names, kept) = artifacts::keep_reports(patterns, &spec.checkout, &folder, self.secrets, go_on)?;
+            self.reports.extend(names.into_iter().map(|name| (kind.clone(), below.join(name))));
             self.take(kept);
         }
         Ok(())

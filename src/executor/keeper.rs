@@ -119,6 +119,7 @@ fn not_carried_out(spec: &KeeperSpec, why: String) -> ExitRecord {
         tests: None,
         warnings: Vec::new(),
         dotenv: Vec::new(),
+        reports: Vec::new(),
         coverage: None,
     }
 }

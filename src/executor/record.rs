@@ -2,7 +2,7 @@
 //!
 //! `exit.json`, format 1, is the last thing a keeper writes:
 //! `{"format":1,"attempt":…,"result":…,"exit_code":…,"signal":…,"failure_reason":…,"duration_ms":…,"message":…,"artifacts":{…},"tests":{…},"warnings":[…],
-//! "dotenv":[[name,value],…],"coverage":…}`.
+//! "dotenv":[[name,value],…],"reports":[[kind,path],…],"coverage":…}`.
 
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,9 @@ pub struct ExitRecord {
     /// The variables of its dotenv reports, for later jobs. Masked.
     #[serde(default)]
     pub dotenv: Vec<(String, String)>,
+    /// The reports that were kept and not read: kind, and path below the attempt's folder. Masked copies.
+    #[serde(default)]
+    pub reports: Vec<(String, PathBuf)>,
     /// What its log says of coverage, in percent.
     #[serde(default)]
     pub coverage: Option<f64>,

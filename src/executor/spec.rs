@@ -1,5 +1,6 @@
 //! What the engine tells a keeper, once, over its standard input. It holds masked values, so it is never written to disk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,9 @@ pub struct ArtifactSpec {
     /// Globs of dotenv reports, likewise.
     #[serde(default)]
     pub reports_dotenv: Vec<String>,
+    /// Globs of the other reports by their kind, which are kept and not read, likewise.
+    #[serde(default)]
+    pub reports_kept: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for ArtifactSpec {
@@ -118,6 +122,7 @@ impl Default for ArtifactSpec {
             when: When::OnSuccess,
             reports_junit: Vec::new(),
             reports_dotenv: Vec::new(),
+            reports_kept: BTreeMap::new(),
         }
     }
 }

@@ -127,6 +127,37 @@ pub(in crate::executor) fn copy_reports(
     Ok(collected)
 }
 
+/// Copies reports of a kind that nobody here reads into `folder`, masked and numbered under their own names. Gives the copies' names.
+///
+/// # Errors
+/// When a report cannot be copied.
+pub(in crate::executor) fn keep_reports(
+    patterns: &[String],
+    checkout: &Path,
+    folder: &Path,
+    secrets: &Rc<Secrets>,
+    go_on: GoOn<'_>,
+) -> Result<(Vec<PathBuf>, Collected), ArtifactError> {
+    let mut collected = Collected::default();
+    let spec = ArtifactSpec { paths: patterns.to_vec(), ..ArtifactSpec::default() };
+    let found = find(&spec, checkout, None, &mut collected, &mut *go_on)?;
+    let root = File::open(checkout).map_err(ArtifactError::of("open", checkout))?;
+    let mut names = Vec::new();
+    for (path, _) in found.iter().filter(|(_, metadata)| metadata.is_file()) {
+        if !go_on() {
+            return Err(ArtifactError::Stopped);
+        }
+        fs::create_dir_all(folder).map_err(ArtifactError::of("make the folder", folder))?;
+        collected.counts.reports += 1;
+        let own = path.file_name().map(|name| secrets.mask(&name.to_string_lossy())).unwrap_or_default();
+        let name = PathBuf::from(format!("{}-{own}", collected.counts.reports));
+        let source = open_below(&root, path).map_err(ArtifactError::of("open", path))?;
+        masked_copy(source, &folder.join(&name), secrets).map_err(ArtifactError::of("copy", path))?;
+        names.push(name);
+    }
+    Ok((names, collected))
+}
+
 /// A report that is read whole: its path below the checkout, and its bytes.
 pub(in crate::executor) type Report = (PathBuf, Vec<u8>);
 

@@ -9,7 +9,7 @@ mod place;
 mod restore;
 mod walk;
 
-pub(super) use collect::{Collected, collect, copy_reports, read_reports};
+pub(super) use collect::{Collected, collect, copy_reports, keep_reports, read_reports};
 pub(super) use restore::restore;
 pub(super) use walk::snapshot;
 

@@ -182,7 +182,11 @@ impl Engine {
         let (sender, job, attempt) = (self.sender.clone(), job.clone(), attempt.clone());
         tokio::spawn(async move {
             let found = tokio::task::spawn_blocking(move || match keeper_state(&folder) {
-                Ok(KeeperState::Ended(record)) => (ended_with(&job, &attempt, &record), Some((job, record.warnings))),
+                Ok(KeeperState::Ended(record)) => {
+                    let kept = record.reports.iter().map(|(kind, path)| format!("its report `{kind}` is {}", folder.join(path).display()));
+                    let told = kept.chain(record.warnings.iter().cloned()).collect();
+                    (ended_with(&job, &attempt, &record), Some((job, told)))
+                }
                 Ok(KeeperState::Alive(_) | KeeperState::Gone) | Err(_) => (interrupted(&job, &attempt, &ground), None),
             });
             if let Ok((event, warnings)) = found.await {

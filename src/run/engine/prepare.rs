@@ -220,6 +220,10 @@ fn specification(order: &Order, pipeline: &BTreeMap<String, String>, reported: &
             ArtifactsWhen::Always => When::Always,
         },
         reports_junit: expanded(&artifacts.reports_junit, &variables),
+        reports_kept: {
+            let others = artifacts.reports.iter().filter(|(kind, _)| kind.as_str() != "dotenv");
+            others.map(|(kind, globs)| (kind.clone(), expanded(globs, &variables))).collect()
+        },
         reports_dotenv: expanded(artifacts.reports.get("dotenv").map(Vec::as_slice).unwrap_or_default(), &variables),
     };
     let path = format!("{}:{}", order.programs.display(), order.briefing.path);

@@ -52,14 +52,14 @@ fn manual_and_delayed() {
 #[test]
 fn artifacts_and_reports() {
     let kept = job(
-        "artifacts:\n  paths: [dist/]\n  exclude: [dist/tmp]\n  untracked: true\n  when: always\n  expire_in: 1 week\n  name: all-$CI_JOB_NAME\n  reports:\n    junit: [a.xml, b.xml]\n    dotenv: build.env\n    sast: s.json\n    coverage_report: {coverage_format: cobertura, path: c.xml}",
+        "artifacts:\n  paths: [dist/]\n  exclude: [dist/tmp]\n  untracked: true\n  when: always\n  expire_in: 1 week\n  name: all-$CI_JOB_NAME\n  reports:\n    junit: [a.xml, b.xml]\n    dotenv: build.env\n    sast: s.json\n    codequality: q.json\n    secret_detection: d.json\n    cyclonedx: [b.json]\n    coverage_report: {coverage_format: cobertura, path: c.xml}",
     )
     .artifacts;
     assert_eq!((kept.paths.clone(), kept.exclude.clone(), kept.untracked), (vec!["dist/".to_owned()], vec!["dist/tmp".to_owned()], true));
     assert_eq!((kept.when, kept.expire_in_seconds, kept.name.as_deref()), (ArtifactsWhen::Always, Some(604_800), Some("all-$CI_JOB_NAME")));
     assert_eq!(kept.reports_junit, ["a.xml", "b.xml"]);
     let kinds: Vec<&str> = kept.reports.keys().map(String::as_str).collect();
-    assert_eq!(kinds, ["coverage_report", "dotenv", "sast"]);
+    assert_eq!(kinds, ["codequality", "coverage_report", "cyclonedx", "dotenv", "sast", "secret_detection"]);
     assert_eq!(kept.reports["coverage_report"], ["c.xml"]);
     assert_eq!(job("artifacts: {paths: [x], expire_in: never}").artifacts.expire_in_seconds, None);
 }

@@ -22,6 +22,7 @@ mod names;
 mod partial;
 mod policy;
 mod remote;
+mod reports;
 mod retried;
 mod supplied;
 
