@@ -67,7 +67,7 @@ pub(crate) fn choose(
     let record = &reconcile(stored, seen);
     let canary = running(seen, ArmName::Canary);
     let live = canary.is_some() || seen.weight > Weight::ZERO;
-    let held = record.slot.as_ref().map(|slot| slot.release.clone());
+    let held = left_by(stored, record);
     let here = |release: &ReleaseRef| placed.contains(&release.digest) || seen.arms.iter().any(|view| view.release == release.digest);
     match arm {
         Arm::Canary => {
@@ -98,6 +98,12 @@ pub(crate) fn choose(
     }
 }
 
+/// The release that holds the environment, if it is to be gone back from: a rollback that died holds it in the name of what it went to.
+fn left_by(stored: &EnvironmentRecord, record: &EnvironmentRecord) -> Option<ReleaseRef> {
+    let held = record.slot.as_ref().map(|slot| slot.release.clone());
+    held.filter(|held| stored.current.as_ref().is_none_or(|current| current.digest != held.digest))
+}
+
 fn whole(
     stored: &EnvironmentRecord,
     record: &EnvironmentRecord,
@@ -106,7 +112,7 @@ fn whole(
     aim: Option<&Aim>,
     here: &dyn Fn(&ReleaseRef) -> bool,
 ) -> Choice {
-    let held = record.slot.as_ref().map(|slot| slot.release.clone());
+    let held = left_by(stored, record);
     let live = running(seen, ArmName::Canary).is_some() || seen.weight > Weight::ZERO;
     let Some(current) = record.current.clone() else {
         // The first release of all: there is nothing behind it.
@@ -145,6 +151,8 @@ fn whole(
         return match (live, half_done) {
             (_, true) => Choice::Return { from: stored.current.clone(), to: current },
             (true, false) => Choice::Withdraw { from: held, stable: Some(current) },
+            // A driver that died holds it, and whoever names what is there wants nothing else there: that is ended.
+            (false, false) if aim.is_some() && stored.slot.is_some() => Choice::Withdraw { from: held, stable: Some(current) },
             (false, false) => Choice::AlreadyReverted { further_back: next_back(record, &current, here), to: current },
         };
     }

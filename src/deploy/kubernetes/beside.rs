@@ -12,7 +12,7 @@ use super::arm::{self, ArmLabels, Labels};
 use super::diagnosis::Hope;
 use super::names;
 use super::object::{Edit, Fence, Kind, Object, Objects};
-use super::status::{Rollout, rollout};
+use super::status::{Rollout, lacks_pods, rollout};
 use super::workload::{self, replicas, template};
 use super::{KubernetesTarget, effects::Hands};
 use crate::deploy::{ArmName, TargetError};
@@ -22,6 +22,8 @@ use crate::event::Digest;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long a finding that waiting does not mend must stand before it ends the wait: a pod that is replaced may show it once.
 const STANDS: Duration = Duration::from_secs(3);
+/// The part of the patience for which pods may be refused (quota, admission): 10 s of a start's minute, 50 s of five.
+const LACKING: u32 = 6;
 /// How long a finding that may still mend itself must stand before it is told.
 const DOUBT: Duration = Duration::from_secs(5);
 /// How long pods that end may take.
@@ -220,6 +222,7 @@ impl KubernetesTarget {
         let mut newest: Option<String> = None;
         let mut hopeless: Option<(String, Instant)> = None;
         let mut doubtful: Option<(String, Instant)> = None;
+        let mut lacking: Option<Instant> = None;
         let mut tell = |text: String| {
             if told.as_ref() != Some(&text) {
                 (hands.say)(format!("{} {name}: {text}", kind.word()));
@@ -237,12 +240,22 @@ impl KubernetesTarget {
             if newest.is_none() {
                 newest = self.newest_pods(kind, &object, generation).await;
             }
+            if !lacks_pods(&object) {
+                lacking = None;
+            }
             let all = || names::selector(&arm::labels_at(object.at("/spec/selector/matchLabels")));
             let pods = newest.clone().unwrap_or_else(all);
             match rollout(kind, &object, generation) {
                 Rollout::Done { pods } => {
                     tell(format!("complete, {pods} available"));
                     return Ok(object);
+                }
+                // The controller goes on trying, and pods that are ending count until they are gone.
+                Rollout::Stuck(why) if lacks_pods(&object) && lacking.is_none_or(|since| since.elapsed() < patience / LACKING) => {
+                    if lacking.is_none() {
+                        tell(why);
+                        lacking = Some(Instant::now());
+                    }
                 }
                 Rollout::Stuck(why) => return Err(self.not_up(why, &pods).await),
                 // Where it never was before is progress; to and fro between two places is none.

@@ -42,6 +42,11 @@ fn count(object: &Object, pointer: &str) -> i64 {
     object.number(pointer).unwrap_or(0)
 }
 
+/// Whether its controller is refused pods.
+pub(super) fn lacks_pods(object: &Object) -> bool {
+    condition(object, "ReplicaFailure").is_some_and(|failure| failure.status == "True")
+}
+
 fn deployment(object: &Object) -> Rollout {
     if object.at("/spec/paused").and_then(Value::as_bool) == Some(true) {
         return Rollout::Stuck(format!("it is paused (hint: kubectl rollout resume deployment/{})", object.name()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::target::{Act, When, unreachable};
 use super::world::{World, actor, authority, digest, new_id, percent, release};
 use crate::deploy::{ArmName, Effect};
-use crate::event::{Arm, DeployOutcome, Drift, RolloutEvent, RolloutOutcome, RolloutPhase, Weight};
+use crate::event::{Arm, DeployOutcome, Drift, RolloutEvent, RolloutOutcome, RolloutPhase, Slot, Weight};
 use crate::rollout::ports::{ActionKind, Patience, RecordError};
 use crate::rollout::{Aim, CountdownAsk, Driver, RollbackEnd, RollbackRequest, Walk, ask_countdown, reader, roll_back};
 
@@ -445,4 +445,20 @@ async fn what_was_changed_without_hms_is_put_back_by_name_and_the_next_rollback_
     world.target.state().changed = changed();
     let end = roll_back(&world.rollback_setup(), &RollbackRequest { rollout: new_id(), ..world.back(Arm::Whole) }).await.unwrap();
     assert_eq!(reverted_to(&end), Some("v1"), "{end:?}");
+}
+
+/// A rollback that died holds the environment in the name of what it went to. That is ended by who names it, and is not taken for bad.
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_rollback_holds_is_let_go_and_stays_healthy() {
+    for arm in [Arm::Whole, Arm::Canary] {
+        let world = with_two().await;
+        let slot = Slot { release: release(2), rollout: "01KATE000000000000000RQXX1".parse().unwrap(), since: chrono::DateTime::default() };
+        world.amend(|record| record.slot = Some(slot.clone()));
+        let to = (arm == Arm::Whole).then(|| Aim::Digest(digest(2)));
+        let end = roll_back(&world.rollback_setup(), &RollbackRequest { to, ..world.back(arm) }).await.unwrap();
+        assert_eq!(reverted_to(&end), Some("v2"), "{end:?}");
+        let record = world.record();
+        assert_eq!((record.slot, record.current), (None, Some(release(2))), "{arm:?}");
+        assert_eq!(record.healthy.first(), Some(&release(2)), "{arm:?}");
+    }
 }

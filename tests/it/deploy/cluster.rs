@@ -38,6 +38,7 @@ pub(crate) static GATEWAY: RwLock<()> = RwLock::new(());
 pub(crate) struct Cluster {
     folder: PathBuf,
     pub(crate) namespace: String,
+    place: ClusterPlace,
     target: KubernetesTarget,
     empty: tempfile::TempDir,
 }
@@ -73,11 +74,18 @@ impl Cluster {
         };
         kubectl(folder, &["-n", &namespace, "apply", "-f", "-"], Some(&format!("{SHOP}{}", route(&router, &namespace))));
         kubectl(folder, &["-n", &namespace, "rollout", "status", "deployment/shop", "--timeout=60s"], None);
-        let target = KubernetesTarget::open(place, &app(), registry()).await.unwrap().counting(count());
+        let target = KubernetesTarget::open(place.clone(), &app(), registry()).await.unwrap().counting(count());
         // A rollout is complete before the gateway knows its pods: until then it answers 503, and nobody's change is the cause.
         let (client, host) = (client(), format!("{namespace}.test"));
         until("the gateway knows the origin", async || ask(&client, WEB, &host).await == "v1").await;
-        Self { folder: folder.to_owned(), namespace, target, empty: tempfile::tempdir().unwrap() }
+        Self { folder: folder.to_owned(), namespace, place, target, empty: tempfile::tempdir().unwrap() }
+    }
+
+    /// The same place for the app that is named like the namespace.
+    pub(crate) async fn of_its_own_app(mut self) -> Self {
+        let app = self.namespace.parse().unwrap();
+        self.target = KubernetesTarget::open(self.place.clone(), &app, registry()).await.unwrap().counting(count());
+        self
     }
 
     /// A release of an image with that environment.

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::{PATIENCE, World};
 
 const PIPELINE: &str = r#"prod:
@@ -73,14 +71,6 @@ fn r_counts_down_can_be_taken_back_and_fires_without_the_terminal() {
 
 /// Ends what serves this world's releases.
 fn stop(world: &World) {
-    let home = world.path("home").into_os_string().into_string().unwrap();
-    for entry in std::fs::read_dir("/proc").unwrap() {
-        let Some(pid) = entry.unwrap().file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let told = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let variables = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let has = |bytes: &[u8], text: &str| String::from_utf8_lossy(bytes).contains(text);
-        if has(&told, "supervise") && has(&variables, &home) {
-            kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-        }
-    }
+    let said = world.hms(&["local", "stop"]);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
 }
