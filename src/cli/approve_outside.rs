@@ -9,7 +9,6 @@ use serde_json::json;
 
 use crate::deploy::{AnyTarget, Target, TargetError};
 use crate::event::{AppName, Digest, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, Yes, YesKind};
-use crate::ledger::{Entry, Phase};
 use crate::policy::{Placed, Protection, count_people, same_person};
 use crate::store::now;
 use crate::text::plain;
@@ -17,7 +16,7 @@ use crate::text::plain;
 use super::arguments::Output;
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
-use super::place::{Place, Refused, app_of, enter, outside_run, refuse, shown};
+use super::place::{Place, Refused, app_of, enter, note_of_release, outside_run, refuse, shown};
 
 /// How long the ledger may take.
 const LEDGER: Duration = Duration::from_secs(10);
@@ -89,16 +88,7 @@ async fn enter_yes(environment: &Environment, given: &Given<'_>, app: &AppName, 
     };
     let record = target.record(&placed.environment).await?;
     if !is_said(&record, &yes) {
-        let mut entry = Entry::new(given.entry_kind(), Phase::Note, yes.actor.clone());
-        entry.app = Some(app.clone());
-        entry.environment = Some(placed.environment.clone());
-        entry.target = Some(target.identity().await?);
-        entry.run.clone_from(&found.release.run);
-        entry.tag = Some(found.release.tag.clone());
-        entry.tag_object.clone_from(&found.release.tag_object);
-        entry.revision.clone_from(&found.release.revision);
-        entry.digest = Some(digest.clone());
-        entry.previous = record.current.as_ref().map(|current| current.digest.clone());
+        let mut entry = note_of_release(given.entry_kind(), yes.actor.clone(), &found.release, &record, target.identity().await?);
         entry.policy_hash = Some(yes.policy_hash.clone());
         entry.reason.clone_from(&given.reason);
         enter(environment, entry, LEDGER)?;

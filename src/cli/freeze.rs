@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::deploy::{Target, TargetError};
 use crate::event::{AppName, BrokenFreeze, Digest, EnvironmentRecord, Refusal, RefusalKind};
-use crate::ledger::{Entry, Phase};
 use crate::policy::{FreezeFacts, FreezeWindow, Policy, Span, apply_floors, breakers, freeze_at};
 use crate::store::now;
 use crate::text::plain;
@@ -17,7 +16,7 @@ use crate::text::plain;
 use super::arguments::{BreakArguments, FreezeVerb, Output};
 use super::environment::{Environment, actor};
 use super::failure::{Exit, Failure};
-use super::place::{Place, Refused, app_of, enter, outside_run, refuse, shown};
+use super::place::{Place, Refused, app_of, enter, note_of_release, outside_run, refuse, shown};
 
 /// How long the ledger may take.
 const LEDGER: Duration = Duration::from_secs(10);
@@ -154,16 +153,7 @@ async fn break_glass(environment: &Environment, app: &AppName, asked: &BreakArgu
         at: now,
     };
     let record = target.record(&placed.environment).await?;
-    let mut entry = Entry::new("freeze.break", Phase::Note, broken.actor.clone());
-    entry.app = Some(app.clone());
-    entry.environment = Some(placed.environment.clone());
-    entry.target = Some(target.identity().await?);
-    entry.run.clone_from(&found.release.run);
-    entry.tag = Some(found.release.tag.clone());
-    entry.tag_object.clone_from(&found.release.tag_object);
-    entry.revision.clone_from(&found.release.revision);
-    entry.digest = Some(digest.clone());
-    entry.previous = record.current.as_ref().map(|current| current.digest.clone());
+    let mut entry = note_of_release("freeze.break", broken.actor.clone(), &found.release, &record, target.identity().await?);
     entry.policy_hash = Some(broken.policy_hash.clone());
     entry.reason = Some(asked.reason.clone());
     enter(environment, entry, LEDGER)?;

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::deploy::{AnyTarget, Target, TargetError};
-use crate::event::{AppName, AppRecord, Digest, EnvironmentName, Refusal, RefusalKind, ReleaseRef};
+use crate::event::{
+    Actor, AppName, AppRecord, Digest, EnvironmentName, EnvironmentRecord, Refusal, RefusalKind, ReleaseRef, TargetIdentity,
+};
 use crate::ledger::{Entry, Ledger, LedgerError, LedgerPlaces, OnFault, Phase};
 use crate::policy::{Environment as Setting, Placed, Policy, Settings, Target as Kind, resolve_environment};
 use crate::rollout::wired::{ClusterName, Home, Targets};
@@ -251,4 +253,19 @@ pub(crate) fn measured(served: Option<(u64, u64)>) -> Option<(f64, u64)> {
     let all = canary.checked_add(stable).filter(|all| *all > 0)?;
     let small = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     Some((small(canary) / small(all), all))
+}
+
+/// The ledger's note of what a person says of a release that is at an environment's target, outside of any rollout.
+pub(super) fn note_of_release(kind: &str, actor: Actor, release: &ReleaseRef, record: &EnvironmentRecord, target: TargetIdentity) -> Entry {
+    let mut entry = Entry::new(kind, Phase::Note, actor);
+    entry.app = Some(record.app.clone());
+    entry.environment = Some(record.environment.clone());
+    entry.target = Some(target);
+    entry.run.clone_from(&release.run);
+    entry.tag = Some(release.tag.clone());
+    entry.tag_object.clone_from(&release.tag_object);
+    entry.revision.clone_from(&release.revision);
+    entry.digest = Some(release.digest.clone());
+    entry.previous = record.current.as_ref().map(|current| current.digest.clone());
+    entry
 }
