@@ -127,9 +127,12 @@ impl Delivery {
             return Ok(TakenYes { release: Some(release), policy_hash: Some(force.hash), missing: 0 });
         };
         if now.verdict != Some(VerdictClass::Pass) && !overridden {
-            let class = now.verdict.map_or_else(|| "no verdict".to_owned(), |class| class.to_string());
+            let stands = match verdict {
+                Some(verdict) => format!("the canary has {}: {}", verdict.class, verdict.reason),
+                None => "the canary has no verdict".to_owned(),
+            };
             let number = state.created.as_ref().map_or(0, |created| created.number);
-            let refusal = Refusal::new(RefusalKind::Protected, format!("{} is protected, and the canary has {class}", placed.environment));
+            let refusal = Refusal::new(RefusalKind::Protected, format!("{} is protected, and {stands}", placed.environment));
             return Err(match now.verdict {
                 Some(VerdictClass::Hold) => refusal.hint(format!("wait for PASS, or: hms override {number} canary --reason TEXT")),
                 Some(VerdictClass::Pass | VerdictClass::Rollback) | None => refusal.hint("let its canary pass first"),

@@ -81,7 +81,7 @@ fn another_artifact_is_another_release_and_needs_its_own_verdict_and_yes() {
     world.hms_ends(10, &["retry", "1", "prod", "--wait"]);
     let second = world.status("1")["release"]["digest"].clone();
     assert_ne!(first, second);
-    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    world.approve("1");
     assert_eq!(world.store()["environments"]["prod"]["record"]["current"]["digest"], second);
     let _ = std::fs::remove_file(counts);
 }

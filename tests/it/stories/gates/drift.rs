@@ -71,7 +71,7 @@ fn what_was_put_in_place_past_hms_is_taken_back_or_kept_by_a_persons_word() {
     let first = current();
     world.commit_service("2", 0.0);
     world.hms_ends(10, &["run", "--headless", "--linger"]);
-    world.hms_ends(0, &["approve", "2", "prod", "--wait"]);
+    world.approve("2");
     let second = current();
     assert_ne!(first, second);
 

@@ -15,7 +15,7 @@ fn a_rehearsed_rollback_touches_nobody_and_is_told_afterwards() {
     world.hms_ends(10, &["run", "--headless", "--linger"]);
     let held = world.hms_ends(13, &["drill", "--env", "prod"]);
     assert!(held.err.contains("holds prod"), "{held:#?}");
-    world.hms_ends(0, &["approve", "2", "prod", "--wait"]);
+    world.approve("2");
     let before = world.store()["environments"]["prod"]["stable"].clone();
     let said = world.hms_ends(0, &["drill", "--env", "prod", "--reason", "before the weekend", "--output", "json"]);
     let drill: Value = serde_json::from_str(&said.out).unwrap();

@@ -39,7 +39,7 @@ fn a_frozen_environment_is_promoted_only_when_somebody_breaks_it() {
     assert!(broken[0]["actor"]["login"].is_string(), "{broken:#?}");
 
     world.hms_ends(0, &["retry", "1", "prod"]);
-    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    world.approve("1");
     let promoted = world.entries("promote");
     let reason = promoted[0]["reason"].as_str().unwrap();
     assert!(reason.contains("freeze broken by ") && reason.ends_with(": nobody can pay"), "{promoted:#?}");

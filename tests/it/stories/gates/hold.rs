@@ -30,7 +30,7 @@ fn without_traffic_a_canary_is_held_and_a_person_may_pass_it() {
     let overrides = world.entries("override");
     assert!(overrides.iter().any(|entry| entry["reason"] == "night traffic"), "{overrides:#?}");
     assert_eq!(world.rollout("1")["verdict"], "HOLD", "an override is no verdict");
-    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    world.approve("1");
     assert!(world.store()["environments"]["prod"]["stable"].is_object());
 }
 

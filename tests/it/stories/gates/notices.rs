@@ -64,7 +64,7 @@ fn what_happens_is_told_once_and_nobody_waits_for_it() {
     world.hms_ends(10, &["run", "--headless", "--no-linger"]);
     world.wait_ended("1");
     // Taken up again, and told of nothing twice.
-    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    world.approve("1");
     world.commit_service("2", 0.5);
     world.hms_ends(12, &["run", "--headless"]);
     world.wait_ended("2");

@@ -79,12 +79,12 @@ fn an_accepted_policy_is_in_force_and_voids_what_rested_on_the_old_one() {
     assert!(said.err.contains("judged under another policy") && said.err.contains("hms retry 1 canary --wait"), "{said:#?}");
     // The way out that it names is one.
     world.hms_ends(10, &["retry", "1", "canary", "--wait"]);
-    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    world.approve("1");
     assert!(world.store()["environments"]["prod"]["stable"].is_object());
     world.commit("another one");
     world.hms_ends(10, &["run", "--headless"]);
     assert!(!world.notices("2").contains("no effect until"), "{}", world.notices("2"));
-    world.hms_ends(0, &["approve", "2", "prod", "--wait"]);
+    world.approve("2");
     let accepted = world.entries("policy.accept");
     assert_eq!(accepted.len(), 2, "{accepted:#?}");
     assert_eq!((&accepted[1]["policy_hash"], &accepted[1]["reason"]), (&hash.into(), &"agreed".into()));

@@ -37,7 +37,7 @@ fn five_releases_are_each_judged_right_by_what_prometheus_measured() {
     let proxy = wait_for("the proxy's metrics", || world.store()["metrics"].as_str().map(str::to_owned));
     prometheus::scrapes(&folder, &proxy);
     assert_eq!(Said::wait(first).code, Some(10));
-    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    world.approve("1");
 
     // Three that are bad, each in its own way.
     for (run, service, name) in [
@@ -67,7 +67,7 @@ fn five_releases_are_each_judged_right_by_what_prometheus_measured() {
     let _server = prometheus::start(&folder, port, "250ms");
     let said = Said::wait(run);
     assert_eq!(said.code, Some(10), "{said:#?}");
-    world.hms_ends(0, &["approve", "5", "prod", "--wait"]);
+    world.approve("5");
 
     // What both releases need fails: no harm of the canary's, and no PASS while it lasts.
     world.write("service.json", &format!(r#"{{"version":"6","outage":"{}"}}"#, outage.display()));

@@ -77,12 +77,12 @@ fn a_release_that_waited_is_looked_at_again_when_its_turn_comes() {
     for run in ["3", "4"] {
         world.wait_status(run, "canary", "waiting_for_resource");
     }
-    world.hms_ends(0, &["approve", "2", "prod", "--wait"]);
+    world.approve("2");
     // What a person sees of the one that comes after is what was there when its turn came.
     let said = Said::wait(after);
     assert_eq!(said.code, Some(10), "{said:#?}");
     assert_eq!(world.rollout("3")["previous"]["revision"], world.status("2")["revision"]);
-    world.hms_ends(0, &["approve", "3", "prod", "--wait"]);
+    world.approve("3");
     // The other one's turn came before that or after it.
     let said = Said::wait(beside);
     assert_eq!(said.code, Some(13), "{said:#?}");

@@ -51,7 +51,7 @@ fn the_verbatim_file_goes_to_production() {
         format!("PROD waiting for manual approval: hms approve 1 prod   (blocked at a gate: exit 10; canary watched by engine {pid})");
     assert_eq!(lines[4..], [gate], "{said:#?}");
     assert!(said.err.contains("`image:` is not honoured"), "{said:#?}");
-    let said = world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    let said = world.approve("1");
     assert!(said.out.contains("▶ PROD   ✔"), "{said:#?}");
     let prod = world.store()["environments"]["prod"].clone();
     assert!(prod["stable"].is_object() && prod["canary"].is_null(), "{prod:#}");

@@ -18,7 +18,7 @@ fn an_engine_that_does_not_linger_says_so() {
     assert_eq!(status["rollouts"][0]["weight"]["applied"], 1.0, "{status:#}");
     assert!(world.hms(&["status", "1"]).out.contains("UNWATCHED"));
     // The next engine takes the watch up; its verdict is on what is measured now.
-    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    world.approve("1");
     assert!(world.store()["environments"]["prod"]["stable"].is_object());
     // What its verdict rests on is bound: samples that somebody smoothed afterwards are found.
     world.hms_ends(0, &["ledger", "verify"]);
@@ -45,7 +45,7 @@ fn a_runtime_folder_that_was_taken_away_is_no_end() {
     std::fs::create_dir(world.path("runtime")).unwrap();
     let said = world.deploy(&["status", "--app", "shop"]);
     assert_eq!(said.code, Some(0), "{said:#?}");
-    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    world.approve("1");
     world.commit("two");
     world.hms_ends(10, &["run", "--headless"]);
     std::fs::remove_dir_all(world.path("runtime")).unwrap();
@@ -169,7 +169,7 @@ fn a_release_that_reached_its_environment_another_way_ends_its_run_well() {
     let digest = world.store()["environments"]["prod"]["record"]["slot"]["release"]["digest"].as_str().unwrap().to_owned();
     let said = world.deploy(&["--env", "prod", "--promote", &digest]);
     assert_eq!(said.code, Some(0), "{said:#?}");
-    world.hms_ends(0, &["approve", "1", "prod", "--wait"]);
+    world.approve("1");
     assert_eq!(world.status("1")["outcome"], "success");
     assert!(world.log("1", "prod").contains("already in prod"), "{}", world.log("1", "prod"));
 }
