@@ -317,6 +317,11 @@ impl Traffic {
         self.answers.lock().unwrap().values().map(|(count, _)| count).sum()
     }
 
+    /// What was answered until now, and how often.
+    pub(crate) fn tally(&self) -> BTreeMap<String, u64> {
+        self.answers.lock().unwrap().iter().map(|(answer, (count, _))| (answer.clone(), *count)).collect()
+    }
+
     /// When somebody was answered so last.
     pub(crate) fn last(&self, answer: &str) -> Instant {
         self.answers.lock().unwrap()[answer].1

@@ -199,7 +199,7 @@ async fn answers_again(traffic: &Traffic, version: &str) {
     let before = traffic.count(version);
     let bound = Instant::now() + Duration::from_secs(30);
     while traffic.count(version) < before + 200 {
-        assert!(Instant::now() < bound, "{version} does not answer again");
+        assert!(Instant::now() < bound, "{version} does not answer again: {:?}", traffic.tally());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
