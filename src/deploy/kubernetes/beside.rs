@@ -245,13 +245,21 @@ impl KubernetesTarget {
             }
             let all = || names::selector(&arm::labels_at(object.at("/spec/selector/matchLabels")));
             let pods = newest.clone().unwrap_or_else(all);
-            match rollout(kind, &object, generation) {
+            let stage = rollout(kind, &object, generation);
+            let finding = match &stage {
+                Rollout::Done { .. } => None,
+                Rollout::Waiting(_) | Rollout::Stuck(_) => self.why_not_up(&pods).await,
+            };
+            // Pods that are there and do not come up are looked at until it is known why: it may not be for want of others.
+            let in_doubt = finding.as_ref().is_some_and(|(finding, _)| finding.container.is_some());
+            let patience_for_room = if in_doubt { patience } else { patience / LACKING };
+            match stage {
                 Rollout::Done { pods } => {
                     tell(format!("complete, {pods} available"));
                     return Ok(object);
                 }
                 // The controller goes on trying, and pods that are ending count until they are gone.
-                Rollout::Stuck(why) if lacks_pods(&object) && lacking.is_none_or(|since| since.elapsed() < patience / LACKING) => {
+                Rollout::Stuck(why) if lacks_pods(&object) && lacking.is_none_or(|since| since.elapsed() < patience_for_room) => {
                     if lacking.is_none() {
                         tell(why);
                         lacking = Some(Instant::now());
@@ -270,7 +278,7 @@ impl KubernetesTarget {
                 }
                 Rollout::Waiting(why) => tell(why),
             }
-            match self.why_not_up(&pods).await {
+            match finding {
                 // Before the newest pods are known it may be what the change is to end.
                 Some((finding, lines)) if finding.hope == Hope::None && newest.is_some() => {
                     let text = finding.to_string();

@@ -240,9 +240,8 @@ impl KubernetesTarget {
     pub(super) async fn why_not_up(&self, labels: &str) -> Option<(Finding, Vec<String>)> {
         let pods: Vec<Pod> = self.access.list(labels).await.ok()?;
         let events: Vec<Event> = self.access.list("").await.unwrap_or_default();
-        let as_values = |items: Vec<Value>| items;
-        let pods: Vec<Value> = as_values(pods.iter().filter_map(|pod| serde_json::to_value(pod).ok()).collect());
-        let events: Vec<Value> = as_values(events.iter().filter_map(|event| serde_json::to_value(event).ok()).collect());
+        let pods: Vec<Value> = pods.iter().filter_map(|pod| serde_json::to_value(pod).ok()).collect();
+        let events: Vec<Value> = events.iter().filter_map(|event| serde_json::to_value(event).ok()).collect();
         let finding = diagnose(&pods, &events)?;
         let lines = self.last_lines(&finding).await;
         Some((finding, lines))
