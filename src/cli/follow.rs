@@ -1,13 +1,15 @@
 //! Following a run without a screen: lines or JSON as it goes, then the exit code. It only reads.
 
 use std::cell::{Cell, OnceCell};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::canary::series_for_graph;
 use crate::event::{
-    EngineState, JobState, JobStatus, RolloutEvent, RolloutId, RolloutState, RunOutcome, RunState, Stamped, VersionCounters,
+    EngineState, JobName, JobState, JobStatus, RolloutEvent, RolloutId, RolloutState, RunOutcome, RunState, Stamped, VersionCounters,
 };
+use crate::executor::log_path;
 use crate::pipeline::{Plan, Seen, next};
 use crate::report::{Headless, Line, Stream};
 use crate::rollout::reader::RolloutReader;
@@ -15,6 +17,7 @@ use crate::run::RunFolder;
 use crate::run::lost::{as_it_stands, gone};
 use crate::run::reader::{EngineLife, RunReader, engine_of};
 use crate::store::{Changes, Places};
+use crate::text::{plain, plain_line, quoted};
 
 use super::arguments::Output;
 use super::failure::Failure;
@@ -257,7 +260,8 @@ pub(crate) fn follow_on(
         } else {
             let rollouts = followed.rollouts();
             let p95 = |id: &RolloutId| p95_of(&rollouts, id);
-            print(&printer.look(followed.state(), &rollouts, &p95), out, notices);
+            let lines = printer.look(followed.state(), &rollouts, &p95);
+            print(followed, &lines, out, notices);
         }
         let _ = out.flush();
         if let Some(code) = stop() {
@@ -275,7 +279,7 @@ pub(crate) fn follow_on(
                 let engine = engine_of(&followed.folder)?.map(|holder| holder.process.pid);
                 let farewell = Headless::farewell(followed.state(), &followed.rollouts(), outcome, engine);
                 match output {
-                    Output::Text => print(&farewell, out, notices),
+                    Output::Text => print(followed, &farewell, out, notices),
                     // No event says that an engine died: the one who reads the stream's program hears it beside it.
                     Output::Json if outcome == RunOutcome::Interrupted => {
                         for line in &farewell {
@@ -299,13 +303,48 @@ pub(crate) fn follow_on(
     }
 }
 
-fn print(lines: &[Line], out: &mut dyn Write, notices: &mut dyn Write) {
+fn print(followed: &Followed, lines: &[Line], out: &mut dyn Write, notices: &mut dyn Write) {
     for line in lines {
         let _ = match line.stream {
             Stream::Result => writeln!(out, "{}", line.text),
             Stream::Notice => writeln!(notices, "{}", line.text),
         };
+        if let Some((job, attempt)) = &line.log {
+            // What follows is on another stream, and belongs below this line.
+            let _ = out.flush();
+            print_log_end(followed, job, *attempt, notices);
+        }
     }
+}
+
+/// How many lines of a failed job's log are shown.
+const LAST_LINES: usize = 20;
+/// How much of it is read for them, in bytes.
+const LAST_BYTES: u64 = 64 << 10;
+
+/// The last lines of an attempt's log, and how to see all of it when they are not all.
+fn print_log_end(followed: &Followed, job: &JobName, attempt: u32, notices: &mut dyn Write) {
+    let Ok((text, mut whole)) = end_of(&log_path(&followed.folder.attempt(job, attempt))) else { return };
+    let lines: Vec<&[u8]> = text.strip_suffix(b"\n").unwrap_or(&text).split(|byte| *byte == b'\n').collect();
+    whole &= lines.len() <= LAST_LINES;
+    for line in lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).filter(|_| !text.is_empty()) {
+        let _ = writeln!(notices, "  │ {}", plain_line(line));
+    }
+    if !whole {
+        let number = followed.state().created.as_ref().map_or(0, |created| created.number);
+        let name = plain(&quoted(job.as_str()));
+        let _ = writeln!(notices, "hms: the last {LAST_LINES} lines; all of them: hms logs {name} --run {number} --attempt {attempt}");
+    }
+}
+
+/// The end of a log, and whether it is all of it.
+fn end_of(path: &Path) -> std::io::Result<(Vec<u8>, bool)> {
+    let mut file = std::fs::File::open(path)?;
+    let start = file.metadata()?.len().saturating_sub(LAST_BYTES);
+    file.seek(SeekFrom::Start(start))?;
+    let mut text = Vec::new();
+    file.take(LAST_BYTES).read_to_end(&mut text)?;
+    Ok((text, start == 0))
 }
 
 /// The canary's p95 over its whole watch.

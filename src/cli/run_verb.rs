@@ -26,14 +26,17 @@ pub(crate) fn headless(environment: &Environment, clone: &Clone, arguments: &Run
     let (mut out, mut notices) = (std::io::stdout(), std::io::stderr());
     let signals = Signals::catch()?;
     let folder = start(environment, clone, arguments, &mut notices)?;
+    let name = folder.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let (number, run) = name.split_once('-').unwrap_or((&name, ""));
     if arguments.detach {
-        let name = folder.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let (number, run) = name.split_once('-').unwrap_or((&name, ""));
         let _ = match output {
             Output::Text => writeln!(out, "run {number} ({run}) goes on by itself: hms attach {number}"),
             Output::Json => writeln!(out, "{}", serde_json::json!({"format": 1, "run": run, "number": number.parse::<u64>().ok()})),
         };
         return Ok(0);
+    }
+    if output == Output::Text {
+        let _ = writeln!(notices, "hms: run {number}: hms logs JOB --run {number} --follow");
     }
     let stop = || signals.asked_to_leave().then_some(HUNG_UP);
     let (mut followed, mut printer) = (Followed::new(&folder, &environment.places), Headless::default());

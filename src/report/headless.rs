@@ -24,6 +24,23 @@ pub struct Line {
     pub stream: Stream,
     /// What; no escape sequence is in it.
     pub text: String,
+    /// The job and the attempt whose log's end says more: it belongs below.
+    pub log: Option<(JobName, u32)>,
+}
+
+impl Line {
+    fn result(text: String) -> Self {
+        Self { stream: Stream::Result, text, log: None }
+    }
+
+    fn notice(text: String) -> Self {
+        Self { stream: Stream::Notice, text, log: None }
+    }
+
+    /// Of an attempt that failed, and whose reason is not all that is to be said.
+    fn with_log(self, job: &JobName, attempt: Option<&AttemptState>) -> Self {
+        Self { log: attempt.filter(|attempt| speaks_for_itself(attempt)).map(|attempt| (job.clone(), attempt.number)), ..self }
+    }
 }
 
 /// Remembers what was printed, so that each thing is said once however often it looks.
@@ -39,7 +56,7 @@ impl Headless {
         let mut lines = Vec::new();
         for (job, text) in state.notices.iter().skip(self.notices) {
             let text = job.as_ref().map_or_else(|| plain(text), |job| format!("{}: {}", plain(job.as_str()), plain(text)));
-            lines.push(Line { stream: Stream::Notice, text: format!("hms: {text}") });
+            lines.push(Line::notice(format!("hms: {text}")));
         }
         self.notices = state.notices.len();
         for job in &state.jobs {
@@ -63,10 +80,8 @@ impl Headless {
         for attempt in job.attempts.iter().filter(|attempt| attempt.again) {
             if self.told.insert(format!("{name}/{}/again", attempt.number)) {
                 let words = ended(attempt, attempt.message.as_deref(), "↻");
-                lines.push(Line {
-                    stream: Stream::Result,
-                    text: format!("▶ {:<6} {words}; runs again", plain(name.as_str()).to_uppercase()),
-                });
+                let line = Line::result(format!("▶ {:<6} {words}; runs again", plain(name.as_str()).to_uppercase()));
+                lines.push(line.with_log(name, Some(attempt)));
             }
         }
         let once = format!("{name}/{}/{:?}/{}", job.attempts.len(), job.status, job.why.clone().unwrap_or_default());
@@ -83,14 +98,15 @@ impl Headless {
             JobStatus::Scheduled => format!("… {}", plain(job.why.as_deref().unwrap_or("waits for its time"))),
             JobStatus::Created | JobStatus::Preparing | JobStatus::Pending | JobStatus::Running | JobStatus::Manual => return,
         };
-        lines.push(Line { stream: Stream::Result, text: format!("▶ {:<6} {words}", plain(name.as_str()).to_uppercase()) });
+        let failed = job.attempts.last().filter(|_| job.status == JobStatus::Failed);
+        lines.push(Line::result(format!("▶ {:<6} {words}", plain(name.as_str()).to_uppercase())).with_log(name, failed));
     }
 
     fn rollout(&mut self, id: &RolloutId, rollout: &RolloutState, lines: &mut Vec<Line>) {
         let mut say = |key: String, text: String| {
             // A HOLD that lasted too long may have nothing new to say.
             if self.told.insert(format!("{id}/{key}")) && self.told.insert(format!("{id}/said/{text}")) {
-                lines.push(Line { stream: Stream::Notice, text });
+                lines.push(Line::notice(text));
             }
         };
         let environment = rollout.created.as_ref().map(|created| created.environment.to_string()).unwrap_or_default();
@@ -121,7 +137,7 @@ impl Headless {
             (true, Some(pid)) => format!("; canary watched by engine {pid}"),
             _ => String::new(),
         };
-        let line = |text| Line { stream: Stream::Result, text };
+        let line = Line::result;
         let jobs = |wanted: fn(&JobState) -> bool| {
             state.jobs.iter().filter(move |job| wanted(job)).map(|job| plain(&quoted(job.plan.name.as_str())))
         };
@@ -297,6 +313,21 @@ fn ended(attempt: &AttemptState, reason: Option<&str>, mark: &str) -> String {
     let why = why.map(|text| format!(": {}", plain(text))).unwrap_or_default();
     let tests = attempt.tests.map(|tests| format!(" · {} tests failed", count(tests.failed))).unwrap_or_default();
     format!("{mark} {how}{tests}  {took}{why}")
+}
+
+/// Whether the log of an attempt that failed tells more than its reason: not where hms itself ended it for a canary or by a rule.
+fn speaks_for_itself(attempt: &AttemptState) -> bool {
+    match attempt.failure_reason {
+        Some(FailureReason::CanaryHeld | FailureReason::CanaryHarm | FailureReason::CanaryTakenBack | FailureReason::Refused) => false,
+        Some(
+            FailureReason::Interrupted
+            | FailureReason::JobExecutionTimeout
+            | FailureReason::RunnerSystemFailure
+            | FailureReason::MissingDependencyFailure
+            | FailureReason::ScriptFailure,
+        )
+        | None => true,
+    }
 }
 
 /// What is no plain failure is never called one: held, rolled back, refused and unknown are outcomes of their own.

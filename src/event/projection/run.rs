@@ -279,6 +279,8 @@ impl RunState {
                     }
                 });
                 if *missing == 0 {
+                    // An optional gate of a run that was over: it goes on.
+                    self.ended = None;
                     self.reconsider_skipped();
                 }
             }

@@ -55,6 +55,38 @@ fn a_view_says_that_the_engine_is_gone_and_how_to_go_on() {
     assert!(!world.hms(&["status", "1"]).out.contains("is gone"));
 }
 
+/// The end of a failed job's log belongs where its failure is told; what hms itself decided needs none.
+#[test]
+fn a_failed_job_shows_the_end_of_its_log_and_where_the_rest_is() {
+    let lines = "for i in $(seq 30); do echo line $i; done";
+    let world = World::new("x:\n  script: 'true'\n");
+    let count = world.path("count").display().to_string();
+    let script = format!("['echo >> {count}', '{lines}', 'echo at $(wc -l < {count}); exit 3']");
+    world.commit(&format!("a:\n  retry: 1\n  script: {script}\n"), "two");
+    let said = world.hms(&["run", "--headless"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.starts_with("hms: run 1: hms logs JOB --run 1 --follow\n"), "{said:?}");
+    let shown: Vec<&str> = said.err.lines().filter_map(|line| line.strip_prefix("  │ ")).collect();
+    assert_eq!(shown.len(), 40, "twenty of each attempt: {said:?}");
+    assert!(shown.contains(&"at 1") && shown.contains(&"at 2") && !shown.contains(&"line 5"), "{said:?}");
+    for attempt in ["1", "2"] {
+        assert!(said.err.contains(&format!("hms: the last 20 lines; all of them: hms logs a --run 1 --attempt {attempt}")), "{said:?}");
+    }
+    let all = world.hms(&["logs", "a", "--run", "1", "--attempt", "1"]);
+    assert!(all.out.contains("line 5\n") && all.out.contains("at 1"), "{all:?}");
+}
+
+/// An optional gate is still there when the run is over: who waits for its job is told how that ends.
+#[test]
+fn a_yes_after_the_end_is_waited_for() {
+    let world = World::new("a:\n  stage: build\n  script: 'true'\nopt:\n  when: manual\n  script: 'sleep 0.3; exit 9'\n");
+    assert_eq!(world.hms(&["run", "--headless"]).code, Some(0));
+    let said = world.hms(&["approve", "1", "opt", "--wait"]);
+    assert!(said.code == Some(0) && said.out.contains("▶ OPT    ⚠ exit 9"), "allowed to fail, and it did: {said:?}");
+    assert_eq!(world.job("1", "opt")["status"], "failed");
+    assert_eq!(world.status("1")["outcome"], "success");
+}
+
 /// What a keeper found out and failed nothing by is told where people look, not in the log alone.
 #[test]
 fn what_a_job_did_not_leave_is_told() {
