@@ -2,9 +2,53 @@
 
 /// Reads a duration in seconds. None when it is not one, or is zero.
 pub(super) fn parse(text: &str) -> Option<u64> {
-    let text = text.trim().to_ascii_lowercase();
+    let text = numerized(&text.trim().to_ascii_lowercase());
     let seconds = if text.contains(':') { clock(&text)? } else { words(&text)? };
     (seconds > 0).then_some(seconds)
+}
+
+const UNITS: [&str; 19] = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+];
+const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+
+/// Numbers in words as digits, as the `numerizer` gem does it before; up to `ninety nine`, which is all that a duration needs.
+fn numerized(text: &str) -> String {
+    let place = |words: &[&str], word: &str| words.iter().position(|known| *known == word);
+    let mut all: Vec<String> = Vec::new();
+    let mut tens: Option<usize> = None;
+    let parts = |word: &str| if TENS.iter().any(|tens| word.starts_with(tens)) { 2 } else { 1 };
+    for word in text.split([' ', '\t']).flat_map(|word| word.splitn(parts(word), '-')) {
+        match (place(&TENS, word).map(|at| (at + 2) * 10), place(&UNITS, word).map(|at| at + 1), tens.take()) {
+            (Some(number), _, before) => {
+                all.extend(before.map(|before| before.to_string()));
+                tens = Some(number);
+            }
+            (None, Some(number), Some(before)) if number < 10 => all.push((before + number).to_string()),
+            (None, Some(number), before) => all.extend(before.into_iter().chain([number]).map(|number| number.to_string())),
+            (None, None, before) => all.extend(before.map(|before| before.to_string()).into_iter().chain([word.to_owned()])),
+        }
+    }
+    all.extend(tens.map(|before| before.to_string()));
+    all.join(" ")
 }
 
 /// `h:mm:ss`, `m:ss`.
@@ -85,6 +129,11 @@ mod tests {
             ("47 yrs 6 mos and 4d", Some(47 * 365 * 86_400 + 180 * 86_400 + 4 * 86_400)),
             ("3 weeks and 2 days", Some(23 * 86_400)),
             ("1:30:00", Some(5400)),
+            ("one week", Some(7 * 86_400)),
+            ("Three hours and thirty minutes", Some(12_600)),
+            ("twenty-five mins twenty sec", Some(1520)),
+            ("forty two days", Some(42 * 86_400)),
+            ("eleventy days", None),
             ("", None),
             ("0", None),
             ("soon", None),

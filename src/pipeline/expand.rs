@@ -76,8 +76,10 @@ pub(super) fn text<'v>(text: &str, known: &impl Fn(&str) -> Option<&'v str>) -> 
     Some(expanded)
 }
 
-/// Expands a text of `include` (`lib/expand_variables.rb`, `expand`): what is unknown becomes nothing.
-pub(super) fn expand_for_include(text: &str, variables: &BTreeMap<String, String>) -> String {
+/// Expands a text of `include`, or an environment's address at its job's end (`lib/expand_variables.rb`, `expand`): what is unknown becomes
+/// nothing.
+#[must_use]
+pub fn expand_for_include(text: &str, variables: &BTreeMap<String, String>) -> String {
     pieces(text)
         .map(|piece| match piece {
             Piece::Plain(plain) => plain,

@@ -71,6 +71,16 @@ pub enum OnJobFailure {
     None,
 }
 
+/// GitLab's `environment:auto_stop_in`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AutoStop {
+    /// So many seconds after the job's end.
+    After(u64),
+    /// By itself not at all; a time that was set before is taken away.
+    Never,
+}
+
 /// GitLab's `artifacts:when`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -21,6 +21,7 @@
 mod composite;
 mod deploys;
 mod duration;
+mod environment;
 mod expand;
 mod explain;
 mod expression;
@@ -47,12 +48,14 @@ mod suggest;
 mod trace;
 
 pub use composite::{Scheduling, composite};
-pub use expand::expand_for_runner;
+pub use environment::{guessed_tier, is_environment_name};
+pub use expand::{expand_for_include, expand_for_runner};
 pub use explain::Explained;
 pub use files::{Elsewhere, Files, Foreign, Identity, NoFiles, Remote, Since};
 pub use gather::{Fetched, Surroundings};
 pub use kept::{
-    Artifacts, ArtifactsWhen, AutoCancel, Cache, CacheKey, ImageOptions, KeyOf, OnJobFailure, OnNewCommit, Retry, RetryWhen, Service,
+    Artifacts, ArtifactsWhen, AutoCancel, AutoStop, Cache, CacheKey, ImageOptions, KeyOf, OnJobFailure, OnNewCommit, Retry, RetryWhen,
+    Service,
 };
 pub use partial::{Needed, NoPart, Part};
 pub use plan::{Job, JobEnvironment, Need, Plan};

@@ -10,7 +10,7 @@ use crate::event::{EnvironmentName, JobName, PlannedJob, When};
 
 use super::expand::{self, Definition, expand_for_runner};
 use super::gather::Fetched;
-use super::kept::{Artifacts, AutoCancel, Cache, ImageOptions, Retry, Service};
+use super::kept::{Artifacts, AutoCancel, AutoStop, Cache, ImageOptions, Retry, Service};
 
 /// The jobs of a run. Acyclic: every need names an earlier stage or the same one, and no job waits for itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,7 +143,7 @@ pub struct JobEnvironment {
     /// Its address.
     #[serde(default)]
     pub url: Option<String>,
-    /// Its tier, if the file says it.
+    /// Its tier, if a job of the pipeline says it.
     #[serde(default)]
     pub tier: Option<String>,
     /// `start`, `prepare`, `stop`, `verify` or `access`.
@@ -151,9 +151,9 @@ pub struct JobEnvironment {
     /// The job that stops it.
     #[serde(default)]
     pub on_stop: Option<String>,
-    /// After how long it is stopped.
+    /// When it is stopped by itself; none when the job says nothing of that.
     #[serde(default)]
-    pub auto_stop_in_seconds: Option<u64>,
+    pub auto_stop: Option<AutoStop>,
 }
 
 impl Plan {

@@ -155,6 +155,7 @@ impl<'p> Planner<'p> {
                 plan.jobs.push(job);
             }
         }
+        build::share_tiers(&mut plan.jobs);
         self.cycles(&chosen, &plan);
         plan
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::event::{Revision, RunId};
 
-use super::plan::Job;
+use super::environment::guessed_tier;
+use super::plan::{Job, JobEnvironment};
 use super::slug::{environment_slug, slug};
 
 /// What is known of a run's commit, project and run. Times are RFC 3339.
@@ -146,13 +147,19 @@ pub fn predefined_for_job(facts: &JobFacts<'_>) -> BTreeMap<String, String> {
     if facts.started_by_hand {
         set.put("CI_JOB_MANUAL", "true");
     }
-    if let Some(environment) = &job.environment {
-        set.put("CI_ENVIRONMENT_NAME", &environment.name);
-        set.put("CI_ENVIRONMENT_SLUG", environment_slug(&environment.name));
-        set.put("CI_ENVIRONMENT_ACTION", &environment.action);
-        set.known("CI_ENVIRONMENT_URL", environment.url.as_deref());
-        set.known("CI_ENVIRONMENT_TIER", environment.tier.as_deref());
-    }
+    let mut all = set.0;
+    all.extend(job.environment.as_ref().map(of_environment).unwrap_or_default());
+    all
+}
+
+/// What is known of a job's environment as soon as it is planned.
+pub(super) fn of_environment(environment: &JobEnvironment) -> BTreeMap<String, String> {
+    let mut set = Variables::default();
+    set.put("CI_ENVIRONMENT_NAME", &environment.name);
+    set.put("CI_ENVIRONMENT_SLUG", environment_slug(&environment.name));
+    set.put("CI_ENVIRONMENT_ACTION", &environment.action);
+    set.put("CI_ENVIRONMENT_TIER", environment.tier.as_deref().unwrap_or_else(|| guessed_tier(&environment.name)));
+    set.known("CI_ENVIRONMENT_URL", environment.url.as_deref());
     set.0
 }
 

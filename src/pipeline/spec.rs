@@ -230,7 +230,8 @@ pub(super) struct EnvironmentSpec {
     pub(super) tier: Option<String>,
     pub(super) action: Action,
     pub(super) on_stop: Option<(String, Place)>,
-    pub(super) auto_stop_in_seconds: Option<u64>,
+    /// As written: variables may say it.
+    pub(super) auto_stop_in: Option<(String, Place)>,
 }
 
 impl EnvironmentSpec {

@@ -1,8 +1,13 @@
 //! One job of the plan.
 
+use std::collections::HashMap;
+
 use super::{Chosen, Planner, Valued, predefined};
+use crate::document::Place;
 use crate::event::{EnvironmentName, JobName, When};
+use crate::pipeline::duration;
 use crate::pipeline::expand;
+use crate::pipeline::kept::AutoStop;
 use crate::pipeline::plan::{Job, JobEnvironment, Need};
 use crate::pipeline::rule::Rule;
 use crate::pipeline::spec::{Action, AllowFailure, EnvironmentSpec, JobSpec, Line};
@@ -38,11 +43,14 @@ impl Planner<'_> {
             traced.variables = Valued::all(&expanded);
         }
         let (variables, written_variables, raw_variables) = (expanded.values, expanded.written, expanded.raw);
-        let known =
-            |name: &str| variables.get(name).or_else(|| own.get(name)).or_else(|| self.inputs.predefined.get(name)).map(String::as_str);
-        let full = |text: &str| expand::text(text, &known).unwrap_or_else(|| text.to_owned());
+        let inputs = self.inputs;
+        let known = |name: &str| variables.get(name).or_else(|| own.get(name)).or_else(|| inputs.predefined.get(name)).map(String::as_str);
         let (allow_failure, allow_failure_exit_codes) = allow_failure(spec, rule);
-        let environment = spec.environment.as_ref().map(|environment| self::environment(environment, &full));
+        let environment = spec.environment.as_ref().map(|environment| self.environment(spec, environment, &known));
+        let placed = environment.as_ref().map(predefined::of_environment).unwrap_or_default();
+        let full = |text: &str| {
+            expand::text(text, &|name| known(name).or_else(|| placed.get(name).map(String::as_str))).unwrap_or_else(|| text.to_owned())
+        };
         let environments = environments(spec, environment.as_ref());
         let resource_group = spec.resource_group.as_deref().map(full);
         let tags = spec.tags.iter().map(|tag| full(tag)).collect();
@@ -84,6 +92,47 @@ impl Planner<'_> {
             resource_group,
         })
     }
+
+    /// What `environment` says in this run. In its name and its `auto_stop_in` what is unknown becomes nothing (`lib/expand_variables.rb`); in its
+    /// address it stays for the runner, which knows what earlier jobs reported, and for the end of the job, which may report more.
+    fn environment<'v>(&mut self, job: &JobSpec, spec: &EnvironmentSpec, known: &impl Fn(&str) -> Option<&'v str>) -> JobEnvironment {
+        let whole = |text: &str| expand::text(text, &|name| Some(known(name).unwrap_or_default())).unwrap_or_else(|| text.to_owned());
+        let auto_stop = spec.auto_stop_in.as_ref().and_then(|(text, place)| self.auto_stop(job, &whole(text), *place));
+        let mut environment = JobEnvironment {
+            name: whole(&spec.name),
+            url: None,
+            tier: spec.tier.clone(),
+            action: spec.action.as_str().to_owned(),
+            on_stop: spec.on_stop.as_ref().map(|(job, _)| job.clone()),
+            auto_stop,
+        };
+        let own = predefined::of_environment(&environment);
+        let known = |name: &str| known(name).or_else(|| own.get(name).map(String::as_str));
+        environment.url = spec.url.as_ref().map(|url| expand::text(url, &known).unwrap_or_else(|| url.clone()));
+        environment
+    }
+
+    /// A duration, or nothing and `never`, which take a time away (`lib/gitlab/ci/build/duration_parser.rb`).
+    fn auto_stop(&mut self, job: &JobSpec, text: &str, place: Place) -> Option<AutoStop> {
+        if text.trim().is_empty() || text == "never" {
+            return Some(AutoStop::Never);
+        }
+        let seconds = duration::parse(text);
+        if seconds.is_none() && self.told.insert(Some(place)) {
+            let message = format!("`{}`: `auto_stop_in` is `{text}` in this run, which is no duration", job.name);
+            self.problems.error(place, "duration", message).hint("for instance `1 day` or `never`");
+        }
+        seconds.map(AutoStop::After)
+    }
+}
+
+/// A job of an environment whose tier another job of the pipeline says has that one, as GitLab's record of the environment does.
+pub(super) fn share_tiers(jobs: &mut [Job]) {
+    let placed = jobs.iter().filter_map(|job| job.environment.as_ref());
+    let said: HashMap<String, String> = placed.filter_map(|placed| Some((placed.name.clone(), placed.tier.clone()?))).collect();
+    for placed in jobs.iter_mut().filter_map(|job| job.environment.as_mut()).filter(|placed| placed.tier.is_none()) {
+        placed.tier = said.get(&placed.name).cloned();
+    }
 }
 
 /// What is said wins, the rule's over the job's. Else a job that says `manual` is optional whatever its rule says
@@ -109,15 +158,4 @@ fn environments(spec: &JobSpec, environment: Option<&JobEnvironment>) -> Vec<Env
         }
     }
     environments
-}
-
-fn environment(spec: &EnvironmentSpec, full: &impl Fn(&str) -> String) -> JobEnvironment {
-    JobEnvironment {
-        name: full(&spec.name),
-        url: spec.url.as_deref().map(full),
-        tier: spec.tier.clone(),
-        action: spec.action.as_str().to_owned(),
-        on_stop: spec.on_stop.as_ref().map(|(job, _)| job.clone()),
-        auto_stop_in_seconds: spec.auto_stop_in_seconds,
-    }
 }

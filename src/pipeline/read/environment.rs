@@ -3,6 +3,7 @@
 use super::fields::{Context, shorten};
 use crate::document::{Entry, Node, Place};
 use crate::pipeline::duration;
+use crate::pipeline::environment::{LENGTH_LIMIT, is_environment_name};
 use crate::pipeline::keyword;
 use crate::pipeline::spec::{Action, EnvironmentSpec};
 
@@ -14,9 +15,6 @@ const ACTIONS: &[(&str, Action)] = &[
     ("access", Action::Access),
 ];
 
-/// GitLab's limit for name and address.
-const URL_LIMIT: usize = 255;
-
 const TIERS: &[(&str, &str)] =
     &[("production", "production"), ("staging", "staging"), ("testing", "testing"), ("development", "development"), ("other", "other")];
 
@@ -25,10 +23,10 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
         let name = context.text(subject, node, place)?;
         check_name(context, subject, &name, node.place);
         let (url, tier, action) = (None, None, Action::Start);
-        return Some(EnvironmentSpec { name, place: node.place, url, tier, action, on_stop: None, auto_stop_in_seconds: None });
+        return Some(EnvironmentSpec { name, place: node.place, url, tier, action, on_stop: None, auto_stop_in: None });
     };
     let (mut name, mut url, mut tier, mut action) = (None, None, None, Action::Start);
-    let (mut on_stop, mut auto_stop_in_seconds) = (None, None);
+    let (mut on_stop, mut auto_stop_in) = (None, None);
     for entry in context.keywords(subject, keyword::ENVIRONMENT, entries) {
         let of = format!("{subject}: `{}`", entry.key);
         match entry.key.as_str() {
@@ -40,27 +38,25 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
             }
             "url" => {
                 url = context.text(&of, &entry.value, entry.place);
-                if url.as_ref().is_some_and(|url| url.chars().count() > URL_LIMIT) {
-                    context.problems.error(entry.value.place, "too-long", format!("{of} has more than {URL_LIMIT} letters"));
+                if url.as_ref().is_some_and(|url| url.chars().count() > LENGTH_LIMIT) {
+                    context.problems.error(entry.value.place, "too-long", format!("{of} has more than {LENGTH_LIMIT} letters"));
                 }
             }
             "action" => action = context.word(&of, ACTIONS, &entry.value, entry.place).unwrap_or(Action::Start),
             "deployment_tier" => tier = context.word(&of, TIERS, &entry.value, entry.place).map(str::to_owned),
             "on_stop" => on_stop = context.text(&of, &entry.value, entry.place).map(|job| (job, entry.value.place)),
-            "auto_stop_in" => auto_stop_in_seconds = auto_stop(context, &of, entry),
+            "auto_stop_in" => auto_stop_in = auto_stop(context, &of, entry),
             _ => {}
         }
     }
     if node.get("name").is_none() {
         context.problems.error(node.place, "environment-name", format!("{subject} has no `name`"));
     }
-    name.map(|(name, place)| EnvironmentSpec { name, place, url, tier, action, on_stop, auto_stop_in_seconds })
+    name.map(|(name, place)| EnvironmentSpec { name, place, url, tier, action, on_stop, auto_stop_in })
 }
 
-/// Letters, digits and a few signs, no slash at an end (`lib/gitlab/regex.rb`, `environment_name_regex`).
 fn check_name(context: &mut Context, subject: &str, name: &str, place: Place) {
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || "_-/${}. ".contains(letter);
-    if !name.chars().all(fits) || name.starts_with('/') || name.ends_with('/') || name.chars().count() > URL_LIMIT {
+    if !is_environment_name(name) {
         let message =
             format!("{subject} is `{}`: it can have letters, digits, blanks and `-_/${{}}.`, and no `/` at its ends", shorten(name));
         context.problems.error(place, "environment-name", message);
@@ -68,12 +64,11 @@ fn check_name(context: &mut Context, subject: &str, name: &str, place: Place) {
 }
 
 /// A duration, `never`, or a variable that says it when the job runs.
-fn auto_stop(context: &mut Context, of: &str, entry: &Entry) -> Option<u64> {
+fn auto_stop(context: &mut Context, of: &str, entry: &Entry) -> Option<(String, Place)> {
     let text = context.text(of, &entry.value, entry.place)?;
-    let seconds = duration::parse(&text);
-    if seconds.is_none() && text != "never" && !text.contains('$') {
+    if duration::parse(&text).is_none() && text != "never" && !text.contains('$') {
         let message = format!("{of} is `{}`, which is no duration", shorten(&text));
         context.problems.error(entry.value.place, "duration", message).hint("for instance `1 day` or `never`");
     }
-    seconds
+    Some((text, entry.value.place))
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::event::{AttemptId, AttemptResult, Digest, JobName, ProcessName, Revision, RunCreated, When};
 use crate::executor::{ArtifactSpec, KeeperSpec, KeeperState, Resource, keeper_state, start_keeper};
-use crate::pipeline::ArtifactsWhen;
+use crate::pipeline::{ArtifactsWhen, is_environment_name};
 use crate::policy::SuppliedVariable;
 use crate::repo::Repository;
 use crate::store::{DiskError, chain, make_private_folder, now, read_if_there};
@@ -91,6 +91,10 @@ impl Engine {
         let job = self.plan.job(name).ok_or_else(|| NotPrepared::Trouble(format!("the plan has no job {name}")))?;
         if let Some(missing) = self.missing_value() {
             return Err(NotPrepared::Lacking(missing));
+        }
+        if let Some(placed) = job.environment.as_ref().filter(|placed| !is_environment_name(&placed.name)) {
+            let why = "letters, digits, blanks and `-_/${}.`, and no `/` at its ends";
+            return Err(NotPrepared::Lacking(format!("its environment would be called `{}`, which none can be: {why}", placed.name)));
         }
         let folder = &self.setup.folder;
         let producers = self.plan.producers_of(job);

@@ -9,6 +9,8 @@ use crate::repo::{Error, NamedRelease, Repository};
 /// How long a job without `timeout` may take, in seconds: GitLab's default of one hour.
 pub(super) const DEFAULT_TIMEOUT_SECONDS: u64 = 3600;
 
+const ADDRESS: &str = "CI_ENVIRONMENT_URL";
+
 /// The `CI_*` variables of the run, with what the repository says of the commit.
 ///
 /// # Errors
@@ -101,6 +103,12 @@ pub(super) fn job_variables(
     let passed = passed.iter().filter(|(name, _)| !given.contains_key(*name) && !at_gate.contains_key(*name));
     all.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
     all.extend(masked.iter().map(|(name, value)| (name.clone(), value.clone())));
+    // What is left of an environment's address is the runner's to put in (`app/models/ci/build.rb`, `persisted_environment_variables`).
+    let address = job.environment.as_ref().and_then(|environment| environment.url.as_ref());
+    if let Some(address) = address.filter(|address| all.get(ADDRESS) == Some(*address)) {
+        let whole = expand_for_runner(address, &all);
+        all.insert(ADDRESS.to_owned(), whole);
+    }
     all.into_iter().collect()
 }
 

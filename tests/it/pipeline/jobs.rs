@@ -77,7 +77,7 @@ stop:
 ";
     let plan = planned(text);
     let environment = plan.job(&name("start")).unwrap().environment.clone().unwrap();
-    assert_eq!((environment.on_stop.as_deref(), environment.auto_stop_in_seconds), (Some("stop"), Some(172_800)));
+    assert_eq!((environment.on_stop.as_deref(), environment.auto_stop), (Some("stop"), Some(hms::pipeline::AutoStop::After(172_800))));
     assert_eq!((environment.tier.as_deref(), environment.action.as_str()), (Some("testing"), "start"));
     assert!(plan.job(&name("stop")).unwrap().environments.is_empty(), "a stop deploys nothing");
 }

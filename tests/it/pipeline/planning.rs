@@ -1,7 +1,7 @@
 //! Variables, and the scheduler case by case.
 
 use hms::event::{JobStatus, RunId};
-use hms::pipeline::{Job, JobFacts, PipelineFacts, Reference, Step, predefined, predefined_for_job};
+use hms::pipeline::{AutoStop, Job, JobFacts, PipelineFacts, Reference, Step, environment_slug, predefined, predefined_for_job};
 
 use super::*;
 
@@ -72,6 +72,7 @@ fn a_jobs_own_variables() {
         ("CI_ENVIRONMENT_ACTION", "start"),
         ("CI_ENVIRONMENT_NAME", "Production EU"),
         ("CI_ENVIRONMENT_SLUG", "production-eu-dxh713"),
+        ("CI_ENVIRONMENT_TIER", "production"),
         ("CI_ENVIRONMENT_URL", "u"),
         ("CI_JOB_MANUAL", "true"),
         ("CI_JOB_NAME", "a b 2/2"),
@@ -83,6 +84,55 @@ fn a_jobs_own_variables() {
         ("CI_PROJECT_DIR", "/p"),
     ];
     assert_eq!(set, variables(&expected));
+}
+
+/// `doc/ci/variables/where_variables_can_be_used.md`: name, address and `auto_stop_in`; `app/models/environment.rb`: the tier.
+#[test]
+fn an_environments_name_address_and_tier_are_made_of_variables() {
+    let text = "
+variables: {LIFE: 2 days, DOMAIN: example.org}
+go:
+  script: x
+  resource_group: $CI_ENVIRONMENT_SLUG
+  environment: {name: review/$CI_COMMIT_REF_SLUG$GONE, url: 'https://$CI_ENVIRONMENT_SLUG.$DOMAIN/$PORT', auto_stop_in: $LIFE, deployment_tier: staging}
+check:
+  script: x
+  environment: {name: review/$CI_COMMIT_REF_SLUG, action: verify, auto_stop_in: $GONE}
+other:
+  script: x
+  environment: {name: customers}
+";
+    let reading = reading(text);
+    let inputs = PlanInputs { predefined: predefined(&facts()), ..PlanInputs::default() };
+    let plan = hms::pipeline::plan(&reading.pipeline.unwrap(), &inputs).unwrap();
+    let of = |job: &str| plan.job(&name(job)).unwrap().environment.clone().unwrap();
+    let slug = environment_slug(&of("go").name);
+    assert_eq!(of("go").name, format!("review/{}", inputs.predefined["CI_COMMIT_REF_SLUG"]), "what is unknown becomes nothing");
+    assert_eq!(of("go").url.unwrap(), format!("https://{slug}.example.org/$PORT"), "what is left is for the runner");
+    assert_eq!(plan.job(&name("go")).unwrap().resource_group.as_ref(), Some(&slug));
+    assert_eq!(
+        (of("go").auto_stop, of("check").auto_stop, of("other").auto_stop),
+        (Some(AutoStop::After(172_800)), Some(AutoStop::Never), None)
+    );
+    assert_eq!((of("check").tier.as_deref(), of("other").tier), (Some("staging"), None), "the environment's, whichever job says it");
+    let facts = |job: &str| JobFacts {
+        job: plan.job(&name(job)).unwrap(),
+        id: None,
+        project_dir: None,
+        started_at: None,
+        timeout_seconds: None,
+        started_by_hand: false,
+        image: None,
+    };
+    assert_eq!(predefined_for_job(&facts("other"))["CI_ENVIRONMENT_TIER"], "other");
+    assert_eq!(predefined_for_job(&facts("check"))["CI_ENVIRONMENT_ACTION"], "verify");
+    let wrong = planned_or_not("a: {script: x, environment: {name: e, auto_stop_in: $LIFE}}\n", &[("LIFE", "soon")]);
+    assert_eq!(shown(&wrong.iter().collect::<Vec<_>>()), ["1:53 duration"]);
+}
+
+fn planned_or_not(text: &str, given: &[(&str, &str)]) -> Vec<hms::pipeline::Problem> {
+    let inputs = PlanInputs { variables: variables(given), ..PlanInputs::default() };
+    hms::pipeline::plan(&reading(text).pipeline.unwrap(), &inputs).err().unwrap_or_default()
 }
 
 fn job_with(text: &str, given: &[(&str, &str)]) -> Job {

@@ -6,6 +6,7 @@ mod delayed;
 mod dotenv;
 mod elsewhere;
 mod engine;
+mod environments;
 mod expiry;
 mod files;
 mod given;
