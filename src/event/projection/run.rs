@@ -525,6 +525,31 @@ impl AttemptState {
 mod tests {
     use super::*;
 
+    fn nobody() -> Actor {
+        Actor { uid: 0, login: String::new(), host: String::new(), tty: None, ssh_client: None, via: String::new() }
+    }
+
+    #[test]
+    fn a_gate_that_opens_after_the_end_lets_the_run_go_on() {
+        let mut state = RunState::default();
+        let mut add = |event| {
+            state.apply(&Stamped { format: 1, seq: 1, time: DateTime::default(), event });
+            state.ended.is_some()
+        };
+        let yes = |missing| RunEvent::GateAnswered {
+            job: "stop".parse().unwrap(),
+            actor: nobody(),
+            release: None,
+            policy_hash: None,
+            missing,
+            variables: BTreeMap::new(),
+        };
+        assert!(add(RunEvent::RunEnded { outcome: RunOutcome::Success, exit_code: 0 }));
+        assert!(add(yes(1)), "another yes is missing");
+        assert!(!add(yes(0)));
+        assert!(add(RunEvent::RunEnded { outcome: RunOutcome::Success, exit_code: 0 }));
+    }
+
     #[test]
     fn what_was_said_of_an_attempt_ends_with_the_next_one() {
         let (job, other): (JobName, JobName) = ("deploy".parse().unwrap(), "test".parse().unwrap());
@@ -533,10 +558,7 @@ mod tests {
         for (of, text) in [(None, "of the run"), (Some(&job), "nobody knows how deploy ended"), (Some(&other), "its log is cut")] {
             add(RunEvent::NoticeGiven { job: of.cloned(), text: text.to_owned() });
         }
-        add(RunEvent::JobRetried {
-            job,
-            actor: Actor { uid: 0, login: String::new(), host: String::new(), tty: None, ssh_client: None, via: String::new() },
-        });
+        add(RunEvent::JobRetried { job, actor: nobody() });
         let said: Vec<&str> = state.standing_notices().map(|(_, text)| text.as_str()).collect();
         assert_eq!((said, state.notices.len()), (vec!["of the run", "its log is cut"], 3));
     }
