@@ -1,8 +1,9 @@
 //! The language of `rules:if` (GitLab `lib/gitlab/ci/pipeline/expression/`, `doc/ci/jobs/job_rules.md`).
 //!
-//! `$NAME`, `"text"`, `'text'`, `null`, `/regex/ismU`; `==` `!=` `=~` `!~`, then `&&`, then `||`, and parentheses around any of it.
-//! Everything has a value, as in Ruby: `&&` and `||` give one of their sides, and an empty text counts as something there
-//! (`$EMPTY && "x"` is `"x"`). The whole holds when its value is neither nothing, nor false, nor empty.
+//! `$NAME`, `"text"`, `'text'`, `null`, `true`, `false`, `/regex/ismU`, and in the rules of an input `$[[ inputs.NAME ]]`; `!`, then
+//! `==` `!=` `=~` `!~`, then `&&`, then `||`, and parentheses around any of it. Everything has a value, as in Ruby: `&&` and `||` give
+//! one of their sides, and an empty text counts as something there (`$EMPTY && "x"` is `"x"`), but not to `!`. The whole holds when its
+//! value is neither nothing, nor false, nor empty. A truth value is equal to a text that spells it (`lexeme/logical_operator.rb`).
 //! Patterns are searched, not anchored.
 
 use regex::{Regex, RegexBuilder};
@@ -23,9 +24,12 @@ impl PartialEq for Expression {
 #[derive(Debug, Clone)]
 enum Tree {
     Variable(String),
+    Input(String),
     Text(String),
+    Truth(bool),
     Null,
     Pattern(Regex),
+    Not(Box<Tree>),
     Two(Operator, Box<Tree>, Box<Tree>),
 }
 
@@ -41,12 +45,43 @@ enum Operator {
 
 /// What a part of a condition comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value<'v> {
+pub(super) enum Value<'v> {
     Null,
     Truth(bool),
     Text(&'v str),
+    /// A number or a list, spelt out: equal to its like alone.
+    Other(&'v str),
     /// A pattern that stands alone is something.
     Pattern(&'v str),
+}
+
+impl Value<'_> {
+    /// Rails' `present?`: blanks alone are nothing.
+    fn is_present(self) -> bool {
+        match self {
+            Value::Null | Value::Truth(false) => false,
+            Value::Text(text) => !text.trim().is_empty(),
+            Value::Other(text) => text != "[]",
+            Value::Truth(true) | Value::Pattern(_) => true,
+        }
+    }
+
+    fn equals(self, other: Value<'_>) -> bool {
+        match (self, other) {
+            (Value::Truth(truth), Value::Text(text)) | (Value::Text(text), Value::Truth(truth)) => text == spelt(truth),
+            (one, other) => one == other,
+        }
+    }
+}
+
+fn spelt(truth: bool) -> &'static str {
+    if truth { "true" } else { "false" }
+}
+
+/// What a condition sees.
+struct Scope<'s, 'v> {
+    variable: &'s dyn Fn(&str) -> Option<&'v str>,
+    input: &'s dyn Fn(&str) -> Value<'v>,
 }
 
 /// A text that is no condition.
@@ -75,23 +110,34 @@ impl Expression {
 
     /// Whether it holds for these variables.
     pub(super) fn holds<'v>(&'v self, variable: &impl Fn(&str) -> Option<&'v str>) -> bool {
-        match self.root.value(variable) {
-            Value::Null | Value::Truth(false) => false,
-            // `present?`: blanks alone are nothing.
-            Value::Text(text) => !text.trim().is_empty(),
-            Value::Truth(true) | Value::Pattern(_) => true,
-        }
+        self.root.value(&Scope { variable, input: &|_| Value::Null }).is_present()
+    }
+
+    /// Whether it holds for these inputs. Rules of an input know no variables (`lib/ci/inputs/rules_evaluator.rb`).
+    pub(super) fn holds_for_inputs<'v>(&'v self, input: &impl Fn(&str) -> Value<'v>) -> bool {
+        self.root.value(&Scope { variable: &|_| None, input }).is_present()
     }
 
     /// The variables in it, each once, in its order.
     pub(super) fn variables(&self) -> Vec<&str> {
+        self.names(|tree| if let Tree::Variable(name) = tree { Some(name) } else { None })
+    }
+
+    /// The inputs in it, each once, in its order.
+    pub(super) fn inputs(&self) -> Vec<&str> {
+        self.names(|tree| if let Tree::Input(name) = tree { Some(name) } else { None })
+    }
+
+    fn names(&self, of: impl Fn(&Tree) -> Option<&String>) -> Vec<&str> {
         let mut found = Vec::new();
         let mut open = vec![&self.root];
         while let Some(tree) = open.pop() {
             match tree {
-                Tree::Variable(name) if !found.contains(&name.as_str()) => found.push(name.as_str()),
                 Tree::Two(_, left, right) => open.extend([&**right, &**left]),
-                Tree::Variable(_) | Tree::Text(_) | Tree::Null | Tree::Pattern(_) => {}
+                Tree::Not(operand) => open.push(operand),
+                Tree::Variable(_) | Tree::Input(_) | Tree::Text(_) | Tree::Truth(_) | Tree::Null | Tree::Pattern(_) => {
+                    found.extend(of(tree).map(String::as_str).filter(|name| !found.contains(name)));
+                }
             }
         }
         found
@@ -99,41 +145,43 @@ impl Expression {
 }
 
 impl Tree {
-    fn value<'v>(&'v self, variable: &impl Fn(&str) -> Option<&'v str>) -> Value<'v> {
+    fn value<'v>(&'v self, scope: &Scope<'_, 'v>) -> Value<'v> {
         match self {
-            Self::Variable(name) => variable(name).map_or(Value::Null, Value::Text),
+            Self::Variable(name) => (scope.variable)(name).map_or(Value::Null, Value::Text),
+            Self::Input(name) => (scope.input)(name),
             Self::Text(text) => Value::Text(text),
+            Self::Truth(truth) => Value::Truth(*truth),
             Self::Null => Value::Null,
             Self::Pattern(pattern) => Value::Pattern(pattern.as_str()),
-            Self::Two(Operator::And, left, right) => match left.value(variable) {
+            Self::Not(operand) => Value::Truth(!operand.value(scope).is_present()),
+            Self::Two(Operator::And, left, right) => match left.value(scope) {
                 nothing @ (Value::Null | Value::Truth(false)) => nothing,
-                Value::Truth(true) | Value::Text(_) | Value::Pattern(_) => right.value(variable),
+                Value::Truth(true) | Value::Text(_) | Value::Other(_) | Value::Pattern(_) => right.value(scope),
             },
-            Self::Two(Operator::Or, left, right) => match left.value(variable) {
-                Value::Null | Value::Truth(false) => right.value(variable),
-                something @ (Value::Truth(true) | Value::Text(_) | Value::Pattern(_)) => something,
+            Self::Two(Operator::Or, left, right) => match left.value(scope) {
+                Value::Null | Value::Truth(false) => right.value(scope),
+                something @ (Value::Truth(true) | Value::Text(_) | Value::Other(_) | Value::Pattern(_)) => something,
             },
-            Self::Two(Operator::Equal, left, right) => Value::Truth(left.value(variable) == right.value(variable)),
-            Self::Two(Operator::Different, left, right) => Value::Truth(left.value(variable) != right.value(variable)),
-            Self::Two(Operator::Matches, left, right) => Value::Truth(matches(left, right, variable)),
-            Self::Two(Operator::Misses, left, right) => Value::Truth(!matches(left, right, variable)),
+            Self::Two(Operator::Equal, left, right) => Value::Truth(left.value(scope).equals(right.value(scope))),
+            Self::Two(Operator::Different, left, right) => Value::Truth(!left.value(scope).equals(right.value(scope))),
+            Self::Two(Operator::Matches, left, right) => Value::Truth(matches(left, right, scope)),
+            Self::Two(Operator::Misses, left, right) => Value::Truth(!matches(left, right, scope)),
         }
     }
 }
 
 /// A variable on the right is a pattern when its value is `/…/`; in any other text the left is looked for, as GitLab does. What is
 /// not set is like an empty text on the left, and matches nothing on the right.
-fn matches<'v>(left: &'v Tree, right: &'v Tree, variable: &impl Fn(&str) -> Option<&'v str>) -> bool {
-    let subject = match left.value(variable) {
+fn matches<'v>(left: &'v Tree, right: &'v Tree, scope: &Scope<'_, 'v>) -> bool {
+    let subject = match left.value(scope) {
         Value::Null => "",
-        Value::Truth(true) => "true",
-        Value::Truth(false) => "false",
-        Value::Text(text) | Value::Pattern(text) => text,
+        Value::Truth(truth) => spelt(truth),
+        Value::Text(text) | Value::Other(text) | Value::Pattern(text) => text,
     };
     if let Tree::Pattern(pattern) = right {
         return pattern.is_match(subject);
     }
-    let Value::Text(text) = right.value(variable) else { return false };
+    let Value::Text(text) = right.value(scope) else { return false };
     match slashed(text).and_then(|(pattern, flags)| compile(pattern, flags).ok()) {
         Some(pattern) => pattern.is_match(subject),
         None => text.contains(subject),
@@ -214,7 +262,12 @@ impl Parser {
             }
             Some('/') => self.pattern(),
             Some('n') if self.take("null") => Ok(Tree::Null),
-            Some('!') => Err(self.bad("there is no `!` in this language; write `== null`, `!=` or `!~`")),
+            Some('t') if self.take_word("true") => Ok(Tree::Truth(true)),
+            Some('f') if self.take_word("false") => Ok(Tree::Truth(false)),
+            Some('!') if !matches!(self.letters.get(self.at + 1), Some('=' | '~')) => {
+                self.at += 1;
+                Ok(Tree::Not(Box::new(self.operand()?)))
+            }
             Some(_) | None => Err(self.bad("a variable (`$NAME`), a text in quotes, `null` or a `/pattern/` was expected here")),
         }
     }
@@ -235,12 +288,29 @@ impl Parser {
         if self.peek() == Some('{') {
             return Err(self.bad("write `$NAME`; `${NAME}` is not read in a condition"));
         }
+        if self.peek() == Some('[') {
+            return self.input();
+        }
         let start = self.at;
         while self.peek().is_some_and(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
             self.at += 1;
         }
         let name: String = self.letters.get(start..self.at).unwrap_or_default().iter().collect();
         if name.is_empty() { Err(self.bad("the name of a variable was expected here")) } else { Ok(Tree::Variable(name)) }
+    }
+
+    /// What follows the `$` of `$[[ inputs.NAME ]]` (`lexeme/input.rb`).
+    fn input(&mut self) -> Result<Tree, BadExpression> {
+        let start = self.at - 1;
+        let bad = || BadExpression { offset: start, message: "an input is written `$[[ inputs.NAME ]]` here".to_owned() };
+        let rest: String = self.letters.get(self.at..).unwrap_or_default().iter().collect();
+        let (inner, _) = rest.strip_prefix("[[").and_then(|rest| rest.split_once("]]")).ok_or_else(bad)?;
+        let name = inner.trim().strip_prefix("inputs.").ok_or_else(bad)?;
+        if name.is_empty() || !name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-')) {
+            return Err(bad());
+        }
+        self.at += inner.chars().count() + 4;
+        Ok(Tree::Input(name.to_owned()))
     }
 
     fn pattern(&mut self) -> Result<Tree, BadExpression> {
@@ -290,6 +360,12 @@ impl Parser {
             self.at += word.chars().count();
         }
         found
+    }
+
+    /// A word that does not go on.
+    fn take_word(&mut self, word: &str) -> bool {
+        let after = self.letters.get(self.at + word.len());
+        after.is_none_or(|letter| !letter.is_ascii_alphanumeric() && *letter != '_') && self.take(word)
     }
 
     fn blanks(&mut self) {
@@ -356,6 +432,22 @@ mod tests {
             ("$A == 'main' && ($N == '23' || $GONE)", true),
             ("$A =~ /MA.N/iU", true),
             ("$A == $A == $A", false),
+            // `lexeme/not.rb`, `lexeme/boolean.rb`, `lexeme/logical_operator.rb`: a truth value equals the text that spells it.
+            ("!$GONE", true),
+            ("!$EMPTY", true),
+            ("!$A", false),
+            ("!!$A", true),
+            ("!$GONE && $A", true),
+            ("!($A && $GONE)", true),
+            ("! $A == 'false'", true),
+            ("$A != 'x' && !$GONE", true),
+            ("true", true),
+            ("false", false),
+            ("true == 'true'", true),
+            ("'false' != false", false),
+            ("true == true && $A", true),
+            // Outside of the header no input is known (`lexeme/input.rb`: `fetch(@value, nil)`).
+            ("$[[ inputs.a ]] == null", true),
         ];
         for (text, expected) in table {
             assert_eq!(holds(text, &variables), expected, "{text}");
@@ -443,13 +535,55 @@ mod tests {
         }
     }
 
+    /// `spec/lib/ci/inputs/rules_evaluator_spec.rb`, `spec/lib/gitlab/ci/pipeline/expression/lexeme/input_spec.rb`.
+    #[test]
+    fn conditions_of_inputs_hold_as_gitlab_says() {
+        let input = |name: &str| match name {
+            "on" => Value::Truth(true),
+            "off" => Value::Truth(false),
+            "text" => Value::Text("aws"),
+            "a-b" => Value::Text("dash"),
+            "count" => Value::Other("3"),
+            "none" => Value::Other("[]"),
+            _ => Value::Null,
+        };
+        let table = [
+            ("$[[ inputs.text ]] == 'aws'", true),
+            ("$[[inputs.text]] != \"aws\"", false),
+            ("$[[ inputs.a-b ]] == 'dash'", true),
+            ("$[[ inputs.on ]]", true),
+            ("$[[ inputs.off ]]", false),
+            ("$[[ inputs.on ]] == true", true),
+            ("$[[ inputs.on ]] == 'true'", true),
+            ("$[[ inputs.off ]] == 'false'", true),
+            ("$[[ inputs.off ]] != 'true'", true),
+            ("$[[ inputs.count ]] == '3'", false),
+            ("$[[ inputs.count ]] =~ /3/", true),
+            ("$[[ inputs.count ]]", true),
+            ("$[[ inputs.none ]]", false),
+            ("$[[ inputs.gone ]] == null", true),
+            ("$[[ inputs.text ]] == 'aws' && $[[ inputs.on ]]", true),
+            ("$A", false),
+        ];
+        for (text, expected) in table {
+            let expression = Expression::parse(text).unwrap();
+            assert_eq!(expression.holds_for_inputs(&|name| input(name)), expected, "{text}");
+        }
+        assert_eq!(Expression::parse("$[[ inputs.a ]] && ($B || !$[[ inputs.c ]] || $[[ inputs.a ]])").unwrap().inputs(), ["a", "c"]);
+    }
+
     #[test]
     fn what_is_no_condition_says_where() {
         let table = [
             ("", 0),
             ("$A ==", 5),
             ("${A}", 1),
-            ("!$A", 0),
+            ("!", 1),
+            ("$A !", 3),
+            ("!= $A", 0),
+            ("truth", 0),
+            ("$[[ input.a ]]", 0),
+            ("$[[ inputs.a", 0),
             ("$A $B", 3),
             ("($A", 3),
             ("$A == 'x", 6),

@@ -39,7 +39,9 @@ pub struct Family {
 pub const FAMILIES: &[Family] = &[
     Family { title: "At the top of the file", name: "global", table: GLOBAL, test: "structure" },
     Family { title: "`spec`, the header of a file", name: "spec", table: SPEC, test: "include" },
-    Family { title: "An input in `spec: inputs`", name: "input", table: INPUT, test: "include" },
+    Family { title: "An entry of `spec: include`", name: "header_include", table: HEADER_INCLUDE, test: "inputs" },
+    Family { title: "An input in `spec: inputs`", name: "input", table: INPUT, test: "inputs" },
+    Family { title: "A rule of an input", name: "input_rule", table: INPUT_RULE, test: "inputs" },
     Family { title: "An entry of `include`", name: "include", table: INCLUDE, test: "include" },
     Family { title: "A rule of `include`", name: "include_rule", table: INCLUDE_RULE, test: "include" },
     Family { title: "`workflow`", name: "workflow", table: WORKFLOW, test: "conditions" },
@@ -90,18 +92,17 @@ pub const WORKFLOW: Table = &[("name", Done), ("rules", Done), ("auto_cancel", D
 pub const AUTO_CANCEL: Table = &[("on_new_commit", Done), ("on_job_failure", Done)];
 
 /// Keywords of `spec`.
-pub const SPEC: Table =
-    &[("inputs", Done), ("include", Refused("inputs of other files are not read; write them here")), ("component", Done)];
+pub const SPEC: Table = &[("inputs", Done), ("include", Done), ("component", Done), ("description", Done)];
+
+/// Keywords of an entry of `spec: include`.
+pub const HEADER_INCLUDE: Table =
+    &[("local", Done), ("project", Done), ("file", Done), ("ref", Done), ("remote", Done), ("integrity", Done)];
 
 /// Keywords of an input in `spec: inputs`.
-pub const INPUT: Table = &[
-    ("default", Done),
-    ("description", Done),
-    ("type", Done),
-    ("options", Done),
-    ("regex", Done),
-    ("rules", Refused("options and defaults by rule are not read; write them out")),
-];
+pub const INPUT: Table = &[("default", Done), ("description", Done), ("type", Done), ("options", Done), ("regex", Done), ("rules", Done)];
+
+/// Keywords of a rule of an input.
+pub const INPUT_RULE: Table = &[("if", Done), ("options", Done), ("default", Done)];
 
 /// Keywords of an entry of `include`.
 pub const INCLUDE: Table = &[

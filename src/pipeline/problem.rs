@@ -97,6 +97,11 @@ impl Problems {
         self.dropped_error || self.found.iter().any(|problem| problem.severity == Severity::Error)
     }
 
+    /// How many errors there are so far, and what was not kept any more.
+    pub(super) fn errors(&self) -> usize {
+        self.dropped + self.found.iter().filter(|problem| problem.severity == Severity::Error).count()
+    }
+
     /// In the order of the file; what has no place comes last.
     pub(super) fn into_sorted(mut self) -> Vec<Problem> {
         self.found.sort_by_key(|problem| (problem.place.is_none(), problem.place));

@@ -5,6 +5,7 @@ mod cases;
 mod conditions;
 mod errors;
 mod include;
+mod inputs;
 mod jobs;
 mod keywords;
 mod laws;

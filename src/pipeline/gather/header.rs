@@ -16,12 +16,17 @@ pub(super) struct Split {
 pub(super) struct Header {
     /// What stands under `spec: inputs`.
     pub(super) inputs: Vec<Entry>,
+    /// Files that more inputs are in: `spec: include`.
+    pub(super) include: Option<Entry>,
     /// What the file wants to know of itself as a component: `spec: component`.
     pub(super) component: Vec<&'static str>,
 }
 
 /// What a component can know of itself (`doc/ci/yaml/_index.md#speccomponent`).
 const OF_COMPONENT: &[(&str, &str)] = &[("name", "name"), ("sha", "sha"), ("version", "version"), ("reference", "reference")];
+
+/// GitLab's limit (`header/spec.rb`).
+const DESCRIPTION_LIMIT: usize = 256;
 
 /// Splits a text (`lib/gitlab/ci/config/yaml/loader.rb`: a header has `spec`, and comes first).
 pub(super) fn split(context: &mut Context, text: &str, file: u16) -> Split {
@@ -79,6 +84,14 @@ fn header(context: &mut Context, root: &Node) -> Header {
             match field.key.as_str() {
                 _ if field.value.is_null() => {}
                 "inputs" => header.inputs = context.entries("`spec`: `inputs`", &field.value, field.place).unwrap_or_default().to_vec(),
+                "include" => header.include = Some(field.clone()),
+                "description" => {
+                    let text = context.text("`spec`: `description`", &field.value, field.place);
+                    if text.is_some_and(|text| text.chars().count() > DESCRIPTION_LIMIT) {
+                        let message = format!("`spec`: `description` has more than {DESCRIPTION_LIMIT} letters");
+                        context.problems.error(field.value.place, "too-long", message);
+                    }
+                }
                 "component" => match field.value.items() {
                     Some(items) => {
                         let of = "an entry of `spec`: `component`";

@@ -54,16 +54,12 @@ impl Gatherer<'_, '_> {
             self.context.problems.error(wanted.place, "include-circle", message).hint("remove one of these includes");
             return None;
         }
-        if self.context.problems.files.len() >= INCLUDE_LIMIT {
-            let message = format!("there are more than {INCLUDE_LIMIT} included files");
-            self.context.problems.error(wanted.place, "too-many-includes", message);
-            return None;
-        }
+        self.one_more(wanted.place)?;
         let (bytes, inner) = self.bytes(wanted, origin)?;
         let file = self.context.problems.name_file(&wanted.name);
         self.open.push(wanted.name.clone());
         let given = Given { entries: &wanted.inputs, place: wanted.place, component: wanted.component.as_ref() };
-        let entries = self.parse(&bytes, file, &given).map(|own| {
+        let entries = self.parse(&bytes, file, &given, &inner).map(|own| {
             let own = self.without_settings(own);
             let hidden = (inner == Origin::Nowhere).then(|| std::mem::take(&mut self.variables));
             let all = self.with_includes(own, &inner);
@@ -76,6 +72,16 @@ impl Gatherer<'_, '_> {
         entries
     }
 
+    /// Nothing when there are as many files as there may be, which is told.
+    pub(super) fn one_more(&mut self, place: Place) -> Option<()> {
+        if self.context.problems.files.len() < INCLUDE_LIMIT {
+            return Some(());
+        }
+        let message = format!("there are more than {INCLUDE_LIMIT} included files");
+        self.context.problems.error(place, "too-many-includes", message);
+        None
+    }
+
     /// `.hms` counts in the pipeline file alone (`docs/decisions.md` 15.3).
     fn without_settings(&mut self, own: Vec<Entry>) -> Vec<Entry> {
         let is_settings = |entry: &Entry| entry.key == ".hms";
@@ -86,7 +92,7 @@ impl Gatherer<'_, '_> {
         own.into_iter().filter(|entry| !is_settings(entry)).collect()
     }
 
-    fn bytes(&mut self, wanted: &Wanted, origin: &Origin) -> Option<(Vec<u8>, Origin)> {
+    pub(super) fn bytes(&mut self, wanted: &Wanted, origin: &Origin) -> Option<(Vec<u8>, Origin)> {
         let files = self.around.files;
         let found = match &wanted.what {
             What::Local(path) => Beside { files, origin }.local(path).map(|bytes| (bytes, origin.clone())),
@@ -134,7 +140,7 @@ impl Gatherer<'_, '_> {
     }
 
     /// `include: path`, or an address.
-    fn by_location(&mut self, text: &str, place: Place, origin: &Origin, all: &mut Vec<Wanted>) {
+    pub(super) fn by_location(&mut self, text: &str, place: Place, origin: &Origin, all: &mut Vec<Wanted>) {
         let location = expand_for_include(text, &self.variables);
         if location.starts_with("https://") || location.starts_with("http://") {
             self.remote(&location, None, place, Vec::new(), all);
@@ -170,6 +176,12 @@ impl Gatherer<'_, '_> {
             }
             return;
         };
+        self.of_kind(of, item, kind, inputs, (origin, all));
+    }
+
+    /// An entry with its one key that says where the file is.
+    pub(super) fn of_kind(&mut self, of: &str, item: &Node, kind: &Entry, inputs: Vec<Entry>, (origin, all): (&Origin, &mut Vec<Wanted>)) {
+        let fields = item.entries().unwrap_or_default();
         let subject = format!("{of}: `{}`", kind.key);
         let Some(text) = self.context.text(&subject, &kind.value, kind.place) else { return };
         let location = expand_for_include(&text, &self.variables);

@@ -1,16 +1,13 @@
-//! `spec: inputs` and what is given for them (GitLab `lib/gitlab/ci/config/interpolation/inputs/`, `entry/base_input.rb`).
-
-use std::collections::BTreeMap;
+//! `spec: inputs` and what is given for them (GitLab `lib/gitlab/ci/config/header/input.rb`, `lib/ci/inputs/`).
 
 use regex::RegexBuilder;
 
+use super::input_rules::{self, Ruled};
+use super::spelling::spelt;
 use crate::document::{Entry, Node, Place, Value};
 use crate::pipeline::files::Elsewhere;
 use crate::pipeline::keyword;
 use crate::pipeline::read::Context;
-
-/// A value as it is put into the text.
-pub(super) type Values = BTreeMap<String, String>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -22,6 +19,9 @@ enum Kind {
 
 const KINDS: &[(&str, Kind)] = &[("string", Kind::Text), ("number", Kind::Number), ("boolean", Kind::Truth), ("array", Kind::Array)];
 
+/// GitLab's limit for `options`.
+const OPTION_LIMIT: usize = 50;
+
 impl Kind {
     fn name(self) -> &'static str {
         match self {
@@ -30,6 +30,18 @@ impl Kind {
             Self::Truth => "true or false",
             Self::Array => "a list",
         }
+    }
+
+    /// Text is made of anything; to the others text is JSON (`coerced_value`).
+    fn made_of(self, node: &Node) -> Node {
+        let value = match (&node.value, self) {
+            (_, Self::Text) => Value::String(spelt(node)),
+            (Value::String(text), Self::Number | Self::Truth | Self::Array) => {
+                return from_json(text, node.place).unwrap_or_else(|| node.clone());
+            }
+            (other, Self::Number | Self::Truth | Self::Array) => other.clone(),
+        };
+        Node { place: node.place, value }
     }
 
     fn fits(self, node: &Node) -> bool {
@@ -57,9 +69,16 @@ impl Kind {
 struct Specification {
     kind: Option<Kind>,
     default: Option<Node>,
-    options: Option<Vec<String>>,
-    options_place: Option<Place>,
+    options: Option<Node>,
     pattern: Option<(String, Place)>,
+    rules: Option<Vec<Ruled>>,
+}
+
+impl Specification {
+    /// Whether a value must be given (`required?`): a default of nothing is one.
+    fn is_required(&self) -> bool {
+        self.default.is_none() && !self.rules.iter().flatten().any(|rule| rule.default.is_some())
+    }
 }
 
 /// Who gives inputs, for the place of what is missing.
@@ -77,16 +96,15 @@ pub(super) struct Component {
     pub(super) elsewhere: Elsewhere,
 }
 
-/// The value of each input, as text. None when one cannot be had; its problem is told.
-pub(super) fn values(context: &mut Context, specified: &[Entry], given: &Given<'_>) -> Option<Values> {
-    let mut values = Values::new();
-    let mut whole = true;
-    for entry in specified {
-        let specification = specification(context, entry);
-        match value(context, entry, &specification, given) {
-            Some(value) => {
-                values.insert(entry.key.clone(), value);
-            }
+/// The value of each input. None when one cannot be had; its problem is told.
+pub(super) fn values(context: &mut Context, specified: &[Entry], given: &Given<'_>) -> Option<Vec<Entry>> {
+    let specifications: Vec<Specification> = specified.iter().map(|entry| specification(context, entry)).collect();
+    let ruled: Vec<&[Ruled]> = specifications.iter().map(|one| one.rules.as_deref().unwrap_or_default()).collect();
+    let mut whole = input_rules::check(context, specified, &ruled);
+    let mut values: Vec<Entry> = Vec::with_capacity(specified.len());
+    for (entry, specification) in specified.iter().zip(&specifications) {
+        match value(context, entry, specification, given, &values) {
+            Some(value) => values.push(Entry { value, ..entry.clone() }),
             None => whole = false,
         }
     }
@@ -109,116 +127,155 @@ fn specification(context: &mut Context, entry: &Entry) -> Specification {
     for field in context.keywords(&of, keyword::INPUT, fields) {
         let subject = format!("{of}: `{}`", field.key);
         match field.key.as_str() {
-            "type" => read.kind = context.word(&subject, KINDS, &field.value, field.place),
             "default" => read.default = Some(field.value.clone()),
-            "options" => {
-                let items = field.value.items().unwrap_or_default();
-                if items.is_empty() || items.iter().any(|item| item.scalar_text().is_none()) {
-                    context.wrong_type(&subject, "a list of values", &field.value, field.place);
-                }
-                read.options_place = Some(field.value.place);
-                read.options = Some(items.iter().filter_map(Node::scalar_text).collect());
-            }
-            "description" => {
+            _ if field.value.is_null() => {}
+            "type" => read.kind = context.word(&subject, KINDS, &field.value, field.place),
+            "options" => read.options = options(context, &subject, field),
+            "description" if field.value.as_integer().is_none() => {
                 context.text(&subject, &field.value, field.place);
             }
             "regex" => read.pattern = context.text(&subject, &field.value, field.place).map(|text| (text, field.value.place)),
+            "rules" => read.rules = input_rules::read(context, &subject, field),
             _ => {}
+        }
+    }
+    for key in ["options", "default"] {
+        if let (Some(_), Some(other)) = (entry.value.get("rules"), fields.iter().find(|field| field.key == key)) {
+            let message = format!("{of}: `{key}` cannot go with `rules`");
+            context.problems.error(other.place, "input-rules", message).hint("say it in the rules; the last may have no `if`");
         }
     }
     read
 }
 
-fn value(context: &mut Context, entry: &Entry, specification: &Specification, given: &Given<'_>) -> Option<String> {
+/// A list of values, at most fifty.
+pub(super) fn options(context: &mut Context, subject: &str, field: &Entry) -> Option<Node> {
+    let items = field.value.items();
+    if items.is_none_or(|items| items.iter().any(|item| item.is_null() || item.scalar_text().is_none())) {
+        context.wrong_type(subject, "a list of values", &field.value, field.place);
+        return None;
+    }
+    let count = items.map_or(0, <[Node]>::len);
+    if count > OPTION_LIMIT {
+        let message = format!("{subject} has {count} values; at most {OPTION_LIMIT} are allowed");
+        context.problems.error(field.value.place, "input-value", message);
+    }
+    Some(field.value.clone())
+}
+
+/// `resolved` are the values of the inputs before this one: rules see them, and what was given for those after it.
+fn value(context: &mut Context, entry: &Entry, specification: &Specification, given: &Given<'_>, resolved: &[Entry]) -> Option<Node> {
     let name = &entry.key;
     let kind = specification.kind.unwrap_or(Kind::Text);
-    if let Some(place) = specification.options_place.filter(|_| matches!(kind, Kind::Truth | Kind::Array)) {
-        context.problems.error(place, "input-value", format!("the input `{name}` is {}, which can have no `options`", kind.name()));
+    if let Some(options) = specification.options.as_ref().filter(|_| matches!(kind, Kind::Truth | Kind::Array)) {
+        context.problems.error(options.place, "input-value", format!("the input `{name}` is {}, which can have no `options`", kind.name()));
         return None;
     }
     if let Some((_, place)) = specification.pattern.as_ref().filter(|_| kind != Kind::Text) {
         context.problems.error(*place, "input-value", format!("the input `{name}` is {}, which can have no `regex`", kind.name()));
         return None;
     }
-    let ours = given.entries.iter().find(|one| one.key == *name && !one.value.is_null());
-    // A default must be right also where a value is given (`base_input.rb`, `validate!`).
-    let default = specification.default.as_ref().map(|default| {
-        let place = if default.is_null() { entry.place } else { default.place };
-        checked(context, name, specification, kind, (default, place, "default"))
-    });
+    let rules = specification.rules.as_deref();
+    let left_blank = |node: &Node| node.is_null() || (rules.is_some() && node.as_str() == Some(""));
+    let ours = given.entries.iter().find(|one| one.key == *name && !left_blank(&one.value));
+    if ours.is_none() && specification.is_required() {
+        let message = format!("the input `{name}` must be given: it has no default");
+        context.problems.error(given.place, "missing-input", message).hint(format!("add `inputs: {{{name}: …}}` to the include"));
+        return None;
+    }
+    let rule = rules.and_then(|rules| input_rules::chosen(rules, resolved, given.entries));
+    let chosen = rule.and_then(|rule| rule.default.as_ref()).filter(|default| !default.is_null());
+    let default = chosen.or(specification.default.as_ref().filter(|default| !default.is_null()));
+    let options = rule.and_then(|rule| rule.options.as_ref()).or(specification.options.as_ref()).and_then(Node::items);
+    let wanted = Wanted { name, kind, options, pattern: specification.pattern.as_ref() };
+    // A default must be right also where a value is given (`base_input.rb`, `validate_param!`).
+    let default = default.map(|default| wanted.checked(context, default, "default"));
     match (ours, default) {
         (_, Some(None)) => None,
-        (Some(given), _) => checked(context, name, specification, kind, (&given.value, given.value.place, "value")),
+        (Some(given), _) => wanted.checked(context, &given.value, "value"),
         (None, Some(default)) => default,
-        (None, None) => {
-            let message = format!("the input `{name}` must be given: it has no default");
-            context.problems.error(given.place, "missing-input", message).hint(format!("add `inputs: {{{name}: …}}` to the include"));
-            None
-        }
+        // A default of nothing: text is empty then.
+        (None, None) if kind == Kind::Text => Some(Node { place: entry.place, value: Value::String(String::new()) }),
+        (None, None) => Some(Node { place: entry.place, value: Value::Null }),
     }
 }
 
-/// The text of a value that the input may have.
-fn checked(
-    context: &mut Context,
-    name: &str,
-    specification: &Specification,
+/// What a value must be.
+struct Wanted<'w> {
+    name: &'w str,
     kind: Kind,
-    (node, place, whose): (&Node, Place, &str),
-) -> Option<String> {
-    if !kind.fits(node) {
-        let message = format!("the {whose} of the input `{name}` must be {}, not {}", kind.name(), node.kind());
-        context.problems.error(place, "input-value", message);
-        return None;
-    }
-    let text = written(node);
-    if let Some(options) = &specification.options
-        && !options.contains(&text)
-    {
-        let message = format!("the {whose} `{text}` of the input `{name}` is none of its options");
-        context.problems.error(place, "input-value", message).suggest(&text, options.iter().map(String::as_str), options.join(", "));
-        return None;
-    }
-    if let Some((pattern, pattern_place)) = &specification.pattern {
-        match RegexBuilder::new(pattern).size_limit(1 << 20).build() {
-            Err(_) => {
-                context.problems.error(*pattern_place, "input-value", format!("the `regex` of the input `{name}` is no pattern"));
-                return None;
-            }
-            Ok(compiled) if !compiled.is_match(&text) => {
-                let message = format!("the {whose} `{text}` of the input `{name}` does not match `{pattern}`");
-                context.problems.error(place, "input-value", message);
-                return None;
-            }
-            Ok(_) => {}
+    options: Option<&'w [Node]>,
+    pattern: Option<&'w (String, Place)>,
+}
+
+impl Wanted<'_> {
+    fn checked(&self, context: &mut Context, node: &Node, whose: &str) -> Option<Node> {
+        let Self { name, kind, options, pattern } = self;
+        let value = kind.made_of(node);
+        if !kind.fits(&value) {
+            let message = format!("the {whose} of the input `{name}` must be {}, not {}", kind.name(), node.kind());
+            context.problems.error(node.place, "input-value", message);
+            return None;
         }
+        let text = spelt(&value);
+        if let Some(options) = options
+            && !options.iter().any(|option| is_option(*kind, option, &value))
+        {
+            let all: Vec<String> = options.iter().map(spelt).collect();
+            let message = format!("the {whose} `{text}` of the input `{name}` is none of its options");
+            let told = context.problems.error(node.place, "input-value", message);
+            told.suggest(&text, all.iter().map(String::as_str), all.join(", "));
+            return None;
+        }
+        if let Some((pattern, place)) = pattern {
+            match RegexBuilder::new(pattern).size_limit(1 << 20).build() {
+                Err(_) => {
+                    context.problems.error(*place, "input-value", format!("the `regex` of the input `{name}` is no pattern"));
+                    return None;
+                }
+                Ok(compiled) if !compiled.is_match(&text) => {
+                    let message = format!("the {whose} `{text}` of the input `{name}` does not match `{pattern}`");
+                    context.problems.error(node.place, "input-value", message);
+                    return None;
+                }
+                Ok(_) => {}
+            }
+        }
+        Some(value)
     }
-    Some(text)
 }
 
-/// Text as it is, everything else as JSON (`interpolation/text_template.rb`).
-fn written(node: &Node) -> String {
-    match &node.value {
-        Value::String(text) => text.clone(),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Integer(_)
-        | Value::Float(_)
-        | Value::Sequence(_)
-        | Value::Mapping(_)
-        | Value::Reference(_) => json(node).to_string(),
+/// Options of text are spelt, those of a number are numbers (`string_input.rb`, `number_input.rb`).
+fn is_option(kind: Kind, option: &Node, value: &Node) -> bool {
+    match kind {
+        Kind::Text => Some(spelt(option).as_str()) == value.as_str(),
+        Kind::Number | Kind::Truth | Kind::Array => match (&option.value, &value.value) {
+            (Value::Integer(one), Value::Integer(other)) => one == other,
+            (Value::Integer(_) | Value::Float(_), Value::Integer(_) | Value::Float(_)) => {
+                option.scalar_text().and_then(|text| text.parse::<f64>().ok()) == value.scalar_text().and_then(|text| text.parse().ok())
+            }
+            (one, other) => one == other,
+        },
     }
 }
 
-fn json(node: &Node) -> serde_json::Value {
-    match &node.value {
-        Value::Null => serde_json::Value::Null,
-        Value::Bool(truth) => (*truth).into(),
-        Value::Integer(number) => (*number).into(),
-        Value::Float(number) => (*number).into(),
-        Value::String(text) => text.clone().into(),
-        Value::Sequence(items) => items.iter().map(json).collect(),
-        Value::Mapping(entries) => entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect(),
-        Value::Reference(path) => path.iter().cloned().collect(),
+fn from_json(text: &str, place: Place) -> Option<Node> {
+    fn node(json: serde_json::Value, place: Place) -> Node {
+        let value = match json {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(truth) => Value::Bool(truth),
+            serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => Value::Integer(whole),
+                (None, Some(float)) => Value::Float(float),
+                (None, None) => Value::String(number.to_string()),
+            },
+            serde_json::Value::String(text) => Value::String(text),
+            serde_json::Value::Array(items) => Value::Sequence(items.into_iter().map(|item| node(item, place)).collect()),
+            serde_json::Value::Object(fields) => {
+                Value::Mapping(fields.into_iter().map(|(key, value)| Entry { key, place, value: node(value, place) }).collect())
+            }
+        };
+        Node { place, value }
     }
+    serde_json::from_str(text).ok().map(|json| node(json, place))
 }

@@ -1,279 +1,274 @@
-//! `$[[ inputs.NAME | function ]]` put into the text of a file, before it is read as YAML (GitLab
-//! `lib/gitlab/ci/config/interpolation/text_template.rb`, `block.rb`, `functions/`).
+//! `$[[ inputs.NAME | function ]]` in the values and keys of a file, after it is read as YAML (GitLab
+//! `lib/gitlab/ci/config/interpolation/template.rb`, `config.rb`, `block.rb`, `functions/`).
 //!
-//! Whatever is read from the text that comes of it still has the line and column of the file as it was written.
+//! A block that is a whole value gives a value of its own type, a list in a list its items; one in a longer text is spelt as Ruby
+//! spells it. What an input holds is never read as YAML. Not copied: Ruby's `gsub` reads backslashes in what it puts in.
 
-use super::inputs::Values;
-use crate::document::{self, Place};
-use crate::pipeline::expand;
-use crate::pipeline::problem::Problems;
+use std::collections::HashSet;
 
-/// GitLab's limits (`block.rb`, `text_template.rb`).
-const FUNCTION_LIMIT: usize = 3;
+use super::access;
+use super::function::{self, Variables};
+use super::spelling::spelt;
+use crate::document::{Entry, Node, Place, Value};
+use crate::pipeline::problem::{Problems, Told};
+
+/// GitLab's limits (`template.rb`, `block.rb`).
 const BLOCK_LIMIT: usize = 10_000;
-/// How long a text may get.
-const LENGTH_LIMIT: usize = 1024 * 1024;
-
-/// A text with values put in.
-pub(super) struct Interpolated {
-    pub(super) text: String,
-    places: Option<Places>,
-}
-
-impl Interpolated {
-    /// A text that nothing is put into.
-    pub(super) fn untouched(text: String) -> Self {
-        Self { text, places: None }
-    }
-
-    /// Whether places are not those of the file.
-    pub(super) fn moved(&self) -> bool {
-        self.places.as_ref().is_some_and(|places| !places.replaced.is_empty())
-    }
-
-    /// Where something of the new text stands in the file.
-    pub(super) fn place(&self, place: Place) -> Place {
-        self.places.as_ref().map_or(place, |places| places.original(place))
-    }
-}
+const FUNCTION_LIMIT: usize = 3;
+/// What all that is put into a file may come to.
+const NODE_LIMIT: usize = 100_000;
+const TEXT_LIMIT_BYTES: usize = 1024 * 1024;
 
 /// What a block may name.
 pub(super) struct Known<'k> {
-    pub(super) inputs: &'k Values,
-    /// Of a component, what its header asks for.
-    pub(super) component: &'k Values,
+    /// `inputs`, and of a component `component`, as a mapping each.
+    pub(super) contexts: &'k Node,
     /// For `expand_vars`.
-    pub(super) variable: &'k dyn Fn(&str) -> Option<String>,
+    pub(super) variables: &'k Variables<'k>,
 }
 
 /// Puts the values in. None when a block cannot be; its problem is told.
-pub(super) fn interpolate(problems: &mut Problems, text: &str, known: &Known<'_>, file: u16) -> Option<Interpolated> {
-    let mut out = String::with_capacity(text.len());
-    let mut places = Places::of(text);
-    let (mut rest_at, mut blocks, mut whole) = (0, 0usize, true);
-    while let Some((start, data, end)) = next_block(text, rest_at) {
-        out.push_str(text.get(rest_at..start).unwrap_or_default());
-        rest_at = end;
-        let place = || Place { file, ..places.at(start) };
-        blocks += 1;
-        if blocks > BLOCK_LIMIT {
-            problems.error(place(), "input-block", format!("there are more than {BLOCK_LIMIT} blocks `$[[ … ]]`"));
-            return None;
+pub(super) fn interpolate(problems: &mut Problems, root: Node, known: &Known<'_>) -> Option<Node> {
+    let mut interpolating = Interpolating { problems, known, blocks: 0, nodes: 0, text_bytes: 0, whole: true };
+    let root = interpolating.node(root);
+    interpolating.whole.then_some(root)
+}
+
+struct Interpolating<'i> {
+    problems: &'i mut Problems,
+    known: &'i Known<'i>,
+    blocks: usize,
+    nodes: usize,
+    text_bytes: usize,
+    whole: bool,
+}
+
+impl Interpolating<'_> {
+    fn node(&mut self, node: Node) -> Node {
+        let place = node.place;
+        let value = match node.value {
+            Value::String(text) => self.text(text, place),
+            Value::Sequence(items) => Value::Sequence(self.items(items)),
+            Value::Mapping(entries) => Value::Mapping(self.entries(entries)),
+            // What a reference names is no value (`config.rb` looks into hashes, lists and texts alone).
+            plain @ (Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Reference(_)) => plain,
+        };
+        Node { place, value }
+    }
+
+    /// A list that takes the place of an item gives its items.
+    fn items(&mut self, items: Vec<Node>) -> Vec<Node> {
+        let mut all = Vec::with_capacity(items.len());
+        for item in items {
+            let was_text = matches!(item.value, Value::String(_));
+            match self.node(item) {
+                Node { value: Value::Sequence(inner), .. } if was_text => all.extend(inner),
+                other => all.push(other),
+            }
         }
-        let value = match block(data, known) {
-            // Blocks of a matrix are for the planner.
-            Ok(None) => text.get(start..end).unwrap_or_default().to_owned(),
-            Ok(Some(value)) => value,
-            Err((message, name)) => {
-                let names = known.inputs.keys().map(String::as_str);
-                problems.error(place(), "input-block", message).suggest(&name, names, None);
-                whole = false;
+        all
+    }
+
+    fn entries(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+        let mut all: Vec<Entry> = Vec::with_capacity(entries.len());
+        let mut changed = false;
+        for entry in entries {
+            let value = self.node(entry.value);
+            if !entry.key.contains("$[[") {
+                all.push(Entry { value, ..entry });
                 continue;
             }
-        };
-        if out.len() + value.len() > LENGTH_LIMIT {
-            problems.error(place(), "input-block", format!("with inputs put in, the file has more than {LENGTH_LIMIT} bytes"));
-            return None;
+            changed = true;
+            let made = self.text(entry.key, entry.place);
+            let key = spelt(&Node { place: entry.place, value: made });
+            all.push(Entry { key, value, ..entry });
         }
-        let from = out.len();
-        out.push_str(&value);
-        places.replaced.push(Replaced { from, to: out.len(), start, end });
+        if changed {
+            self.refuse_doubles(&mut all);
+        }
+        all
     }
-    out.push_str(text.get(rest_at..).unwrap_or_default());
-    places.index_new(&out);
-    whole.then_some(Interpolated { text: out, places: Some(places) })
-}
 
-/// The next `$[[ … ]]` on one line: where it starts, what is in it, where it ends.
-fn next_block(text: &str, from: usize) -> Option<(usize, &str, usize)> {
-    let mut at = from;
-    loop {
-        let start = at + text.get(at..)?.find("$[[")?;
-        let inner = start + 3;
-        let line = text.get(inner..)?.lines().next().unwrap_or_default();
-        match line.find("]]") {
-            Some(length) if line.get(..length).is_some_and(|data| data.trim().len() >= 2) => {
-                return Some((start, line.get(..length)?.trim(), inner + length + 2));
+    /// Two keys that become one: GitLab keeps the later without a word.
+    fn refuse_doubles(&mut self, entries: &mut Vec<Entry>) {
+        let mut seen = HashSet::new();
+        let doubles: Vec<usize> =
+            (0..entries.len()).filter(|at| entries.get(*at).is_some_and(|entry| !seen.insert(entry.key.clone()))).collect();
+        for at in doubles.into_iter().rev() {
+            let entry = entries.remove(at);
+            self.fail(entry.place, format!("with inputs put in, the key `{}` is here twice", shorten(&entry.key)));
+        }
+    }
+
+    fn text(&mut self, text: String, place: Place) -> Value {
+        let blocks = blocks(&text);
+        let [first, ..] = blocks.as_slice() else { return Value::String(text) };
+        self.blocks += blocks.len();
+        if self.blocks > BLOCK_LIMIT {
+            self.fail(place, format!("there are more than {BLOCK_LIMIT} blocks `$[[ … ]]`"));
+            return Value::String(text);
+        }
+        if blocks.len() == 1 && first.whole.len() == text.len() {
+            let value = self.value(first, place);
+            return if self.afford(value.size(), place) { value.value } else { Value::Null };
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest_at = 0;
+        for block in &blocks {
+            out.push_str(text.get(rest_at..block.start).unwrap_or_default());
+            rest_at = block.start + block.whole.len();
+            let value = spelt(&self.value(block, place));
+            if !self.afford((0, value.len()), place) {
+                return Value::Null;
             }
-            Some(_) | None => at = inner,
+            out.push_str(&value);
         }
+        out.push_str(text.get(rest_at..).unwrap_or_default());
+        Value::String(out)
     }
-}
 
-/// What a block comes to; nothing when it is of a matrix.
-fn block(data: &str, known: &Known<'_>) -> Result<Option<String>, (String, String)> {
-    let bad = |message: String| Err((message, String::new()));
-    let mut parts = data.split('|').map(str::trim);
-    let access = parts.next().unwrap_or_default();
-    if access.starts_with("matrix.") {
-        return Ok(None);
-    }
-    let mut value = if let Some(name) = access.strip_prefix("component.") {
-        match known.component.get(name) {
-            Some(value) => value.clone(),
-            None => return bad(format!("`$[[ {} ]]`: `spec: component` does not ask for it, or the file is no component", shorten(data))),
+    /// What a block comes to. Nothing when it cannot be, which is told.
+    fn value(&mut self, block: &Block<'_>, place: Place) -> Node {
+        let nothing = Node { place, value: Value::Null };
+        let mut parts = block.data.split('|').map(str::trim);
+        let path = parts.next().unwrap_or_default();
+        // Blocks of a matrix are for the planner.
+        if path.split('.').next() == Some("matrix") {
+            return Node { place, value: Value::String(block.whole.to_owned()) };
         }
-    } else if let Some(name) = access.strip_prefix("inputs.") {
-        match known.inputs.get(name) {
-            Some(value) => value.clone(),
-            None => {
-                return Err((format!("`$[[ {} ]]`: the file's header has no input `{}`", shorten(data), shorten(name)), name.to_owned()));
+        let shown = format!("`$[[ {} ]]`", shorten(block.data));
+        let found = match access::find(self.known.contexts, path) {
+            Ok(found) => found,
+            Err(error) => {
+                let known = self.known;
+                let names = known.contexts.get("inputs").and_then(Node::entries).unwrap_or_default();
+                let told = self.fail(place, format!("{shown}: {}", error.message));
+                told.suggest(&error.name, names.iter().map(|entry| entry.key.as_str()), None);
+                return nothing;
+            }
+        };
+        let functions: Vec<&str> = parts.collect();
+        if functions.len() > FUNCTION_LIMIT {
+            self.fail(place, format!("{shown} has more than {FUNCTION_LIMIT} functions"));
+            return nothing;
+        }
+        let mut value = found.clone();
+        for (at, function) in functions.iter().enumerate() {
+            match function::call(function, &value, self.known.variables, at + 1 == functions.len()) {
+                Ok(made) => value = made,
+                Err(why) => {
+                    self.fail(place, format!("{shown}: {why}"));
+                    return nothing;
+                }
             }
         }
-    } else {
-        return bad(format!("`$[[ {} ]]` is not of `inputs`", shorten(data)));
-    };
-    let functions: Vec<&str> = parts.collect();
-    if functions.len() > FUNCTION_LIMIT {
-        return bad(format!("`$[[ {} ]]` has more than {FUNCTION_LIMIT} functions", shorten(data)));
+        value.relocate(&|_| place);
+        value
     }
-    for function in functions {
-        value = match call(function, &value, known.variable) {
-            Some(value) => value,
-            None => return bad(format!("`{}` is none of `expand_vars`, `truncate(OFFSET,LENGTH)`, `posix_escape`", shorten(function))),
-        };
-    }
-    Ok(Some(value))
-}
 
-fn call(function: &str, value: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    match function {
-        "expand_vars" => {
-            let known = |name: &str| variable(name);
-            Some(expand::owned(value, &known).unwrap_or_else(|| value.to_owned()))
+    /// Takes what is put in off what may be. False when it is too much, which is told.
+    fn afford(&mut self, (nodes, text_bytes): (usize, usize), place: Place) -> bool {
+        (self.nodes, self.text_bytes) = (self.nodes.saturating_add(nodes), self.text_bytes.saturating_add(text_bytes));
+        let affordable = self.nodes <= NODE_LIMIT && self.text_bytes <= TEXT_LIMIT_BYTES;
+        if !affordable && self.whole {
+            self.fail(place, format!("more than {NODE_LIMIT} values or {TEXT_LIMIT_BYTES} bytes of text are put in by inputs"));
         }
-        "posix_escape" => Some(posix_escape(value)),
-        _ => {
-            let (offset, length) = function.strip_prefix("truncate(")?.strip_suffix(')')?.split_once(',')?;
-            let (offset, length) = (offset.trim().parse::<usize>().ok()?, length.trim().parse::<usize>().ok()?);
-            Some(value.chars().skip(offset).take(length).collect())
-        }
+        affordable
+    }
+
+    fn fail(&mut self, place: Place, message: String) -> Told<'_> {
+        self.whole = false;
+        self.problems.error(place, "input-block", message)
     }
 }
 
-/// Ruby's `Shellwords.escape`.
-fn posix_escape(value: &str) -> String {
-    if value.is_empty() {
-        return "''".to_owned();
-    }
-    let mut out = String::with_capacity(value.len());
-    for letter in value.chars() {
-        match letter {
-            '\n' => out.push_str("'\n'"),
-            plain if plain.is_ascii_alphanumeric() || "_-.,:+/@".contains(plain) => out.push(plain),
-            other => out.extend(['\\', other]),
+/// A block in a text.
+struct Block<'t> {
+    start: usize,
+    /// With its brackets.
+    whole: &'t str,
+    /// What is in them, without blanks at the ends.
+    data: &'t str,
+}
+
+/// The blocks of a text: `$[[`, at least two letters on one line, and the first `]]` after them (`template.rb`, `BLOCK_REGEXP`).
+fn blocks(text: &str) -> Vec<Block<'_>> {
+    const BLANKS: [char; 5] = [' ', '\t', '\n', '\r', '\u{c}'];
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(start) = text.get(at..).and_then(|rest| rest.find("$[[")).map(|offset| at + offset) {
+        at = start + 3;
+        let inner = text.get(at..).unwrap_or_default();
+        let data_at = inner.len() - inner.trim_start_matches(BLANKS).len();
+        let data = inner.get(data_at..).unwrap_or_default();
+        // The second letter at the earliest may be the last.
+        let Some((second, letter)) = data.char_indices().nth(1) else { continue };
+        let from = second + letter.len_utf8();
+        let Some(end) = data.get(from..).and_then(|rest| rest.find("]]")).map(|offset| from + offset) else { continue };
+        let data = data.get(..end).unwrap_or_default().trim_end_matches(BLANKS);
+        if data.contains('\n') || data.chars().nth(1).is_none() {
+            continue;
         }
+        let stop = at + data_at + end + 2;
+        found.push(Block { start, whole: text.get(start..stop).unwrap_or_default(), data });
+        at = stop;
     }
-    out
+    found
 }
 
 fn shorten(text: &str) -> String {
     if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(60).chain(['…']).collect() }
 }
 
-/// A block that was replaced: bytes of the new text, bytes of the old one.
-struct Replaced {
-    from: usize,
-    to: usize,
-    start: usize,
-    end: usize,
-}
-
-/// Lines of both texts.
-struct Places {
-    old: Lines,
-    new: Lines,
-    replaced: Vec<Replaced>,
-}
-
-impl Places {
-    fn of(text: &str) -> Self {
-        Self { old: Lines::of(text), new: Lines::of(""), replaced: Vec::new() }
-    }
-
-    fn index_new(&mut self, text: &str) {
-        self.new = Lines::of(text);
-    }
-
-    fn at(&self, offset: usize) -> Place {
-        self.old.place(offset)
-    }
-
-    fn original(&self, place: Place) -> Place {
-        if self.replaced.is_empty() {
-            return place;
-        }
-        let offset = self.new.offset(place);
-        let mut original = offset;
-        // The last block that starts at or before the offset decides.
-        let before = self.replaced.partition_point(|block| block.from <= offset);
-        if let Some(block) = before.checked_sub(1).and_then(|last| self.replaced.get(last)) {
-            original = if offset < block.to { block.start } else { block.end + (offset - block.to) };
-        }
-        Place { file: place.file, ..self.old.place(original) }
-    }
-}
-
-/// Where the letters and lines of a text start.
-struct Lines {
-    /// The first byte of each letter.
-    letters: Vec<usize>,
-    /// The first letter of each line.
-    starts: Vec<usize>,
-}
-
-impl Lines {
-    fn of(text: &str) -> Self {
-        let letters: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
-        let starts = document::line_starts(text).map(|start| letters.partition_point(|at| *at < start)).collect();
-        Self { letters, starts }
-    }
-
-    /// The byte at a place.
-    fn offset(&self, place: Place) -> usize {
-        let index = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-        let letter = self.starts.get(index(place.line)).map_or(usize::MAX, |start| start.saturating_add(index(place.column)));
-        self.letters.get(letter).or(self.letters.last()).copied().unwrap_or_default()
-    }
-
-    /// The place of a byte.
-    fn place(&self, offset: usize) -> Place {
-        let letter = self.letters.partition_point(|at| *at < offset);
-        let line = self.starts.partition_point(|start| *start <= letter).saturating_sub(1);
-        let column = letter - self.starts.get(line).copied().unwrap_or_default();
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Place::at(number(line + 1), number(column + 1))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::parse;
 
     fn done(text: &str) -> Result<String, Vec<String>> {
-        let values = [("name", "x y"), ("list", "[1,\"b\"]"), ("v", "$A-$B"), ("empty", "")];
-        let values = values.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let contexts = "inputs: {name: x y, list: [1, b], v: $A-$B, empty: '', colon: 'a: b # c', count: 6, flag: true, none: ~, deep: [[c, {n: d}]], hash: [{if: $X, when: never}], csv: 'a, b,,c', quoted: ['it''s \"x\"']}\ncomponent: {sha: '0123'}\n";
+        let contexts = parse(contexts.as_bytes()).unwrap();
+        let variables = Variables { known: &|name| (name == "A").then(|| "a".to_owned()), masked: &|name| name == "M" };
         let mut problems = Problems::default();
-        let variable = |name: &str| (name == "A").then(|| "a".to_owned());
-        let known = Known { inputs: &values, component: &[("sha".to_owned(), "0123".to_owned())].into(), variable: &variable };
-        let interpolated = interpolate(&mut problems, text, &known, 0);
+        let root = parse(text.as_bytes()).unwrap();
+        let done = interpolate(&mut problems, root, &Known { contexts: &contexts, variables: &variables });
         let told = problems.into_sorted().into_iter().map(|problem| problem.message).collect();
-        interpolated.map(|done| done.text).ok_or(told)
+        done.map(|node| spelt(&node)).ok_or(told)
     }
 
+    /// `spec/lib/gitlab/ci/config/interpolation/{template,access,block,functions_stack}_spec.rb` and `functions/*_spec.rb`.
     #[test]
     fn blocks_are_gitlabs() {
         let table = [
-            ("a: $[[ inputs.name ]]", "a: x y"),
-            ("a: $[[inputs.name]]b", "a: x yb"),
-            ("a: $[[ inputs.list ]]", "a: [1,\"b\"]"),
-            ("$[[ inputs.v | expand_vars ]]", "a-$B"),
-            ("$[[ inputs.name | truncate(2,5) ]]", "y"),
-            ("$[[ inputs.name | posix_escape ]]", "x\\ y"),
-            ("$[[ inputs.empty | posix_escape ]]", "''"),
-            ("$[[ matrix.X ]]", "$[[ matrix.X ]]"),
-            ("$[[ component.sha | truncate(0,2) ]]", "01"),
-            ("$[[ ]] $[[", "$[[ ]] $[["),
+            ("a: $[[ inputs.name ]]", r#"{:a=>"x y"}"#),
+            ("a: $[[inputs.name]]b", r#"{:a=>"x yb"}"#),
+            ("a: $[[ inputs.list ]]", r#"{:a=>[1, "b"]}"#),
+            ("a: see $[[ inputs.list ]]", r#"{:a=>"see [1, \"b\"]"}"#),
+            ("- z\n- $[[ inputs.list ]]", r#"["z", 1, "b"]"#),
+            ("- [z]\n- - $[[ inputs.list ]]", r#"[["z"], [1, "b"]]"#),
+            ("a: $[[ inputs.colon ]]", r#"{:a=>"a: b # c"}"#),
+            ("a: $[[ inputs.count ]]", "{:a=>6}"),
+            ("a: x$[[ inputs.count ]]", r#"{:a=>"x6"}"#),
+            ("a: $[[ inputs.flag ]]", "{:a=>true}"),
+            ("a: $[[ inputs.none ]]", "{:a=>nil}"),
+            ("a: x$[[ inputs.none ]]", r#"{:a=>"x"}"#),
+            ("$[[ inputs.name ]]-$[[ inputs.count ]]: b", r#"{:"x y-6"=>"b"}"#),
+            ("a: $[[ inputs.list[1] ]]", r#"{:a=>"b"}"#),
+            ("a: $[[ inputs.deep[0][0] ]]", r#"{:a=>"c"}"#),
+            ("a: $[[ inputs.deep[0][1].n ]]", r#"{:a=>"d"}"#),
+            ("a: $[[ inputs.hash[0] ]]", r#"{:a=>{:if=>"$X", :when=>"never"}}"#),
+            ("a: $[[ inputs.v | expand_vars ]]", r#"{:a=>"a-$B"}"#),
+            ("a: $[[ inputs.name | truncate(2,5) ]]", r#"{:a=>"y"}"#),
+            ("a: $[[ inputs.name|truncate( 0 , 1 )  ]]", r#"{:a=>"x"}"#),
+            ("a: $[[ inputs.name | truncate(0,2) | truncate(0,1) ]]", r#"{:a=>"x"}"#),
+            ("a: $[[ inputs.name | posix_escape ]]", r#"{:a=>"x\\ y"}"#),
+            ("a: $[[ inputs.empty | posix_escape ]]", r#"{:a=>"''"}"#),
+            ("a: $[[ inputs.csv | split(',') ]]", r#"{:a=>["a", "b", "c"]}"#),
+            ("- $[[ inputs.csv | split(',') ]]", r#"["a", "b", "c"]"#),
+            ("a: $[[ matrix.X ]]", r#"{:a=>"$[[ matrix.X ]]"}"#),
+            ("a: $[[ component.sha | truncate(0,2) ]]", r#"{:a=>"01"}"#),
+            ("a: $[[ ]] $[[", r#"{:a=>"$[[ ]] $[["}"#),
+            ("a: '$[[ inputs.quoted ]] '", r#"{:a=>"[\"it's \\\"x\\\"\"] "}"#),
         ];
         for (text, expected) in table {
             assert_eq!(done(text).as_deref(), Ok(expected), "{text}");
@@ -281,24 +276,48 @@ mod tests {
         for text in [
             "$[[ inputs.nam ]]",
             "$[[ other.x ]]",
+            "$[[ inputs ]]",
             "$[[ component.name ]]",
             "$[[ inputs.name | upper ]]",
             "$[[ inputs.name | truncate(a,b) ]]",
+            "$[[ inputs.name | truncate(2) ]]",
+            "$[[ inputs.count | truncate(0,1) ]]",
+            "$[[ inputs.list | expand_vars ]]",
+            "$[[ inputs.list | posix_escape ]]",
+            "$[[ inputs.list | split(',') ]]",
+            "$[[ inputs.csv | split('') ]]",
+            "$[[ inputs.csv | split(\",\") ]]",
+            "$[[ inputs.csv | split(',') | truncate(0,1) ]]",
+            "$[[ inputs.csv | truncate(0,1) | truncate(0,1) | truncate(0,1) | truncate(0,1) ]]",
+            "$[[ inputs.name.more ]]",
+            "$[[ inputs.list[2] ]]",
+            "$[[ inputs.list[-1] ]]",
+            "$[[ inputs.list[] ]]",
+            "$[[ inputs.list[0]x ]]",
+            "$[[ inputs.name[0] ]]",
+            "$[[ inputs.deep[0].[1] ]]",
+            "$[[ inputs.deep[0][0][0][0][0][0] ]]",
         ] {
-            assert!(done(text).is_err(), "{text}");
+            assert!(done(&format!("a: '{}'", text.replace('\'', "''"))).is_err(), "{text}");
         }
+        assert_eq!(done("a: 1\n$[[ inputs.empty ]]a: 2\n").unwrap_err().len(), 1);
     }
 
     #[test]
-    fn places_are_those_of_the_file() {
-        let values: Values = [("a".to_owned(), "long value\nof two".to_owned())].into();
-        let text = "é: $[[ inputs.a ]] tail\nb: c\n";
-        let known = Known { inputs: &values, component: &Values::new(), variable: &|_| None };
-        let done = interpolate(&mut Problems::default(), text, &known, 0).unwrap();
-        assert_eq!(done.text, "é: long value\nof two tail\nb: c\n");
-        let table = [((1, 1), (1, 1)), ((1, 4), (1, 4)), ((1, 9), (1, 4)), ((2, 1), (1, 4)), ((2, 8), (1, 20)), ((3, 1), (2, 1))];
-        for ((line, column), (old_line, old_column)) in table {
-            assert_eq!(done.place(Place::at(line, column)), Place::at(old_line, old_column), "{line}:{column}");
+    fn what_is_put_in_is_bounded() {
+        let long = "x".repeat(200_000);
+        let contexts = parse(format!("inputs: {{a: {long}, l: [{}]}}", "x, ".repeat(60_000)).as_bytes()).unwrap();
+        let variables = Variables { known: &|_| None, masked: &|_| false };
+        for text in [
+            "a: 'z$[[ inputs.a ]]$[[ inputs.a ]]$[[ inputs.a ]]$[[ inputs.a ]]$[[ inputs.a ]]$[[ inputs.a ]]'",
+            "[$A, '$[[ inputs.l ]]', '$[[ inputs.l ]]']",
+        ] {
+            let mut problems = Problems::default();
+            let known = Known { contexts: &contexts, variables: &variables };
+            assert_eq!(interpolate(&mut problems, parse(text.as_bytes()).unwrap(), &known), None);
+            assert_eq!(problems.into_sorted().len(), 1);
         }
+        let blocks = "$[[ inputs.b ]]".repeat(BLOCK_LIMIT + 1);
+        assert_eq!(super::blocks(&blocks).len(), BLOCK_LIMIT + 1);
     }
 }

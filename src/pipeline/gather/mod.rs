@@ -3,15 +3,20 @@
 //! In GitLab's order (`lib/gitlab/ci/config.rb`): inputs, YAML, includes, `extends`, `!reference`. Places stay those of the files
 //! as they were written; [`Place::file`] says which. This part opens nothing: bytes come from a [`Files`].
 
+mod access;
 mod extends;
+mod function;
 mod header;
+mod header_include;
 mod include;
+mod input_rules;
 mod inputs;
 mod interpolate;
 mod merge;
 mod origin;
 mod reference;
 mod remote;
+mod spelling;
 
 pub(super) use header::content;
 pub use remote::Fetched;
@@ -103,7 +108,7 @@ pub(super) fn gather(context: &mut Context, around: &Surroundings<'_>, bytes: &[
     let mut gatherer = Gatherer { context, around, variables, budget, open: vec![around.path.to_owned()], fetched: Vec::new() };
     let given = gatherer.given_for_run();
     let given = inputs::Given { entries: &given, place: Place::START, component: None };
-    let own = gatherer.parse(bytes, 0, &given)?;
+    let own = gatherer.parse(bytes, 0, &given, &Origin::Commit)?;
     let settings = own.iter().find(|entry| entry.key == ".hms").map(|entry| entry.value.clone());
     if let Some(node) = settings.as_ref().filter(|node| super::read::settings(bytes).as_ref().map(Node::plain) != Some(node.plain())) {
         let message = "no input can be put into `.hms`: what it says must be the same in every run";
@@ -117,44 +122,37 @@ pub(super) fn gather(context: &mut Context, around: &Surroundings<'_>, bytes: &[
 }
 
 impl Gatherer<'_, '_> {
-    /// The inputs given for the run itself, as text.
+    /// The inputs given for the run itself, as text: what is no text to its input is JSON, as in GitLab's interfaces.
     fn given_for_run(&self) -> Vec<Entry> {
-        let entry = |(key, text): (&String, &String)| {
-            // Words mean what they mean in YAML, so that a number can be given.
-            let value = document::parse(text.as_bytes()).map_or_else(|_| Value::String(text.clone()), |node| node.value);
-            Entry { key: key.clone(), place: Place::START, value: Node { place: Place::START, value } }
-        };
-        self.around.inputs.inputs.iter().map(entry).collect()
+        let value = |text: &String| Node { place: Place::START, value: Value::String(text.clone()) };
+        self.around.inputs.inputs.iter().map(|(key, text)| Entry { key: key.clone(), place: Place::START, value: value(text) }).collect()
     }
 
     /// A file's own entries, inputs put in. None when it is no pipeline; the problem is told.
-    fn parse(&mut self, bytes: &[u8], file: u16, given: &inputs::Given<'_>) -> Option<Vec<Entry>> {
+    fn parse(&mut self, bytes: &[u8], file: u16, given: &inputs::Given<'_>, origin: &Origin) -> Option<Vec<Entry>> {
         let text = match document::text(bytes) {
             Ok(text) => text,
-            Err(error) => return self.no_document(error, file, &|place| place),
+            Err(error) => return self.no_document(error, file),
         };
         let header::Split { header, content } = header::split(self.context, text, file);
-        let interpolated = if let Some(header) = header {
-            let values = inputs::values(self.context, &header.inputs, given)?;
-            let component = self.of_component(&header.component, given)?;
-            let known = &self.variables;
-            let variable = |name: &str| known.get(name).cloned();
-            let known = interpolate::Known { inputs: &values, component: &component, variable: &variable };
-            interpolate::interpolate(&mut self.context.problems, &content, &known, file)?
-        } else {
-            if let Some(extra) = given.entries.first() {
-                let message = "inputs are given, and the file takes none: it has no header with `spec: inputs`";
-                self.context.problems.error(extra.place, "unknown-input", message);
-                return None;
-            }
-            interpolate::Interpolated::untouched(content)
-        };
-        let mut root = match document::parse_with_references(interpolated.text.as_bytes()) {
+        if let (None, Some(extra)) = (&header, given.entries.first()) {
+            let message = "inputs are given, and the file takes none: it has no header with `spec: inputs`";
+            self.context.problems.error(extra.place, "unknown-input", message);
+            return None;
+        }
+        let contexts = header.map(|header| self.contexts(header, given, origin).ok_or(())).transpose().ok()?;
+        let mut root = match document::parse_with_references(content.as_bytes()) {
             Ok(root) => root,
-            Err(error) => return self.no_document(error, file, &|place| interpolated.place(place)),
+            Err(error) => return self.no_document(error, file),
         };
-        if file > 0 || interpolated.moved() {
-            root.relocate(&|place| Place { file, ..interpolated.place(place) });
+        if file > 0 {
+            root.relocate(&|place| Place { file, ..place });
+        }
+        if let Some(contexts) = &contexts {
+            let (known, masked) = (&self.variables, &self.around.inputs.masked);
+            let variables = function::Variables { known: &|name| known.get(name).cloned(), masked: &|name| masked.contains_key(name) };
+            let known = interpolate::Known { contexts, variables: &variables };
+            root = interpolate::interpolate(&mut self.context.problems, root, &known)?;
         }
         self.budget.afford(&mut self.context.problems, root.size(), root.place).then_some(())?;
         let kind = root.kind();
@@ -173,9 +171,19 @@ impl Gatherer<'_, '_> {
         }
     }
 
+    /// What the blocks of a file may name. None when it cannot be had, which is told.
+    fn contexts(&mut self, header: header::Header, given: &inputs::Given<'_>, origin: &Origin) -> Option<Node> {
+        let specified = self.specified(header.include, header.inputs, origin)?;
+        let values = inputs::values(self.context, &specified, given)?;
+        let component = self.of_component(&header.component, given)?;
+        let mapping = |entries: Vec<Entry>| Node { place: given.place, value: Value::Mapping(entries) };
+        let context = |key: &str, entries: Vec<Entry>| Entry { key: key.to_owned(), place: given.place, value: mapping(entries) };
+        Some(mapping(vec![context("inputs", values), context("component", component)]))
+    }
+
     /// What a file wants to know of itself as a component; nothing when it is none. None when it cannot be known, which is told.
-    fn of_component(&mut self, wanted: &[&'static str], given: &inputs::Given<'_>) -> Option<inputs::Values> {
-        let mut values = inputs::Values::new();
+    fn of_component(&mut self, wanted: &[&'static str], given: &inputs::Given<'_>) -> Option<Vec<Entry>> {
+        let mut values = Vec::new();
         let Some(inputs::Component { name, elsewhere }) = given.component.filter(|_| !wanted.is_empty()) else { return Some(values) };
         let identity = match self.around.files.identity_of(elsewhere) {
             Ok(identity) => identity,
@@ -194,13 +202,14 @@ impl Gatherer<'_, '_> {
                     Elsewhere::Project { reference, .. } => reference.clone().unwrap_or_default(),
                 },
             };
-            values.insert((*what).to_owned(), value);
+            let value = Node { place: given.place, value: Value::String(value) };
+            values.push(Entry { key: (*what).to_owned(), place: given.place, value });
         }
         Some(values)
     }
 
-    fn no_document<T>(&mut self, error: document::DocumentError, file: u16, to: &dyn Fn(Place) -> Place) -> Option<T> {
-        let told = self.context.problems.error(Place { file, ..to(error.place) }, "yaml", error.message);
+    fn no_document<T>(&mut self, error: document::DocumentError, file: u16) -> Option<T> {
+        let told = self.context.problems.error(Place { file, ..error.place }, "yaml", error.message);
         if let Some(hint) = error.hint {
             told.hint(hint);
         }

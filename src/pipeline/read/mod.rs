@@ -35,7 +35,7 @@ use super::spec::Pipeline;
 pub(in crate::pipeline) use fields::Context;
 pub use fields::Purpose;
 pub(in crate::pipeline) use retry::WHEN as RETRY_WHEN;
-pub(in crate::pipeline) use rules::{only_always_or_never, read as read_rules};
+pub(in crate::pipeline) use rules::{condition, only_always_or_never, read as read_rules};
 
 /// How to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

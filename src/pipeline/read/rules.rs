@@ -137,7 +137,7 @@ pub(super) fn paths(context: &mut Context, subject: &str, node: &Node, place: Pl
     Paths { place, globs, compare_to: None, elsewhere: None }
 }
 
-pub(super) fn condition(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<Expression> {
+pub(in crate::pipeline) fn condition(context: &mut Context, subject: &str, node: &Node, place: Place) -> Option<Expression> {
     let text = context.text(subject, node, place)?;
     Expression::parse(&text)
         .map_err(|error| {

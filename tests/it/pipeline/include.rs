@@ -72,7 +72,7 @@ main: {script: x}
 }
 
 #[test]
-fn inputs_are_put_into_the_text() {
+fn an_included_file_takes_inputs() {
     let text = "
 include:
   - local: /t.yml
@@ -145,15 +145,18 @@ fn errors_have_the_place_in_their_own_file() {
             &["2:38 input-value", "2:44 unknown-input"],
         ),
         (&[(MAIN, "a: {script: x}\ninclude: [{local: x.yml, inputs: {a: 1}}]\n"), ("x.yml", "b: {script: x}\n")], &["2:35 unknown-input"]),
-        (&[(MAIN, "spec: {inputs: {a: {default: b}}}\n---\na: {script: \"$[[ inputs.b ]]\"}\n")], &["3:14 input-block"]),
+        (&[(MAIN, "spec: {inputs: {a: {default: b}}}\n---\na: {script: \"$[[ inputs.b ]]\"}\n")], &["3:13 input-block"]),
         (&[(MAIN, "spec: {inputs: {a: {default: b}}}\n---\na: {image: \"$[[ inputs.a ]]\", script: 3}\n")], &["3:39 type"]),
         (&[(MAIN, "spec: {inputs: {a: {default: b, options: [c]}}}\n---\na: {script: x}\n")], &["1:30 input-value"]),
         (&[(MAIN, "spec: {inputs: {a: {default: b, regex: ^c}}}\n---\na: {script: x}\n")], &["1:30 input-value"]),
         (&[(MAIN, "spec: {inputs: {a: {default: b}}}\n---\na: {script: x}\n.hms: {app: \"$[[ inputs.a ]]\"}\n")], &["4:7 settings-inputs"]),
         (&[(MAIN, "spec: {inputs: {}}\na: {script: x}\n")], &["1:1 refused-keyword"]),
         (
-            &[(MAIN, "a: {script: x}\ninclude: [{local: x.yml, inputs: {a: b}}]\n"), ("x.yml", "spec: {inputs: {a: {default: 3}}}\n---\n")],
-            &["x.yml:1:30 input-value"],
+            &[
+                (MAIN, "a: {script: x}\ninclude: [{local: x.yml, inputs: {a: b}}]\n"),
+                ("x.yml", "spec: {inputs: {a: {type: number, default: b}}}\n---\n"),
+            ],
+            &["x.yml:1:44 input-value"],
         ),
     ];
     for (files, expected) in table {
@@ -278,9 +281,9 @@ fn a_component_knows_itself() {
         .with_foreign(component("h.example/g/p", "1.0", "templates/build.yml"), text);
     let plan = commit.planned(&PlanInputs::default());
     assert_eq!((plan.jobs[0].name.as_str(), plan.jobs[0].script[0].clone()), ("build-1.0", format!("x {} 1.0", "1".repeat(40))));
-    assert_eq!(errors(&Commit::of(&[(MAIN, text)])), ["4:2 input-block", "4:24 input-block", "4:63 input-block", "4:84 input-block"]);
+    assert_eq!(errors(&Commit::of(&[(MAIN, text)])), ["4:1 input-block", "4:1 input-block", "4:60 input-block", "4:60 input-block"]);
     let unasked = "spec: {component: [name]}\n---\na: {script: \"$[[ component.sha ]]\"}\n";
     let commit = Commit::of(&[(MAIN, "include: {component: h.example/g/p/build@1.0}\n")])
         .with_foreign(component("h.example/g/p", "1.0", "templates/build.yml"), unasked);
-    assert_eq!(errors(&commit), ["component h.example/g/p/build@1.0:3:14 input-block"]);
+    assert_eq!(errors(&commit), ["component h.example/g/p/build@1.0:3:13 input-block"]);
 }

@@ -96,12 +96,18 @@ pub(super) const ROWS: Rows = &[
     (
         "input",
         "default",
-        "interpolation/inputs/base_input.rb: of the input's type",
+        "lib/ci/inputs/base_input.rb: of the input's type, of which text that is JSON is made; text is made of anything",
         &[
             ("default: b", Taken),
+            ("default: 3", Taken),
+            ("default: [x]", Taken),
+            ("default:", Taken),
             ("type: number, default: 2", Taken),
+            ("type: number, default: '2'", Taken),
+            ("type: boolean, default: 'true'", Taken),
+            ("type: array, default: '[1]'", Taken),
             ("type: number, default: b", late("input-value", "b}")),
-            ("default: 3", late("input-value", "3")),
+            ("type: number, default: '2x'", late("input-value", "'2x'")),
             ("type: array, default: [1]", Taken),
             ("type: array, default: x", late("input-value", "x}")),
             ("type: boolean, default: false", Taken),
@@ -111,8 +117,12 @@ pub(super) const ROWS: Rows = &[
     (
         "input",
         "description",
-        "header/input.rb: a string",
-        &[("description: d, default: b", Taken), ("description: [d], default: b", late("type", "[d]"))],
+        "entry/base_input.rb: a string or a number",
+        &[
+            ("description: d, default: b", Taken),
+            ("description: 3, default: b", Taken),
+            ("description: [d], default: b", late("type", "[d]")),
+        ],
     ),
     (
         "input",
@@ -123,10 +133,14 @@ pub(super) const ROWS: Rows = &[
     (
         "input",
         "options",
-        "interpolation/inputs/base_input.rb: with strings and numbers, at most 50; the default among them",
+        "entry/base_input.rb, lib/ci/inputs: with strings and numbers, at most 50, none of them nothing; the default among them",
         &[
             ("options: [b, c], default: b", Taken),
+            ("options: [1, 2], default: 1", Taken),
             ("type: number, options: [1, 2], default: 1", Taken),
+            ("type: number, options: ['1'], default: 1", late("input-value", "1}")),
+            ("options: [b, ~], default: b", late("type", "[b")),
+            (MANY_OPTIONS, late("input-value", "[b")),
             ("options: [c], default: b", late("input-value", "b}")),
             ("options: b, default: b", late("type", "b, default")),
             ("type: boolean, options: [true], default: true", late("input-value", "[true]")),
@@ -136,13 +150,104 @@ pub(super) const ROWS: Rows = &[
     (
         "input",
         "regex",
-        "interpolation/inputs/string_input.rb: with strings alone",
+        "lib/ci/inputs/string_input.rb: with strings alone",
         &[
             ("regex: ^b, default: b", Taken),
             ("regex: ^c, default: b", late("input-value", "b}")),
             ("regex: '(', default: b", late("input-value", "'('")),
             ("type: number, regex: 1, default: 1", late("type", "1, default")),
             ("type: number, regex: ^1, default: 1", late("input-value", "^1")),
+        ],
+    ),
+    (
+        "input",
+        "rules",
+        "header/input.rb: an array, and neither `options` nor `default` beside it",
+        &[
+            ("rules: [{default: b}]", Taken),
+            ("rules: {default: b}", late("type", "{default")),
+            ("rules: [{default: b}], default: c", late("input-rules", "default: c")),
+            ("rules: [{default: b}], options: [b]", late("input-rules", "options")),
+        ],
+    ),
+    (
+        "input_rule",
+        "if",
+        "header/input/rules/rule.rb: an expression",
+        &[
+            ("if: '$[[ inputs.o ]] == \"b\"', default: b", Taken),
+            ("if: '$[[ inputs.o ]] = 1', default: b", late("condition", "'$[[")),
+            ("if: [x], default: b", late("type", "[x]")),
+            ("if: '$[[ inputs.p ]]', default: b", late("unknown-input", "{if")),
+        ],
+    ),
+    (
+        "input_rule",
+        "options",
+        "header/input/rules/rule.rb: an array of at most 50, the default among them",
+        &[
+            ("options: [b, c], default: c", Taken),
+            ("options: [], default: b", late("input-value", "b}")),
+            ("options: b, default: b", late("type", "b, default")),
+            ("options: [b], default: c", late("input-rules", "c}")),
+        ],
+    ),
+    (
+        "input_rule",
+        "default",
+        "header/input/rules/rule.rb: required; nothing is one",
+        &[("default: b", Taken), ("default:", Taken), ("options: [b]", late("input-rules", "{options"))],
+    ),
+    (
+        "header_include",
+        "local",
+        "external/header/mapper/matcher.rb: local, remote or project",
+        &[
+            ("local: inputs.yml", Taken),
+            ("local: '*puts.yml'", Taken),
+            ("local: gone.yml", late("unknown-include", "gone")),
+            ("local: 3", late("type", "3")),
+            ("local: inputs.yml, inputs: {i: b}", late("unknown-key", "inputs: {i")),
+            ("local: inputs.yml, rules: [{if: $A}]", late("unknown-key", "rules")),
+            ("template: T.gitlab-ci.yml", late("unknown-key", "template")),
+        ],
+    ),
+    (
+        "header_include",
+        "project",
+        "external/header/mapper/matcher.rb, entry/concerns/base_include.rb",
+        &[("project: g/p, file: inputs.yml", Taken), ("project: g/p", late("include", "g/p"))],
+    ),
+    (
+        "header_include",
+        "file",
+        "entry/concerns/base_include.rb",
+        &[("project: g/p, file: [inputs.yml]", Taken), ("project: g/p, file: a.txt", late("include-refused", "a.txt"))],
+    ),
+    (
+        "header_include",
+        "ref",
+        "entry/concerns/base_include.rb",
+        &[("project: g/p, file: inputs.yml, ref: v1", Taken), ("project: g/p, file: inputs.yml, ref: v2", late("unknown-include", "g/p"))],
+    ),
+    (
+        "header_include",
+        "remote",
+        "external/header/mapper/matcher.rb",
+        &[
+            ("remote: 'https://h.example/inputs.yml'", Taken),
+            ("remote: 'https://h.example/gone.yml'", late("unknown-include", "'https")),
+            ("remote: 'https://h.example/inputs.yml', cache: true", late("unknown-key", "cache")),
+        ],
+    ),
+    (
+        "header_include",
+        "integrity",
+        "entry/concerns/base_include.rb: with `remote`",
+        &[
+            ("remote: 'https://h.example/inputs.yml', integrity: 'sha256-IY+CYV/Kwn7VhVbSITiSIPRaAQ97d5GVHfdTWKwmflI='", Taken),
+            ("local: inputs.yml, integrity: sha256-x", late("include", "integrity")),
+            ("remote: 'https://h.example/inputs.yml', integrity: md5-x", late("integrity", "md5")),
         ],
     ),
     (
@@ -154,6 +259,23 @@ pub(super) const ROWS: Rows = &[
             ("inputs: [i]", late("type", "[i]")),
             ("inputs: {i: {dflt: b}}", late("unknown-key", "dflt")),
         ],
+    ),
+    (
+        "spec",
+        "include",
+        "header/includes.rb: a string, or an array of strings and hashes",
+        &[
+            ("include: inputs.yml", Taken),
+            ("include: [inputs.yml]", Taken),
+            ("include: 3", late("type", "3")),
+            ("include: gone.yml", late("unknown-include", "gone.yml")),
+        ],
+    ),
+    (
+        "spec",
+        "description",
+        "header/spec.rb: a string, at most 256 letters",
+        &[("description: d", Taken), ("description: [d]", late("type", "[d]")), (LONG_DESCRIPTION, late("too-long", "dddd"))],
     ),
     (
         "spec",
@@ -1171,6 +1293,14 @@ const LONG_URL: &str = concat!(
     "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
     "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn'"
 );
+const LONG_DESCRIPTION: &str = concat!(
+    "description: dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd",
+    "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd",
+    "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd",
+    "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
+);
+const MANY_OPTIONS: &str =
+    "options: [b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b], default: b";
 const MANY_TAGS: &str = "tags: [t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t]";
 const MANY_CHANGES: &str =
     "changes: [x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x]";
