@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::merge::{Growing, shorten};
-use super::{DocumentError, Entry, Node, Place, Value, scalar, source};
+use super::{DocumentError, Entry, KeyWord, Node, Place, Value, scalar, source};
 
 /// How deep lists and mappings may lie in each other, aliases included.
 const DEPTH_LIMIT: usize = 64;
@@ -31,7 +31,9 @@ pub(super) fn build(text: &str, references: References) -> Result<Node, Document
             Event::DocumentStart(_) => builder.start_document(place)?,
             Event::Alias(id) => builder.alias(id, place)?,
             Event::Scalar(text, style, anchor, tag) => {
-                let style = if builder.wants_key() { ScalarStyle::SingleQuoted } else { style };
+                let wants_key = builder.wants_key();
+                builder.key_word = if wants_key && style == ScalarStyle::Plain && tag.is_none() { scalar::key_word(&text) } else { None };
+                let style = if wants_key { ScalarStyle::SingleQuoted } else { style };
                 let value = scalar_value(&text, style, tag.as_deref(), place)?;
                 builder.spend(1, text.len(), place)?;
                 builder.finish(Node { place, value }, anchor, Size { nodes: 1, text_bytes: text.len(), height: 0 })?;
@@ -57,6 +59,8 @@ pub(super) fn build(text: &str, references: References) -> Result<Node, Document
 struct Builder {
     documents: usize,
     root: Option<Node>,
+    /// Of the key that was just read.
+    key_word: Option<KeyWord>,
     open: Vec<Frame>,
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
@@ -76,7 +80,7 @@ struct Frame {
 enum Holder {
     Sequence(Vec<Node>),
     Reference(Vec<Node>),
-    Mapping { growing: Growing, key: Option<(String, Place)> },
+    Mapping { growing: Growing, key: Option<(String, Place, Option<KeyWord>)> },
 }
 
 struct Anchored {
@@ -159,10 +163,14 @@ impl Builder {
         frame.height = frame.height.max(height);
         match &mut frame.holder {
             Holder::Sequence(items) | Holder::Reference(items) => items.push(node),
-            Holder::Mapping { growing, key } => match key.take() {
-                Some((key, place)) => growing.add(Entry { key, place, value: node })?,
-                None => *key = Some(key_of(node)?),
-            },
+            Holder::Mapping { growing, key } => {
+                if let Some((key, place, word)) = key.take() {
+                    growing.add(Entry { key, place, value: node, word })?;
+                } else {
+                    let (text, place) = key_of(node)?;
+                    *key = Some((text, place, self.key_word.take()));
+                }
+            }
         }
         Ok(())
     }

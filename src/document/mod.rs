@@ -5,7 +5,8 @@
 //!
 //! Unquoted words mean what they mean to GitLab (Ruby's psych, YAML 1.1): `yes`, `no`, `on`, `off` are booleans, `012` is
 //! octal, `1:30` counts in sixties; see the `scalar` file. Rejected: the YAML 1.2 core schema, under which one file
-//! would give a job other variables here than there. Keys are always text as written, so that `on:` is the key `on`.
+//! would give a job other variables here than there. Keys are always text as written, so that `on:` is the key `on`;
+//! [`Entry::word`] says where YAML 1.1 has another opinion.
 
 mod build;
 mod error;
@@ -15,7 +16,7 @@ mod scalar;
 mod source;
 
 pub use error::DocumentError;
-pub use node::{Entry, Node, Place, Value};
+pub use node::{Entry, KeyWord, Node, Place, Value};
 
 /// The largest file that is read, in bytes.
 pub const SIZE_LIMIT_BYTES: usize = 1024 * 1024;

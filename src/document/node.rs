@@ -73,6 +73,53 @@ pub struct Entry {
     pub place: Place,
     /// The value.
     pub value: Node,
+    /// What GitLab takes the key for, where that is no text.
+    pub word: Option<KeyWord>,
+}
+
+/// What an unquoted key is to YAML when it is no text (`on`, `1`, `~`, `2024-01-01`): no name of anything to GitLab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyWord {
+    /// `null`, `~`.
+    Nothing,
+    /// `true`, `on`, `no`.
+    Truth,
+    /// `1`, `1.5`, `0x1F`, `1:30`.
+    Number,
+    /// `2024-01-01`: GitLab reads no file that has one.
+    Date,
+}
+
+impl KeyWord {
+    /// What a value is as a key; none for text.
+    #[must_use]
+    pub fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(Self::Nothing),
+            Value::Bool(_) => Some(Self::Truth),
+            Value::Integer(_) | Value::Float(_) => Some(Self::Number),
+            Value::String(_) | Value::Sequence(_) | Value::Mapping(_) | Value::Reference(_) => None,
+        }
+    }
+
+    /// For an error: `a number`.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Truth => "a truth value",
+            Self::Number => "a number",
+            Self::Date => "a date",
+        }
+    }
+}
+
+impl Entry {
+    /// A key that is text.
+    #[must_use]
+    pub fn new(key: impl Into<String>, place: Place, value: Node) -> Self {
+        Self { key: key.into(), place, value, word: None }
+    }
 }
 
 impl Node {

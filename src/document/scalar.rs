@@ -3,7 +3,7 @@
 //! Two differences, both where GitLab fails or loses digits: dates are text, and a whole number past 64 bits keeps its
 //! digits as text.
 
-use super::Value;
+use super::{KeyWord, Value};
 
 /// Reads a plain scalar.
 pub(super) fn resolve(text: &str) -> Value {
@@ -13,6 +13,21 @@ pub(super) fn resolve(text: &str) -> Value {
         Some(b'0'..=b'9' | b'+' | b'-' | b'.') => number(text).unwrap_or_else(|| Value::String(text.to_owned())),
         Some(_) => word(text),
     }
+}
+
+/// What an unquoted key is when it is no text.
+pub(super) fn key_word(text: &str) -> Option<KeyWord> {
+    if is_date(text) { Some(KeyWord::Date) } else { KeyWord::of(&resolve(text)) }
+}
+
+/// A date, or the date of a time: to psych a class of its own, which GitLab's loader does not let in.
+fn is_date(text: &str) -> bool {
+    let date = text.split([' ', '\t', 'T', 't']).next().unwrap_or_default();
+    let mut parts = date.split('-');
+    let mut is = |least: usize, most: usize| {
+        parts.next().is_some_and(|part| (least..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    is(4, 4) && is(1, 2) && is(1, 2) && parts.next().is_none() && (date.len() == text.len() || text.contains(':'))
 }
 
 fn word(text: &str) -> Value {

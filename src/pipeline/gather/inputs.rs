@@ -272,7 +272,7 @@ fn from_json(text: &str, place: Place) -> Option<Node> {
             serde_json::Value::String(text) => Value::String(text),
             serde_json::Value::Array(items) => Value::Sequence(items.into_iter().map(|item| node(item, place)).collect()),
             serde_json::Value::Object(fields) => {
-                Value::Mapping(fields.into_iter().map(|(key, value)| Entry { key, place, value: node(value, place) }).collect())
+                Value::Mapping(fields.into_iter().map(|(key, value)| Entry::new(key, place, node(value, place))).collect())
             }
         };
         Node { place, value }

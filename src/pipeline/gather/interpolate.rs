@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use super::access;
 use super::function::{self, Variables};
 use super::spelling::spelt;
-use crate::document::{Entry, Node, Place, Value};
+use crate::document::{Entry, KeyWord, Node, Place, Value};
 use crate::pipeline::problem::{Problems, Told};
 
 /// GitLab's limits (`template.rb`, `block.rb`).
@@ -80,8 +80,9 @@ impl Interpolating<'_> {
             }
             changed = true;
             let made = self.text(entry.key, entry.place);
+            let word = KeyWord::of(&made);
             let key = spelt(&Node { place: entry.place, value: made });
-            all.push(Entry { key, value, ..entry });
+            all.push(Entry { key, value, word, place: entry.place });
         }
         if changed {
             self.refuse_doubles(&mut all);

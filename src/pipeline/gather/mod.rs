@@ -125,7 +125,7 @@ impl Gatherer<'_, '_> {
     /// The inputs given for the run itself, as text: what is no text to its input is JSON, as in GitLab's interfaces.
     fn given_for_run(&self) -> Vec<Entry> {
         let value = |text: &String| Node { place: Place::START, value: Value::String(text.clone()) };
-        self.around.inputs.inputs.iter().map(|(key, text)| Entry { key: key.clone(), place: Place::START, value: value(text) }).collect()
+        self.around.inputs.inputs.iter().map(|(key, text)| Entry::new(key.clone(), Place::START, value(text))).collect()
     }
 
     /// A file's own entries, inputs put in. None when it is no pipeline; the problem is told.
@@ -177,7 +177,7 @@ impl Gatherer<'_, '_> {
         let values = inputs::values(self.context, &specified, given)?;
         let component = self.of_component(&header.component, given)?;
         let mapping = |entries: Vec<Entry>| Node { place: given.place, value: Value::Mapping(entries) };
-        let context = |key: &str, entries: Vec<Entry>| Entry { key: key.to_owned(), place: given.place, value: mapping(entries) };
+        let context = |key: &str, entries: Vec<Entry>| Entry::new(key, given.place, mapping(entries));
         Some(mapping(vec![context("inputs", values), context("component", component)]))
     }
 
@@ -203,7 +203,7 @@ impl Gatherer<'_, '_> {
                 },
             };
             let value = Node { place: given.place, value: Value::String(value) };
-            values.push(Entry { key: (*what).to_owned(), place: given.place, value });
+            values.push(Entry::new(*what, given.place, value));
         }
         Some(values)
     }

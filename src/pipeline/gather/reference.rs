@@ -17,8 +17,7 @@ pub(super) fn resolve(problems: &mut Problems, budget: &mut Budget, entries: &mu
     let source = std::mem::take(entries);
     let index: HashMap<&str, &Node> = source.iter().map(|entry| (entry.key.as_str(), &entry.value)).collect();
     let mut resolving = Resolving { index, chain: Vec::new(), problems, budget };
-    *entries =
-        source.iter().map(|entry| Entry { key: entry.key.clone(), place: entry.place, value: resolving.resolved(&entry.value) }).collect();
+    *entries = source.iter().map(|entry| Entry { value: resolving.resolved(&entry.value), key: entry.key.clone(), ..*entry }).collect();
 }
 
 fn has_reference(node: &Node) -> bool {
@@ -45,10 +44,7 @@ impl<'e> Resolving<'e> {
             }
             Value::Sequence(items) => Value::Sequence(items.iter().filter_map(|item| self.item(item)).collect()),
             Value::Mapping(entries) => Value::Mapping(
-                entries
-                    .iter()
-                    .map(|entry| Entry { key: entry.key.clone(), place: entry.place, value: self.resolved(&entry.value) })
-                    .collect(),
+                entries.iter().map(|entry| Entry { value: self.resolved(&entry.value), key: entry.key.clone(), ..*entry }).collect(),
             ),
             plain @ (Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::String(_)) => plain.clone(),
         };

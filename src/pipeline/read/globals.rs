@@ -89,7 +89,8 @@ pub(super) fn read<'e>(context: &mut Context, entries: &'e [Entry]) -> Globals<'
     };
     let default = entries.iter().find(|entry| entry.key == "default");
     for entry in entries {
-        if entry.key.starts_with('.') {
+        // `.5` is a number, and no hidden job.
+        if entry.key.starts_with('.') && entry.word.is_none() {
             hidden(context, entry);
             continue;
         }

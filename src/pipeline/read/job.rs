@@ -14,9 +14,6 @@ use crate::pipeline::keyword;
 use crate::pipeline::matrix::Parallel;
 use crate::pipeline::spec::{AllowFailure, JobSpec};
 
-/// Names GitLab keeps for itself (`doc/ci/jobs/_index.md#job-names`); the keywords among them never come here.
-const RESERVED: &[&str] = &["true", "false", "nil", "pages:deploy"];
-
 pub(super) const WHEN: &[(&str, When)] = &[
     ("on_success", When::OnSuccess),
     ("on_failure", When::OnFailure),
@@ -29,7 +26,7 @@ pub(super) const WHEN: &[(&str, When)] = &[
 pub(super) fn read(context: &mut Context, globals: &Globals, entry: &Entry) -> Option<JobSpec> {
     let job = format!("`{}`", shorten(&entry.key));
     let fields = entry.value.entries()?;
-    name(context, &job, entry);
+    unquoted_name(context, &job, entry);
     let inherits = inherit::read(context, &job, fields);
     let mut named = if inherits.defaults.takes("before_script") { globals.defaults.named.clone() } else { Vec::new() };
     let mut spec = blank(globals, entry, inherits);
@@ -56,6 +53,7 @@ pub(super) fn read(context: &mut Context, globals: &Globals, entry: &Entry) -> O
     require_script(context, &job, entry, fields);
     not_together(context, &job, fields);
     stage::read(context, globals, &job, &mut spec, stage);
+    name_of_pages(context, &spec);
     named.extend(deploys::named_in(&spec.script));
     deploys::find_deploys(context, &job, &mut spec, &named);
     deploys::check_traffic(context, &job, &spec.script);
@@ -150,9 +148,19 @@ fn blank(globals: &Globals, entry: &Entry, inherits: Inherits) -> JobSpec {
     }
 }
 
-fn name(context: &mut Context, job: &str, entry: &Entry) {
-    if RESERVED.contains(&entry.key.as_str()) {
-        context.problems.error(entry.place, "reserved-name", format!("{job} is a reserved name")).hint("give the job another name");
+/// A name that YAML reads as something else than text is none to GitLab (`entry/processable.rb`: `validates :name, type: Symbol`).
+fn unquoted_name(context: &mut Context, job: &str, entry: &Entry) {
+    if let Some(word) = entry.word {
+        let message = format!("{job} is no name of a job: without quotes it is {}", word.kind());
+        context.problems.error(entry.place, "job-name", message).hint(format!("write `\"{}\":`, or give the job another name", entry.key));
+    }
+}
+
+/// What GitLab's own deploy of pages is called (`doc/ci/jobs/_index.md#job-names`).
+fn name_of_pages(context: &mut Context, spec: &JobSpec) {
+    if spec.name == "pages:deploy" && spec.stage == "deploy" {
+        let message = "`pages:deploy` is a reserved name in the stage `deploy`";
+        context.problems.error(spec.place, "reserved-name", message).hint("give the job another name");
     }
 }
 

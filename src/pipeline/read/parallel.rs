@@ -1,7 +1,7 @@
 //! `parallel`: a number, or a matrix.
 
 use super::fields::Context;
-use super::variables::is_name;
+use super::variables::{self, is_name};
 use crate::document::{Node, Place, Value};
 use crate::pipeline::keyword;
 use crate::pipeline::matrix::{self, INSTANCE_LIMIT, Matrix, Parallel};
@@ -54,6 +54,7 @@ pub(super) fn matrix(context: &mut Context, subject: &str, node: &Node, place: P
                 context.problems.error(entry.place, "variable-name", message).hint("letters, digits and `_`, and no digit first");
                 whole = false;
             }
+            variables::unquoted(context, &of, entry);
             let single = std::slice::from_ref(&entry.value);
             let values = entry.value.items().unwrap_or(single);
             let texts: Vec<String> = values.iter().filter(|value| !value.is_null()).filter_map(Node::scalar_text).collect();

@@ -1,7 +1,7 @@
 //! `variables`.
 
 use super::fields::{Context, shorten};
-use crate::document::{Entry, Node, Place};
+use crate::document::{Entry, KeyWord, Node, Place};
 use crate::pipeline::keyword;
 use crate::pipeline::spec::Variable;
 
@@ -28,12 +28,21 @@ fn variable(context: &mut Context, subject: &str, whose: Whose, entry: &Entry) -
         context.problems.error(entry.place, "variable-name", message).hint("letters, digits and `_`, and no digit first");
         return None;
     }
+    unquoted(context, subject, entry);
     let of = format!("{subject}: `{name}`");
     let (value, raw) = match entry.value.entries() {
         Some(fields) if whose != Whose::Rule => described(context, &of, whose, entry, fields)?,
         Some(_) | None => (scalar(context, &of, &entry.value, entry.place)?, false),
     };
     Some(Variable { name: name.clone(), place: entry.place, value, raw })
+}
+
+/// A name that YAML reads as something else than text or a number is none to GitLab (`entry/variable.rb`: `validates :key, alphanumeric`).
+pub(super) fn unquoted(context: &mut Context, subject: &str, entry: &Entry) {
+    if let Some(word @ (KeyWord::Nothing | KeyWord::Truth)) = entry.word {
+        let message = format!("{subject}: `{}` is no name of a variable: without quotes it is {}", entry.key, word.kind());
+        context.problems.error(entry.place, "variable-name", message).hint(format!("write `\"{}\":`", entry.key));
+    }
 }
 
 fn described(context: &mut Context, of: &str, whose: Whose, entry: &Entry, fields: &[Entry]) -> Option<(String, bool)> {

@@ -89,7 +89,7 @@ fn each_error_has_its_place() {
         ("a:\n  script: hms-deploy --env Prod\n", &["2:11 environment-name"], "`Prod`"),
         ("default: {image: x}\nimage: y\na: {script: x}\n", &["2:1 duplicate-default"], "line 1"),
         ("default: {scirpt: x}\na: {script: x}\n", &["1:11 unknown-key"], "unknown key"),
-        ("true: {script: x}\n", &["1:1 reserved-name"], "reserved"),
+        ("true: {script: x}\n", &["1:1 job-name"], "without quotes it is a truth value"),
         ("a: {script: x, parallel: 2}\na 1/2: {script: x}\n", &["2:1 job-name"], "instance of `a`"),
         ("a:\n  script: x\n  rules:\n    - if: $A = 1\n", &["4:11 condition"], "at `= 1`"),
         ("a:\n  script: x\n  rules:\n    - chages: [x]\n", &["4:7 unknown-key"], "did you mean `changes`?"),
