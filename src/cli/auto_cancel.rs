@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::event::{Command, RunCreated};
+use crate::event::{Command, RefType, RunCreated};
 use crate::repo::Repository;
 use crate::run::RunFolder;
 use crate::run::control::{ControlRequest, Reply, command};
@@ -21,7 +21,12 @@ const OLDEST: TimeDelta = TimeDelta::days(7);
 /// Asks, and gives what was ended, in a sentence each. Only runs whose engine lives are asked: the others wait for people, or are over.
 pub(super) fn make_way(folder: &RunFolder, created: &RunCreated) -> Vec<String> {
     let Some(reference) = &created.ref_name else { return Vec::new() };
-    let head = Repository::discover(&created.repository).ok().and_then(|found| found.resolve(reference).ok());
+    let full = match created.ref_type {
+        Some(RefType::Branch) => format!("refs/heads/{reference}"),
+        Some(RefType::Tag) => format!("refs/tags/{reference}"),
+        None => reference.clone(),
+    };
+    let head = Repository::discover(&created.repository).ok().and_then(|found| found.resolve(&full).ok());
     let mut said = Vec::new();
     for older in list(&folder.repository()).unwrap_or_default().into_iter().filter(|older| older.number < created.number) {
         let Ok(Some(socket)) = engine_of(&older.folder).map(|holder| holder.and_then(|holder| holder.socket)) else { continue };
@@ -32,7 +37,8 @@ pub(super) fn make_way(folder: &RunFolder, created: &RunCreated) -> Vec<String> 
         let young = reader.state().created_at.is_some_and(|at| now() - at < OLDEST);
         let Some(there) = reader.state().created.as_ref().filter(|_| young) else { continue };
         let is_head = head.as_ref().is_some_and(|head| head.revision == there.revision);
-        if there.ref_name.as_ref() != Some(reference) || there.revision == created.revision || is_head {
+        let same_ref = there.ref_name.as_ref() == Some(reference) && there.ref_type == created.ref_type;
+        if !same_ref || there.revision == created.revision || is_head {
             continue;
         }
         let command_said = Command::MakeWay { number: created.number, revision: created.revision.clone() };

@@ -384,7 +384,7 @@ fn whole_file(clone: &Clone, bytes: &[u8]) -> Result<super::pipeline_file::Pipel
     let repository = &clone.repository;
     let Some(head) = repository.head()? else { return Err(Failure::new(super::failure::Exit::Usage, "there is no commit")) };
     let branch = repository.head_branch()?;
-    let predefined = super::look::variables(repository, &head, branch.as_deref(), ".hms-ci.yml");
+    let predefined = super::look::variables(repository, &head, branch.map(crate::pipeline::Reference::Branch), ".hms-ci.yml");
     let inputs = crate::pipeline::PlanInputs { predefined, ..Default::default() };
     let includes = operator()?.includes;
     let files = super::commit_files::CommitFiles::of(repository, &head, &includes);

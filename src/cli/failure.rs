@@ -205,7 +205,11 @@ impl From<crate::repo::Error> for Failure {
     fn from(error: crate::repo::Error) -> Self {
         use crate::repo::Error;
         let exit = match error {
-            Error::BadName { .. } | Error::Unknown { .. } | Error::Ambiguous { .. } | Error::BadEntry { .. } => Exit::Usage,
+            Error::BadName { .. }
+            | Error::Unknown { .. }
+            | Error::Ambiguous { .. }
+            | Error::BranchAndTag { .. }
+            | Error::BadEntry { .. } => Exit::Usage,
             Error::NotARepository(_)
             | Error::Owner(_)
             | Error::Unsupported { .. }

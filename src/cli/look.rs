@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::event::{Revision, RunId};
+use crate::event::{RefType, Revision, RunId};
 use crate::pipeline::{Files, NoFiles, PipelineFacts, PlanInputs, Reference, Surroundings, predefined};
 use crate::policy::Includes;
-use crate::repo::{Origin, RefKind, Repository};
+use crate::repo::{Origin, Repository, Resolved};
 
 use super::arguments::LookArguments;
 use super::commit_files::CommitFiles;
@@ -66,7 +66,7 @@ impl Source {
         let bytes = repository
             .read_file_at(&resolved.revision, Path::new(USUAL))?
             .ok_or_else(|| Failure::new(Exit::Usage, format!("the commit {short} has no {USUAL}")).hint("write one, and commit it"))?;
-        let predefined = variables(&repository, &resolved.revision, resolved.ref_name.as_deref(), USUAL);
+        let predefined = variables(&repository, &resolved.revision, reference_of(&resolved), USUAL);
         let inputs = PlanInputs { predefined, ..PlanInputs::default() };
         let (name, revision) = (USUAL.to_owned(), Some(resolved.revision));
         Ok(Self { name, bytes, commit: Some(short), inputs, repository: Some(repository), revision, includes: Includes::default() })
@@ -87,7 +87,7 @@ impl Source {
         })?;
         let revision = repository.as_ref().and_then(|repository| repository.head().ok()?);
         let predefined = repository.as_ref().zip(revision.as_ref()).map_or_else(BTreeMap::new, |(repository, revision)| {
-            variables(repository, revision, repository.head_branch().ok().flatten().as_deref(), &name)
+            variables(repository, revision, repository.head_branch().ok().flatten().map(Reference::Branch), &name)
         });
         let inputs = PlanInputs { predefined, ..PlanInputs::default() };
         Ok(Self { name, bytes, commit: None, inputs, repository, revision, includes: Includes::default() })
@@ -115,18 +115,23 @@ fn read_some(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The branch or the tag that led to a commit.
+fn reference_of(resolved: &Resolved) -> Option<Reference> {
+    let name = resolved.ref_name.clone()?;
+    resolved.ref_type().map(|kind| match kind {
+        RefType::Branch => Reference::Branch(name),
+        RefType::Tag => Reference::Tag(name),
+    })
+}
+
 /// What `rules` would know at that commit. A run's own number and id are left out: there is no run.
 pub(crate) fn variables(
     repository: &Repository,
     revision: &Revision,
-    branch_or_tag: Option<&str>,
+    reference: Option<Reference>,
     config_path: &str,
 ) -> BTreeMap<String, String> {
     let Ok(commit) = repository.commit_facts(revision) else { return BTreeMap::new() };
-    let is_branch =
-        |name: &str| repository.refs(RefKind::Local, std::slice::from_ref(&name.to_owned())).is_ok_and(|found| !found.is_empty());
-    let reference =
-        branch_or_tag.map(|name| if is_branch(name) { Reference::Branch(name.to_owned()) } else { Reference::Tag(name.to_owned()) });
     let mut all = predefined(&PipelineFacts {
         revision: revision.clone(),
         message: Some(commit.message),

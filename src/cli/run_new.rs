@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::deploy::Target;
 use crate::deploy::local::LocalTarget;
-use crate::event::{AppName, AppRecord, EngineState, Refusal, RefusalKind, Revision, RunCreated, RunId};
+use crate::event::{AppName, AppRecord, EngineState, RefType, Refusal, RefusalKind, Revision, RunCreated, RunId};
 use crate::executor::is_variable_name;
 use crate::pipeline::{Needed, NoPart, Part, Plan, PlanInputs, Purpose, ReadOptions, Severity, Surroundings, Trace, plan_in};
 use crate::policy::{Policy, Settings, may_be_let_in};
@@ -116,6 +116,10 @@ pub(crate) fn make_run(
         app: app_in_force(environment, clone, &settings, &arguments.file),
         revision: resolved.revision.clone(),
         ref_name: resolved.ref_name.clone(),
+        ref_type: match cause {
+            Cause::Asked => resolved.ref_type(),
+            Cause::Watched { .. } => Some(RefType::Branch),
+        },
         tag: clone.repository.tag_of(&resolved.revision)?.tag,
         title: commit.title,
         source: match cause {

@@ -34,8 +34,8 @@ pub use release::{
 pub use repository::RepositoryEvent;
 pub use rollout::{RolloutCreated, RolloutEvent, RolloutKind, RolloutOutcome, Steering, Step};
 pub use run::{
-    Arm, AttemptResult, CancelCause, DeployOutcome, FailureReason, InterruptedDecision, PlannedJob, RunCreated, RunEvent, RunOutcome,
-    ScanSummary, TestCounts, When,
+    Arm, AttemptResult, CancelCause, DeployOutcome, FailureReason, InterruptedDecision, PlannedJob, RefType, RunCreated, RunEvent,
+    RunOutcome, ScanSummary, TestCounts, When,
 };
 pub use sample::{
     CounterSeries, Estimate, HistogramSeries, MetricDetail, MetricEvidence, OwnCounters, OwnMetric, PassedBy, Sample, Verdict,

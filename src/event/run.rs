@@ -257,6 +257,16 @@ pub enum RunEvent {
     Unknown,
 }
 
+/// What a ref is: a branch and a tag of one name are two things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefType {
+    /// `refs/heads/…`.
+    Branch,
+    /// `refs/tags/…`.
+    Tag,
+}
+
 /// The first event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunCreated {
@@ -271,6 +281,9 @@ pub struct RunCreated {
     /// The branch or tag it was seen on, short; none when only a revision was given.
     #[serde(default)]
     pub ref_name: Option<String>,
+    /// Whether that is a branch or a tag; none when neither, and in a run of before it was noted.
+    #[serde(default)]
+    pub ref_type: Option<RefType>,
     /// The release tag of the commit (`docs/decisions.md` 5.4).
     pub tag: String,
     /// The commit's title.

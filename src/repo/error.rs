@@ -48,6 +48,14 @@ pub enum Error {
         /// The repository.
         place: PathBuf,
     },
+    /// A name that both a branch and a tag have.
+    #[error("`{}` is a branch and a tag in {}", .given.escape_debug(), .place.display())]
+    BranchAndTag {
+        /// The name as it was given.
+        given: String,
+        /// The repository.
+        place: PathBuf,
+    },
     /// An object that should be here is not: a partial clone, or damage.
     #[error("object {object} is missing in {}{}", .place.display(), if *.partial { ", which is a partial clone" } else { "" })]
     Missing {
@@ -134,6 +142,7 @@ impl Error {
                 Some(format!("see what there is: git -C {} log --oneline --all", quoted(&place.to_string_lossy())))
             }
             Self::Ambiguous { .. } => Some("give more digits of the commit, or the full name of the ref (refs/heads/…)".to_owned()),
+            Self::BranchAndTag { given, .. } => Some(format!("say which: refs/heads/{given} or refs/tags/{given}")),
             Self::Missing { place, partial: true, revision: Some(revision), .. } => {
                 Some(format!("fetch what is missing: git -C {} archive {revision} >/dev/null", quoted(&place.to_string_lossy())))
             }

@@ -3,7 +3,7 @@
 use git2::ErrorCode;
 
 use super::{Error, Repository};
-use crate::event::Revision;
+use crate::event::{RefType, Revision};
 
 /// A commit, with the ref that led to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,16 @@ pub struct Resolved {
     pub full_ref: Option<String>,
 }
 
+impl Resolved {
+    /// Whether a branch or a tag led to it; none for a branch of a remote and for a bare commit.
+    #[must_use]
+    pub fn ref_type(&self) -> Option<RefType> {
+        let full = self.full_ref.as_deref()?;
+        let of = [("refs/heads/", RefType::Branch), ("refs/tags/", RefType::Tag)];
+        of.into_iter().find_map(|(prefix, kind)| full.starts_with(prefix).then_some(kind))
+    }
+}
+
 impl Repository {
     /// Finds the commit that `spec` names: a branch, a tag, a full or shortened id, with `~N` or `^` behind it.
     ///
@@ -23,6 +33,10 @@ impl Repository {
     /// When it could be taken for an option, a range, a search or a path; when nothing, or more than one thing, has that name.
     pub fn resolve(&self, spec: &str) -> Result<Resolved, Error> {
         check_spec(spec)?;
+        // git takes the tag then, and warns; whose commit is run, and with what rights, is nothing to guess.
+        if ["refs/heads/", "refs/tags/"].iter().all(|prefix| self.git.find_reference(&format!("{prefix}{spec}")).is_ok()) {
+            return Err(Error::BranchAndTag { given: spec.to_owned(), place: self.place() });
+        }
         let (object, reference) = self.git.revparse_ext(spec).map_err(|error| self.not_resolved(spec, error))?;
         let commit = object.peel_to_commit().map_err(|error| self.not_resolved(spec, error))?;
         let reference = reference.and_then(|reference| reference.resolve().ok());

@@ -108,6 +108,7 @@ impl Story {
                 app: "irs-api".parse().unwrap(),
                 revision: NEW.parse().unwrap(),
                 ref_name: Some("main".into()),
+                ref_type: Some(crate::event::RefType::Branch),
                 tag: "v1.42.0".into(),
                 title: "hot-fix: prevent negative credit".into(),
                 source: "push".into(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{AttemptId, RunCreated, When};
+use crate::event::{AttemptId, RefType, RunCreated, When};
 use crate::pipeline::{Job, JobFacts, PipelineFacts, Reference, expand_for_runner, predefined, predefined_for_job};
 use crate::repo::{Error, NamedRelease, Repository};
 
@@ -22,19 +22,11 @@ pub fn pipeline_variables(
     created_at: &str,
 ) -> Result<BTreeMap<String, String>, Error> {
     let commit = repository.commit_facts(&created.revision)?;
-    let branch = created
-        .ref_name
-        .clone()
-        .filter(|name| repository.refs(crate::repo::RefKind::Local, std::slice::from_ref(name)).is_ok_and(|found| !found.is_empty()));
-    // The tag that was named, whichever other tags its commit has.
-    let is_tag = |name: &String| {
-        repository
-            .resolve_tag(name)
-            .is_ok_and(|found| matches!(found, NamedRelease::Commit { revision, tag: Some(_) } if revision == created.revision))
-    };
-    let reference = match branch {
-        Some(branch) => Some(Reference::Branch(branch)),
-        None => created.ref_name.clone().filter(is_tag).map(Reference::Tag),
+    let named = |reference: fn(String) -> Reference| created.ref_name.clone().map(reference);
+    let reference = match created.ref_type {
+        Some(RefType::Branch) => named(Reference::Branch),
+        Some(RefType::Tag) => named(Reference::Tag),
+        None => reference_of_before(repository, created),
     };
     let origin = repository.origin();
     let project = created.repository.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -57,6 +49,19 @@ pub fn pipeline_variables(
         name: None,
         protected: created.protected,
     }))
+}
+
+/// What the ref of a run is that does not say so: a branch of that name, if there is one, else the tag of its commit.
+fn reference_of_before(repository: &Repository, created: &RunCreated) -> Option<Reference> {
+    let name = created.ref_name.clone()?;
+    if repository.refs(crate::repo::RefKind::Local, std::slice::from_ref(&name)).is_ok_and(|found| !found.is_empty()) {
+        return Some(Reference::Branch(name));
+    }
+    let tagged = matches!(
+        repository.resolve_tag(&name),
+        Ok(NamedRelease::Commit { revision, tag: Some(_) }) if revision == created.revision
+    );
+    tagged.then_some(Reference::Tag(name))
 }
 
 /// Where an attempt's variables come from, the file's and its own apart.

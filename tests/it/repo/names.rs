@@ -137,3 +137,20 @@ fn a_moved_ref_changes_the_fingerprint_and_nothing_else_does() {
     );
     assert_eq!(clone.default_branch().unwrap().as_deref(), Some("main"));
 }
+
+/// git takes the tag, and warns. Whose commit is run with whose rights is nothing to guess.
+#[test]
+fn a_branch_and_a_tag_of_one_name_are_two_things() {
+    let world = World::with_commit();
+    world.git(&["tag", "main"]);
+    let second = world.commit("b", "b", "two");
+    let error = world.repo().resolve("main").unwrap_err();
+    assert!(matches!(error, Error::BranchAndTag { .. }), "{error:?}");
+    assert_eq!(error.hint().unwrap(), "say which: refs/heads/main or refs/tags/main");
+    let kind = |spec: &str| world.repo().resolve(spec).unwrap().ref_type();
+    assert_eq!((kind("refs/heads/main"), kind("refs/tags/main"), kind("tags/main")), {
+        use hms::event::RefType::{Branch, Tag};
+        (Some(Branch), Some(Tag), Some(Tag))
+    });
+    assert_eq!((kind("HEAD"), kind(second.as_str())), (Some(hms::event::RefType::Branch), None));
+}

@@ -90,6 +90,7 @@ pub(crate) fn created(jobs: Vec<PlannedJob>) -> RunEvent {
         app: "irs-api".parse().unwrap(),
         revision: REVISION.parse().unwrap(),
         ref_name: Some("main".to_owned()),
+        ref_type: Some(hms::event::RefType::Branch),
         tag: "v1.2.0".to_owned(),
         title: "hot-fix: prevent negative credit".to_owned(),
         source: "push".to_owned(),

@@ -153,3 +153,19 @@ fn another_revision_of_the_same_project_can_be_included() {
     let refused = world.hms(&["validate"]);
     assert!(refused.out.contains(":1:20: error:") && refused.out.contains("no checkout of it is configured"), "{refused:?}");
 }
+
+/// A tag that has the name of a branch lends its commit none of the branch's rights.
+#[test]
+fn a_tag_is_a_tag_though_a_branch_has_its_name() {
+    let world = World::new("a:\n  script: echo \"branch=$CI_COMMIT_BRANCH tag=$CI_COMMIT_TAG protected=$CI_COMMIT_REF_PROTECTED\"\n");
+    world.git(&["tag", "main"]);
+    let said = world.hms(&["run", "--headless", "--ref", "main"]);
+    assert!(said.code == Some(2) && said.err.contains("say which: refs/heads/main or refs/tags/main"), "{said:?}");
+    for (number, reference, expected) in
+        [("1", "refs/tags/main", "branch= tag=main protected=false"), ("2", "refs/heads/main", "branch=main tag= protected=true")]
+    {
+        assert_eq!(world.hms(&["run", "--headless", "--ref", reference]).code, Some(0));
+        let log = world.hms(&["logs", "a", "--run", number]).out;
+        assert!(log.contains(expected), "{reference}: {log}");
+    }
+}
