@@ -70,8 +70,9 @@ impl Environment {
             ("HMS_STATE_HOME", Some(state)) => Some(state.clone()),
             _ => std::env::var_os(name).map(PathBuf::from),
         };
-        let places = Places::find(lookup)
-            .map_err(|error| Failure::of(Exit::NotCarriedOut, &error).hint("set XDG_STATE_HOME to a folder of your own"))?;
+        let places = Places::find(lookup).map_err(|error| {
+            Failure::of(Exit::NotCarriedOut, &error).hint("set XDG_STATE_HOME, XDG_DATA_HOME and XDG_RUNTIME_DIR to folders of your own")
+        })?;
         Ok(Self { places, operator, program: program()?, ci: variable("CI").is_some() })
     }
 }

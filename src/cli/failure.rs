@@ -44,13 +44,15 @@ pub(crate) struct Failure {
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
+    /// What is wrong with a file, each with its place.
+    problems: Vec<serde_json::Value>,
     /// Which rule said no, when one did.
     pub(crate) refusal: Option<RefusalKind>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), causes: Vec::new(), hint: None, refusal: None }
+        Self { exit, message: message.into(), causes: Vec::new(), hint: None, problems: Vec::new(), refusal: None }
     }
 
     /// What clap says of a command line, with its own way out.
@@ -73,11 +75,17 @@ impl Failure {
             causes.push(cause.to_string());
             next = cause.source();
         }
-        Self { exit, message: error.to_string(), causes, hint: None, refusal: None }
+        Self { exit, message: error.to_string(), causes, hint: None, problems: Vec::new(), refusal: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// What is wrong with a file, for programs: a person reads it where it is found.
+    pub(crate) fn problems(mut self, problems: Vec<serde_json::Value>) -> Self {
+        self.problems = problems;
         self
     }
 
@@ -128,6 +136,7 @@ impl Failure {
             "hint": self.hint,
             "exit_code": self.exit.code(),
             "refusal": self.refusal,
+            "problems": self.problems,
         })
     }
 
@@ -148,7 +157,14 @@ impl Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        Self { exit: exit_of(refusal.kind), message: refusal.message, causes: Vec::new(), hint: refusal.hint, refusal: Some(refusal.kind) }
+        Self {
+            exit: exit_of(refusal.kind),
+            message: refusal.message,
+            causes: Vec::new(),
+            hint: refusal.hint,
+            problems: Vec::new(),
+            refusal: Some(refusal.kind),
+        }
     }
 }
 

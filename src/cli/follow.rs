@@ -16,7 +16,7 @@ use crate::rollout::reader::RolloutReader;
 use crate::run::RunFolder;
 use crate::run::lost::{as_it_stands, gone};
 use crate::run::reader::{EngineLife, RunReader, engine_of};
-use crate::store::{Changes, Places};
+use crate::store::{Changes, Places, is_alive};
 use crate::text::{plain, plain_line, quoted};
 
 use super::arguments::Output;
@@ -277,7 +277,7 @@ pub(crate) fn follow_on(
                     continue;
                 }
                 let engine = engine_of(&followed.folder)?.map(|holder| holder.process.pid);
-                let farewell = Headless::farewell(followed.state(), &followed.rollouts(), outcome, engine);
+                let farewell = Headless::farewell(followed.state(), &followed.rollouts(), outcome, engine, &is_alive);
                 match output {
                     Output::Text => print(followed, &farewell, out, notices),
                     // No event says that an engine died: the one who reads the stream's program hears it beside it.

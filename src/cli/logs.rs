@@ -8,11 +8,12 @@ use crate::event::{JobName, JobStatus};
 use crate::executor::log_path;
 use crate::report::json_text;
 use crate::run::reader::{RunReader, find};
-use crate::text::safe_line;
+use crate::text::{MAX_CHARACTERS, safe_line};
 
 use super::arguments::Output;
 use super::control::known_job;
 use super::failure::{Exit, Failure};
+use super::place::notice;
 use super::run_new::Clone;
 use super::status::word;
 
@@ -32,7 +33,9 @@ pub(crate) fn logs(
     if let Some(number) = attempt.filter(|number| *number == 0 || usize::try_from(*number).map_or(true, |number| number > attempts)) {
         return Err(Failure::new(Exit::Usage, format!("{job} has no attempt {number}")).hint(format!("it has had {attempts}")));
     }
-    let mut printer = Printer { job, output, attempt: 0, line: 0, offset: 0, partial: Vec::new(), out: std::io::stdout() };
+    // Not a line at a time: a log may have millions.
+    let out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout());
+    let mut printer = Printer { job, output, attempt: 0, line: 0, offset: 0, partial: Vec::new(), cut: false, out };
     loop {
         let state = reader.state();
         let found = state.job(job).map(|job| (job.status, job.attempts.last().map(|attempt| attempt.number)));
@@ -46,6 +49,11 @@ pub(crate) fn logs(
         }
         if !follow || over {
             printer.end()?;
+            printer.out.flush()?;
+            if printer.cut {
+                let path = log_path(&listed.folder.attempt(job, printer.attempt));
+                notice(&format!("lines of more than {MAX_CHARACTERS} characters end in …; all of them: {}", path.display()));
+            }
             return Ok(0);
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -63,6 +71,8 @@ struct Printer<'a, W> {
     offset: u64,
     /// A line that has no end yet.
     partial: Vec<u8>,
+    /// Whether a line was longer than what is shown of one.
+    cut: bool,
     out: W,
 }
 
@@ -100,7 +110,11 @@ impl<W: Write> Printer<'_, W> {
         self.line += 1;
         let bytes = std::mem::take(&mut self.partial);
         match self.output {
-            Output::Text => writeln!(self.out, "{}", safe_line(&bytes))?,
+            Output::Text => {
+                let shown = safe_line(&bytes);
+                self.cut |= bytes.len() > MAX_CHARACTERS && shown.trim_end_matches("\u{1b}[0m").ends_with('…');
+                writeln!(self.out, "{shown}")?;
+            }
             Output::Json => {
                 let text = String::from_utf8_lossy(&bytes);
                 let line = serde_json::json!({
@@ -124,7 +138,8 @@ mod tests {
         std::fs::write(&one, b"a\n\x1b[31mb\x1b[0m\nhal").unwrap();
         std::fs::write(&two, b"again").unwrap();
         let job = "test".parse().unwrap();
-        let mut printer = Printer { job: &job, output: Output::Json, attempt: 0, line: 0, offset: 0, partial: Vec::new(), out: Vec::new() };
+        let mut printer =
+            Printer { job: &job, output: Output::Json, attempt: 0, line: 0, offset: 0, partial: Vec::new(), cut: false, out: Vec::new() };
         printer.go_on(1, &one).unwrap();
         std::fs::write(&one, b"a\n\x1b[31mb\x1b[0m\nhalf\n").unwrap();
         printer.go_on(1, &one).unwrap();

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use serde_json::{Value, json};
+
 use crate::document::{Node, Place};
 use crate::pipeline::{Pipeline, Problem, ReadOptions, Severity, Surroundings, read_in, settings};
 use crate::policy::{Operator, RunRef, Settings, is_protected};
@@ -35,6 +37,7 @@ fn not_runnable(name: &str, problems: &[Problem], notices: &mut dyn Write) -> Fa
     }
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     Failure::new(Exit::Usage, format!("{name} cannot be run: {errors} {}", if errors == 1 { "error" } else { "errors" }))
+        .problems(problems.iter().map(|problem| as_json(name, problem)).collect())
 }
 
 /// Reads a file with what it includes; when it cannot be run, everything there is to say of it.
@@ -73,6 +76,15 @@ fn settings_of(node: Option<&Node>) -> Result<Settings, Problem> {
         message: problem.message,
         hint: problem.hint,
         code: "settings",
+    })
+}
+
+/// A problem as a value, with its file and place.
+pub(crate) fn as_json(name: &str, problem: &Problem) -> Value {
+    json!({
+        "severity": word(problem.severity), "file": problem.file.as_deref().unwrap_or(name), "line": problem.place.map(|place| place.line),
+        "column": problem.place.map(|place| place.column), "code": problem.code,
+        "message": problem.message, "hint": problem.hint,
     })
 }
 

@@ -286,6 +286,11 @@ pub(crate) struct Waking<'a> {
     pub(crate) variable_file: Option<&'a Path>,
 }
 
+/// Whether nothing more can be written where this folder is: what ends for it cannot say so itself.
+fn is_full(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|space| space.f_bavail == 0)
+}
+
 /// Starts the engine of a run, or finds the one that lives, with what it may not read from disk.
 pub(crate) fn wake(environment: &Environment, folder: &crate::run::RunFolder, waking: &Waking<'_>) -> Result<Started, Failure> {
     let mut reader = crate::run::reader::RunReader::new(folder);
@@ -310,8 +315,12 @@ pub(crate) fn wake(environment: &Environment, folder: &crate::run::RunFolder, wa
         let over = reader.poll().is_ok() && reader.state().ended.is_some();
         let parked = matches!(reader.state().engine, crate::event::EngineState::Parked { .. });
         if !over && !parked {
-            return Err(Failure::new(Exit::NotCarriedOut, format!("the engine ended at once: {last}"))
-                .hint(format!("see {}", folder.engine_log().display())));
+            let failure = Failure::new(Exit::NotCarriedOut, format!("the engine ended at once: {last}"));
+            return Err(if is_full(folder.path()) {
+                failure.because("its disk is full".to_owned()).hint("make room, and say it again: hms doctor shows what is full")
+            } else {
+                failure.hint(format!("see {}", folder.engine_log().display()))
+            });
         }
     }
     Ok(started)

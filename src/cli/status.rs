@@ -8,6 +8,7 @@ use crate::event::{AppName, JobName, RolloutId, RolloutPhase, RolloutState, Weig
 use crate::executor::log_path;
 use crate::report::{RunReport, engine_gone, run_report};
 use crate::run::reader::{EngineLife, RunReader, find, list};
+use crate::store::is_alive;
 use crate::text::{duration, plain};
 
 use super::arguments::Output;
@@ -80,7 +81,7 @@ pub(crate) fn status(environment: &Environment, clone: &Clone, run: Option<&str>
         let asks = waiting.confirmation.as_deref().map(|text| format!("   asks: {}", plain(text))).unwrap_or_default();
         writeln!(out, "  waits: {}{asks}", plain(&waiting.command))?;
     }
-    if let Some(gone) = engine_gone(followed.state()).filter(|_| followed.engine().is_ok_and(|life| life == EngineLife::Dead)) {
+    if let Some(gone) = engine_gone(followed.state(), &is_alive).filter(|_| followed.engine().is_ok_and(|life| life == EngineLife::Dead)) {
         writeln!(out, "  {gone}")?;
     }
     Ok(0)

@@ -14,7 +14,7 @@ use super::arguments::{LookArguments, Output};
 use super::environment::operator;
 use super::failure::{Exit, Failure};
 use super::look::Source;
-use super::pipeline_file::{PipelineFile, examine, tell, word};
+use super::pipeline_file::{PipelineFile, as_json, examine, tell};
 
 /// SARIF was asked for in place of text or JSON.
 #[derive(Clone, Copy)]
@@ -69,17 +69,7 @@ impl Looked {
     }
 
     fn json(&self, name: &str) -> Value {
-        let problems: Vec<Value> = self
-            .problems
-            .iter()
-            .map(|problem| {
-                json!({
-                    "severity": word(problem.severity), "file": problem.file.as_deref().unwrap_or(name), "line": problem.place.map(|place| place.line),
-                    "column": problem.place.map(|place| place.column), "code": problem.code,
-                    "message": problem.message, "hint": problem.hint,
-                })
-            })
-            .collect();
+        let problems: Vec<Value> = self.problems.iter().map(|problem| as_json(name, problem)).collect();
         let jobs: Vec<Value> = self.planned.iter().flat_map(|planned| planned.plan.jobs.iter().map(|job| planned.job(job))).collect();
         let canary = self.planned.as_ref().and_then(Planned::canary_of).map(|of| json!({"of": of}));
         json!({

@@ -107,15 +107,29 @@ fn fetch(repository: &Repository) -> Result<(), String> {
     Err(format!("git fetch failed: {last}"))
 }
 
+/// What a commit's message says when no pipeline is wanted for it, in any case (GitLab's `lib/gitlab/ci/pipeline/chain/skip.rb`).
+const SKIPS: [&str; 6] = ["[ci skip]", "[ci_skip]", "[ci-skip]", "[skip ci]", "[skip_ci]", "[skip-ci]"];
+
+/// The words by which a commit wants no pipeline, if it does.
+fn skipped_by(message: &str) -> Option<&'static str> {
+    let message = message.to_ascii_lowercase();
+    SKIPS.into_iter().find(|words| message.contains(words))
+}
+
 fn start(environment: &Environment, clone: &Clone, name: &str, revision: &Revision, before: Option<&Revision>) -> Result<String, String> {
     let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/remotes/origin/")).unwrap_or(name);
+    if let Some(words) = clone.repository.commit_facts(revision).ok().and_then(|facts| skipped_by(&facts.message)) {
+        return Ok(format!("{short} {}: no run: its message says {words}; hms run --ref {0} runs it all the same", revision.short()));
+    }
     let resolved = Resolved { revision: revision.clone(), ref_name: Some(short.to_owned()), full_ref: Some(name.to_owned()) };
     let arguments = RunArguments { file: ".hms-ci.yml".to_owned(), ..RunArguments::default() };
     let mut said = Vec::new();
     let made = make_run(environment, clone, &arguments, &resolved, &Cause::Watched { name, before }, &mut said);
     let done = made.and_then(|run| wake(environment, &run.folder, &Waking { linger: Some(true), ..Waking::default() }).map(|_| run));
     match done {
-        Ok(run) if run.already => Ok(format!("{short} {}: run {} was started by another watch", revision.short(), run.number)),
+        Ok(run) if run.already => {
+            Ok(format!("{short} {}: run {} is of this commit already; hms run starts another", revision.short(), run.number))
+        }
         Ok(run) => Ok(format!("{short} {}: run {}", revision.short(), run.number)),
         Err(failure) => Err(format!("{short} {}: no run: {}", revision.short(), failure.with_first_of(&said).in_one_line())),
     }
@@ -132,4 +146,20 @@ fn folders(repository: &Repository, kind: RefKind) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = below.filter(|entry| entry.file_type().is_dir()).map(walkdir::DirEntry::into_path).collect();
     found.push(common);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// GitLab's pattern is `/\[(ci[ _-]skip|skip[ _-]ci)\]/i`, anywhere in the message.
+    #[test]
+    fn a_message_says_that_no_pipeline_is_wanted() {
+        for message in ["x [skip ci]", "[CI Skip] x", "title\n\nbody [ci-skip]", "[skip_ci]"] {
+            assert!(skipped_by(message).is_some(), "{message}");
+        }
+        for message in ["skip ci", "[skip  ci]", "[no ci]", "[skipci]", ""] {
+            assert_eq!(skipped_by(message), None, "{message}");
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::event::{
-    AttemptState, DeployOutcome, EngineState, FailureReason, JobName, JobState, JobStatus, RolloutEvent, RolloutId, RolloutPhase,
-    RolloutState, RunOutcome, RunState, ScanSummary, Verdict, VerdictClass, Weight,
+    AttemptState, DeployOutcome, EngineState, FailureReason, JobName, JobState, JobStatus, ProcessName, RolloutEvent, RolloutId,
+    RolloutPhase, RolloutState, RunOutcome, RunState, ScanSummary, Verdict, VerdictClass, Weight,
 };
 use crate::text::{count, duration, plain, quoted, seconds_latency, share};
 
@@ -130,7 +130,13 @@ impl Headless {
 
     /// The line that says how a run stands when the printer leaves it; none for a plain success.
     #[must_use]
-    pub fn farewell(state: &RunState, rollouts: &[(RolloutId, RolloutState)], outcome: RunOutcome, engine: Option<u32>) -> Vec<Line> {
+    pub fn farewell(
+        state: &RunState,
+        rollouts: &[(RolloutId, RolloutState)],
+        outcome: RunOutcome,
+        engine: Option<u32>,
+        lives: &dyn Fn(&ProcessName) -> bool,
+    ) -> Vec<Line> {
         let number = state.created.as_ref().map_or(0, |created| created.number);
         let watching = rollouts.iter().any(|(_, rollout)| rollout.has_weight() && !rollout.left);
         let watched = match (watching, engine) {
@@ -163,7 +169,7 @@ impl Headless {
                 .collect(),
             RunOutcome::Interrupted => jobs(|job| job.interrupted().is_some())
                 .map(|name| line(format!("INTERRUPTED: nobody knows how it ended: hms retry {number} {name}   (exit 1)")))
-                .chain(engine.is_none().then(|| engine_gone(state)).flatten().map(&line))
+                .chain(engine.is_none().then(|| engine_gone(state, lives)).flatten().map(&line))
                 .chain(
                     rollouts
                         .iter()
@@ -183,16 +189,20 @@ impl Headless {
     }
 }
 
-/// That the engine of a run is gone and said nothing of an end, and how to go on; none when it did.
+/// That the engine of a run is gone and said nothing of an end, what became of its jobs' keepers, and how to go on; none when it did.
 #[must_use]
-pub fn engine_gone(state: &RunState) -> Option<String> {
+pub fn engine_gone(state: &RunState, lives: &dyn Fn(&ProcessName) -> bool) -> Option<String> {
     if !matches!(state.engine, EngineState::Started(_)) || state.ended.is_some() {
         return None;
     }
     let number = state.created.as_ref().map_or(0, |created| created.number);
-    let under_keepers = |job: &JobState| matches!(job.status, JobStatus::Running | JobStatus::WaitingForResource) && !job.waits_to_start();
-    let jobs = if state.jobs.iter().any(under_keepers) { "; jobs go on under their keepers" } else { "" };
-    Some(format!("the engine of run {number} is gone{jobs}: hms run --resume {number} --headless"))
+    let begun = |job: &&JobState| matches!(job.status, JobStatus::Running | JobStatus::WaitingForResource) && !job.waits_to_start();
+    let keeper = |job: &JobState| job.attempts.last().and_then(|attempt| attempt.keeper.as_ref()).is_some_and(lives);
+    let (kept, left): (Vec<&JobState>, Vec<&JobState>) = state.jobs.iter().filter(begun).partition(|job| keeper(job));
+    let kept = if kept.is_empty() { "" } else { "; jobs go on under their keepers" };
+    let left: Vec<String> = left.into_iter().map(|job| plain(&quoted(job.plan.name.as_str()))).collect();
+    let left = if left.is_empty() { String::new() } else { format!("; nobody looks after {} any more", left.join(", ")) };
+    Some(format!("the engine of run {number} is gone{kept}{left}: hms run --resume {number} --headless"))
 }
 
 /// That a canary with weight has nobody who watches it; whether that is so is the asker's to know.

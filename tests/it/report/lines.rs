@@ -33,7 +33,7 @@ fn told(story: &Story) -> Vec<Line> {
 
 fn farewell(story: &Story, engine: Option<u32>) -> Vec<String> {
     let state = story.state();
-    Headless::farewell(&state, &story.rollouts(), state.outcome(), engine).into_iter().map(|line| line.text).collect()
+    Headless::farewell(&state, &story.rollouts(), state.outcome(), engine, &|_| true).into_iter().map(|line| line.text).collect()
 }
 
 const UP_TO_THE_CANARY: [&str; 3] = [
@@ -116,14 +116,22 @@ fn an_unknown_end_is_called_unknown() {
 fn an_engine_that_is_gone_is_said_with_the_way_on_and_what_nobody_watches() {
     let story = world::running();
     let state = story.state();
+    let keepers = std::cell::Cell::new(true);
     let gone = |rollouts: &[(RolloutId, RolloutState)], engine| -> Vec<String> {
-        Headless::farewell(&state, rollouts, RunOutcome::Interrupted, engine).into_iter().map(|line| line.text).collect()
+        Headless::farewell(&state, rollouts, RunOutcome::Interrupted, engine, &|_| keepers.get())
+            .into_iter()
+            .map(|line| line.text)
+            .collect()
     };
     let way = "the engine of run 42 is gone; jobs go on under their keepers: hms run --resume 42 --headless";
     assert_eq!(gone(&[], None), [way]);
     let watched = world::at_the_gate().rollouts();
     assert_eq!(gone(&watched, None), [way, "UNWATCHED: the canary of prod keeps 1% and nobody watches it"]);
     assert_eq!(gone(&watched, Some(4711)), Vec::<String>::new());
+    // Nor are keepers what they were when the journal was written.
+    keepers.set(false);
+    let alone = "the engine of run 42 is gone; nobody looks after canary any more: hms run --resume 42 --headless";
+    assert_eq!(gone(&[], None), [alone]);
 }
 
 #[test]
@@ -258,7 +266,7 @@ proptest! {
         lines.extend(look(&mut Headless::default(), &story.state(), &voided.rollouts()));
         let state = story.state();
         for outcome in [RunOutcome::Waiting, RunOutcome::Held, RunOutcome::Interrupted, RunOutcome::None, RunOutcome::Success] {
-            lines.extend(Headless::farewell(&state, &story.rollouts(), outcome, None));
+            lines.extend(Headless::farewell(&state, &story.rollouts(), outcome, None, &|_| true));
         }
         prop_assert!(lines.len() >= 8, "{lines:?}");
         for line in lines {

@@ -45,6 +45,22 @@ fn what_was_not_done_is_one_value_with_its_reason_and_its_exit_code() {
     }
 }
 
+/// A program that asks for JSON learns what is wrong with a file, and where, from each verb that reads it.
+#[test]
+fn what_is_wrong_with_a_file_is_in_the_value_with_its_place() {
+    let schema: Value = serde_json::from_str(include_str!("../../../../assets/failure.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let world = World::new("a:\n  scrip: x\n");
+    for verb in [&["run", "--headless"][..], &["list"], &["plan"], &["explain", "a"]] {
+        let said = world.hms(&[verb, &["--output", "json"]].concat());
+        let value = lines(&said).pop().unwrap();
+        assert_eq!((said.code, schema.is_valid(&value)), (Some(2), true), "{verb:?}: {value:#}");
+        let told = |problem: &&Value| problem["message"].as_str().unwrap().contains("`scrip`");
+        let problem = value["problems"].as_array().unwrap().iter().find(told).unwrap_or_else(|| panic!("{verb:?}: {value:#}"));
+        assert_eq!((&problem["file"], &problem["line"]), (&json!(".hms-ci.yml"), &json!(2)), "{verb:?}: {value:#}");
+    }
+}
+
 #[test]
 fn a_mistyped_environment_is_no_success() {
     let world = World::new(PIPELINE);
