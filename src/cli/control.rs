@@ -18,7 +18,7 @@ use super::masked::Values;
 use super::run_new::{Clone, Waking, wake};
 
 /// How long an engine may take to be there and to take a command (`docs/decisions.md` 1.6).
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A control verb, whole: find the run, say it, tell the answer, follow when asked to.
 pub(crate) fn say(
@@ -54,7 +54,7 @@ pub(crate) fn say(
 }
 
 /// What the file wants a person to be asked before a manual job starts (`manual_confirmation`): asked at a terminal, told elsewhere.
-fn confirm(state: &RunState, name: &JobName, notices: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn confirm(state: &RunState, name: &JobName, notices: &mut dyn Write) -> Result<(), Failure> {
     let waits = state.job(name).filter(|job| job.status == JobStatus::Manual && !job.gate_open);
     let Some(text) = waits.and_then(|job| job.plan.manual_confirmation.as_deref()) else { return Ok(()) };
     let text = crate::text::plain(text);
@@ -73,7 +73,7 @@ fn confirm(state: &RunState, name: &JobName, notices: &mut dyn Write) -> Result<
 }
 
 /// What this view sees of the run at this moment; the engine compares it with what is so.
-fn facts(environment: &Environment, state: &RunState) -> Facts {
+pub(super) fn facts(environment: &Environment, state: &RunState) -> Facts {
     let candidate = state.release.as_ref().map(|release| release.digest.clone());
     let rollout = state.created.as_ref().zip(state.rollouts.last()).and_then(|(created, (id, ..))| {
         let mut reader = RolloutReader::new(&environment.places.state, &created.app, id);

@@ -112,6 +112,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
             let afterwards = if keep { super::demo::Afterwards::Keep } else { super::demo::Afterwards::Remove };
             super::demo::demo(headless, afterwards, output)
         }
+        Verb::Environments(asked) => super::environments::environments(&Environment::find()?, &clone()?, &asked, output),
         Verb::Images(asked) => {
             let act = if asked.remove { images::Act::Remove } else { images::Act::Look };
             images::images(asked.app.as_ref(), asked.target.as_ref(), act, output)

@@ -5,6 +5,7 @@
 mod approve_outside;
 pub mod arguments;
 mod auto_cancel;
+mod auto_stop;
 mod canary;
 mod commit_files;
 mod console;
@@ -19,6 +20,7 @@ mod drive;
 mod duration;
 mod engine_door;
 mod environment;
+mod environments;
 mod explain_verb;
 mod failure;
 mod follow;

@@ -17,6 +17,7 @@ use crate::store::{Holder, now, this_process};
 
 use super::arguments::{Interrupted, RunArguments};
 use super::auto_cancel::make_way;
+use super::auto_stop::stop_due;
 use super::commit_files::CommitFiles;
 use super::environment::{Environment, actor, variable};
 use super::failure::{Exit, Failure};
@@ -230,6 +231,9 @@ fn notices_of(created: &RunCreated, file: &PipelineFile, plan: &crate::pipeline:
     if !created.pass_env.is_empty() {
         notices.push(format!("let in from the environment: {}", created.pass_env.join(", ")));
     }
+    for (job, stop) in plan.without_their_stops() {
+        notices.push(format!("nothing stops the environment of {}: its `on_stop` names {stop}, which is not in this run", job.name));
+    }
     let warnings = file.problems.iter().filter(|problem| problem.severity == Severity::Warning);
     notices.extend(warnings.map(|problem| problem.message.clone()));
     notices
@@ -291,6 +295,17 @@ fn is_full(folder: &Path) -> bool {
     rustix::fs::statvfs(folder).is_ok_and(|space| space.f_bavail == 0)
 }
 
+/// What a new run brings with it for others: older runs make way, and environments whose time is over are stopped. In a sentence each.
+fn beside(environment: &Environment, folder: &crate::run::RunFolder, created: &RunCreated) -> Vec<String> {
+    let mut said = make_way(folder, created);
+    let plan: Option<Plan> = std::fs::read(folder.plan()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let own: Vec<String> = plan.into_iter().flat_map(|plan| plan.jobs).filter_map(|job| Some(job.environment?.name)).collect();
+    if let Ok(clone) = Clone::find(Some(&created.repository)) {
+        said.extend(stop_due(environment, &clone, &own));
+    }
+    said
+}
+
 /// Starts the engine of a run, or finds the one that lives, with what it may not read from disk.
 pub(crate) fn wake(environment: &Environment, folder: &crate::run::RunFolder, waking: &Waking<'_>) -> Result<Started, Failure> {
     let mut reader = crate::run::reader::RunReader::new(folder);
@@ -304,7 +319,7 @@ pub(crate) fn wake(environment: &Environment, folder: &crate::run::RunFolder, wa
             Interrupted::Fail => crate::event::InterruptedDecision::Fail,
         }),
         no_linger: waking.linger.map_or(created.no_linger, |linger| !linger),
-        notices: if reader.state().engine == EngineState::None { make_way(folder, &created) } else { Vec::new() },
+        notices: if reader.state().engine == EngineState::None { beside(environment, folder, &created) } else { Vec::new() },
         path: variable("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
     };
     let started = start_engine(&environment.program, folder, &environment.places, &briefing)?;

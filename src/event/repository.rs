@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EnvironmentName, Revision, RunId, TargetIdentity};
+use super::{Actor, EnvironmentName, Revision, RunId, TargetIdentity};
 
 /// What was seen in a repository, in the past tense.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,20 @@ pub enum RepositoryEvent {
         environment: EnvironmentName,
         /// Where.
         target: TargetIdentity,
+    },
+    /// A person said that an environment of jobs is stopped, and no job ran for that. Synced.
+    EnvironmentStopped {
+        /// Its name, as jobs write it: any text that GitLab takes.
+        environment: String,
+        /// Who.
+        actor: Actor,
+    },
+    /// A person said that an environment of jobs is not to be stopped by itself. Synced.
+    EnvironmentKept {
+        /// Its name.
+        environment: String,
+        /// Who.
+        actor: Actor,
     },
     /// A torn last line was cut off when the journal was opened.
     JournalRepaired {

@@ -279,8 +279,8 @@ pub const ENVIRONMENT: Table = &[
     ("url", Done),
     ("action", Done),
     ("deployment_tier", Done),
-    ("on_stop", Warned("nothing stops the environment")),
-    ("auto_stop_in", Warned("nothing stops the environment")),
+    ("on_stop", Done),
+    ("auto_stop_in", Done),
     ("kubernetes", Warned("where an environment lives is said in `.hms: environments`")),
 ];
 

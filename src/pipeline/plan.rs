@@ -168,6 +168,14 @@ impl Plan {
         self.jobs.iter().find(|job| &job.name == name)
     }
 
+    /// Jobs whose `on_stop` names one that rules left out, with its name: nothing can stop what they deploy.
+    pub fn without_their_stops(&self) -> impl Iterator<Item = (&Job, &str)> {
+        self.jobs.iter().filter_map(|job| {
+            let stop = job.environment.as_ref()?.on_stop.as_deref()?;
+            (!self.jobs.iter().any(|other| other.name.as_str() == stop)).then_some((job, stop))
+        })
+    }
+
     /// The jobs whose artifacts a job receives, in the order of the pipeline: those of all earlier stages, or with `needs`
     /// those that it needs with artifacts. Of these `dependencies` takes some.
     #[must_use]

@@ -5,12 +5,14 @@
 
 pub mod control;
 pub mod engine;
+mod environments;
 mod expiry;
 mod folder;
 pub(crate) mod lost;
 pub mod reader;
 mod registry;
 
+pub use environments::{Deployment, EnvironmentStanding, KnownEnvironment, Mark, StopJob, StopJobStanding, delivered, environments, mark};
 pub use expiry::{Expired, expired, remove_expired};
 pub use folder::{RepositoryFolder, RunFolder};
 pub use registry::{NewRun, RegisterError, Registered, register};

@@ -84,6 +84,8 @@ pub fn list(repository: &RepositoryFolder) -> Result<Vec<Listed>, JournalError> 
         }
         RepositoryEvent::RefSeen { .. }
         | RepositoryEvent::EnvironmentObserved { .. }
+        | RepositoryEvent::EnvironmentStopped { .. }
+        | RepositoryEvent::EnvironmentKept { .. }
         | RepositoryEvent::JournalRepaired { .. }
         | RepositoryEvent::Unknown => None,
     });

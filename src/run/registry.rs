@@ -9,6 +9,9 @@ use crate::store::{DiskError, Durability, Holder, Journal, JournalError, Lock, L
 
 use super::{RepositoryFolder, RunFolder};
 
+/// How long the repository's lock is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a new run is made of. Number and id are given by [`register`].
 #[derive(Debug)]
 pub struct NewRun {
@@ -55,7 +58,7 @@ pub enum RegisterError {
 /// When the lock is not to be had, or the disk says no; the number may then be lost, never given twice.
 pub fn register(repository: &RepositoryFolder, mut new: NewRun, holder: &Holder, now: DateTime<Utc>) -> Result<Registered, RegisterError> {
     repository.make()?;
-    let _lock = Lock::take_within(&repository.lock(), holder, Duration::from_secs(10))?;
+    let _lock = Lock::take_within(&repository.lock(), holder, PATIENCE)?;
     let mut opened = Journal::<RepositoryEvent>::open(&repository.journal())?;
     if opened.dropped_bytes > 0 {
         let dropped_bytes = opened.dropped_bytes;
@@ -103,6 +106,8 @@ fn registration(event: &RepositoryEvent) -> Option<(&RunId, u64, &Revision, Opti
         RepositoryEvent::RunRegistered { run, number, revision, ref_name } => Some((run, *number, revision, ref_name.as_deref())),
         RepositoryEvent::RefSeen { .. }
         | RepositoryEvent::EnvironmentObserved { .. }
+        | RepositoryEvent::EnvironmentStopped { .. }
+        | RepositoryEvent::EnvironmentKept { .. }
         | RepositoryEvent::JournalRepaired { .. }
         | RepositoryEvent::Unknown => None,
     }

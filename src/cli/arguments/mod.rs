@@ -18,8 +18,8 @@ pub use canary::{
 pub use look::{LookArguments, Picture, PlanArguments};
 pub use run::{Interrupted, RunArguments};
 pub use target::{
-    AdoptArguments, BreakArguments, DriftVerb, DrillArguments, FreezeVerb, ImagesArguments, LedgerVerb, LocalVerb, PolicyVerb,
-    RollbackArguments,
+    AdoptArguments, BreakArguments, DriftVerb, DrillArguments, EnvironmentsArguments, EnvironmentsVerb, FreezeVerb, ImagesArguments,
+    LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments,
 };
 
 /// A release console for the terminal: pipeline, canary, promote, rollback.
@@ -207,6 +207,12 @@ pub enum Verb {
     /// Go back to the last healthy release.
     #[command(after_help = "Example:\n  hms rollback --env prod\n  hms rollback --env prod --to v1.4.0 --app irs-api")]
     Rollback(RollbackArguments),
+    /// The environments that jobs deploy to: which are there, where, since when and until when; stop one, or keep it.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Example:\n  hms environments\n  hms environments stop review/topic\n  hms environments keep review/topic"
+    )]
+    Environments(EnvironmentsArguments),
     /// Tell which images of an app its registry has to keep, and remove the others when told to.
     #[command(after_help = "Example:\n  hms images --app irs-api\n  hms images --app irs-api --remove")]
     Images(ImagesArguments),

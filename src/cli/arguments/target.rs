@@ -5,6 +5,8 @@ use clap::{Args, Subcommand};
 use crate::event::{AppName, EnvironmentName};
 use crate::rollout::wired::ClusterName;
 
+use super::Wait;
+
 /// `hms rollback`, and `hms-deploy rollback`.
 #[derive(Debug, Args)]
 pub struct RollbackArguments {
@@ -37,6 +39,44 @@ pub struct ImagesArguments {
     /// The cluster to look at, CONTEXT/NAMESPACE, when nothing on this machine knows where the app lives.
     #[arg(long, value_name = "CONTEXT/NAMESPACE")]
     pub target: Option<ClusterName>,
+}
+
+/// `hms environments`.
+#[derive(Debug, Args, Default)]
+pub struct EnvironmentsArguments {
+    /// What to do with one; all are listed when nothing is said.
+    #[command(subcommand)]
+    pub verb: Option<EnvironmentsVerb>,
+    /// Stopped ones, too.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// What can be done with an environment of jobs.
+#[derive(Debug, Subcommand)]
+pub enum EnvironmentsVerb {
+    /// Start the job that its last deployment names with `on_stop`; without such a job it is stopped by saying so.
+    #[command(after_help = "Example:\n  hms environments stop review/topic --wait\n  hms environments stop --due")]
+    Stop {
+        /// Its name.
+        #[arg(required_unless_present = "due")]
+        name: Option<String>,
+        /// All whose `auto_stop_in` is over, but those that only a person may stop: each of them is told.
+        #[arg(long, conflicts_with_all = ["name", "force", "wait"])]
+        due: bool,
+        /// Call it stopped without running any job.
+        #[arg(long, conflicts_with = "wait")]
+        force: bool,
+        /// Follow the run of that job afterwards.
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Do away with the time after which it would be stopped, until the next deployment sets one.
+    #[command(after_help = "Example:\n  hms environments keep review/topic")]
+    Keep {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// `hms policy`.

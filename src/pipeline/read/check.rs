@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::fields::{Context, shorten};
 use super::gates::{Gate, gates, passed_over};
 use super::globals::Globals;
-use crate::event::EnvironmentName;
+use crate::document::Place;
+use crate::event::{EnvironmentName, When};
 use crate::pipeline::graph;
 use crate::pipeline::matrix;
 use crate::pipeline::spec::{Action, JobSpec, NeedSpec};
@@ -161,11 +162,27 @@ fn stops(context: &mut Context, jobs: &[JobSpec], index: &HashMap<&str, usize>) 
                 Some(_) => None,
             },
         };
+        if why.is_none() {
+            by_hand(context, jobs, index, (name, *place));
+        }
         if let Some(why) = why {
             let message = format!("`{}`: `on_stop` names `{}`, {why}", job.name, shorten(name));
             let names = jobs.iter().map(|other| other.name.as_str()).filter(|other| *other != job.name);
             context.problems.error(*place, "on-stop", message).suggest(name, names, None);
         }
+    }
+}
+
+/// Only a manual job is started to stop an environment (`doc/ci/environments/_index.md`, "Run a pipeline job when environment is stopped").
+fn by_hand(context: &mut Context, jobs: &[JobSpec], index: &HashMap<&str, usize>, (name, place): (&str, Place)) {
+    let Some(stop) = index.get(name).and_then(|at| jobs.get(*at)) else { return };
+    let by_rule = stop.rules.iter().flatten().any(|rule| rule.when == Some(When::Manual));
+    if stop.when != When::Manual && !by_rule {
+        let message = format!(
+            "`on_stop` names `{}`, which is not `when: manual`: it runs by itself, and nothing stops the environment later",
+            shorten(name)
+        );
+        context.problems.warning(place, "on-stop", message).hint(format!("add `when: manual` to `{}`", shorten(name)));
     }
 }
 
@@ -215,7 +232,7 @@ fn environment_names(context: &mut Context, jobs: &[JobSpec]) {
         {
             let message = format!("`{}`: hms has no environment `{}`: the name {}", job.name, shorten(&environment.name), error.why);
             let told = context.problems.warning(environment.place, "environment-name", message);
-            told.hint("the job gets the name in CI_ENVIRONMENT_NAME and is not taken for one that deploys");
+            told.hint("it is kept as an environment of jobs (`hms environments`); hms itself delivers nothing there");
         }
     }
 }

@@ -186,3 +186,24 @@ fn what_a_job_takes_from_elsewhere_and_when_it_is_there() {
     assert_eq!(plan.jobs.len(), 1);
     assert_eq!((plan.jobs[0].script[0].as_str(), &plan.jobs[0].image), ("base", &None));
 }
+
+/// `doc/ci/environments/_index.md`, "Run a pipeline job when environment is stopped": the stop job needs a `when: manual` of its own or of a rule.
+#[test]
+fn a_job_that_stops_by_itself_is_warned_about() {
+    let text = |more: &str| {
+        format!(
+            "a: {{script: x, environment: {{name: r/a, on_stop: b}}}}\nb: {{script: x, environment: {{name: r/a, action: stop}}{more}}}\n"
+        )
+    };
+    let told = |more: &str| {
+        let reading = reading(&text(more));
+        shown(&of_severity(&reading, Severity::Warning).into_iter().filter(|problem| problem.code == "on-stop").collect::<Vec<_>>())
+    };
+    assert_eq!(told(""), ["1:50 on-stop"]);
+    assert_eq!(told(", rules: [{if: $A}]"), ["1:50 on-stop"]);
+    for fine in [", when: manual", ", rules: [{if: $A, when: manual}]", ", when: manual, rules: [{if: $A}]"] {
+        assert!(told(fine).is_empty(), "{fine}");
+    }
+    let plan = planned(&text(", rules: [{if: $A, when: manual}]"));
+    assert_eq!(plan.without_their_stops().map(|(job, stop)| (job.name.as_str(), stop)).collect::<Vec<_>>(), [("a", "b")]);
+}
