@@ -51,5 +51,5 @@ pub use interval::{Differ, Interval, OwnDelta, VersionDelta, deltas, own_totals}
 pub use judge::{Guard, Judge, Kind, SourceState, assess};
 pub use metric::{Counts, MetricState};
 pub use mixture::Trials;
-pub use settings::{BadSettings, JudgeSettings, LatencySettings, PassOn};
+pub use settings::{BadSettings, JudgeSettings, LatencySettings, PassOn, Subject};
 pub use threshold::choose_threshold;

@@ -6,7 +6,7 @@ use super::evidence::Evidence;
 use super::forecast::{Forecast, HORIZON};
 use super::judge::{Ground, Guard, SourceState};
 use super::metric::{Counts, MetricState};
-use super::settings::{JudgeSettings, PassOn};
+use super::settings::{JudgeSettings, PassOn, Subject};
 use super::split::{Mismatch, likely_cause};
 use super::whole;
 use crate::event::PassedBy;
@@ -16,7 +16,7 @@ pub(super) fn reason(ground: &Ground, settings: &JudgeSettings, evidence: &Evide
     let because = source.reason.as_ref().filter(|_| source.missed > 0).map(|reason| format!(": {reason}")).unwrap_or_default();
     match ground {
         Ground::Unfit(unfit) => format!("cannot judge with these settings: {unfit}"),
-        Ground::Down(guard) => down(*guard).into(),
+        Ground::Down(guard) => format!("{} does not run: {}", whole_name(settings.subject), down(*guard)),
         Ground::Harm => harm(settings, evidence),
         Ground::SourceError(error) => format!("the source of metrics failed: {error}"),
         Ground::NothingJudged => "no metric is judged: neither errors, nor durations, nor one of your own was counted".into(),
@@ -30,7 +30,7 @@ pub(super) fn reason(ground: &Ground, settings: &JudgeSettings, evidence: &Evide
         Ground::CanaryGone => format!("the metrics name version {} no more", settings.canary_version.escape_debug()),
         Ground::Blind { metric, flaw } => format!("{metric} cannot be judged: {flaw}"),
         Ground::FarOver { metric, lately, shared } => {
-            far_over(&evidence.metric(metric).map_or_else(|| metric.clone(), name), lately, *shared)
+            far_over(&evidence.metric(metric).map_or_else(|| metric.clone(), name), lately, *shared, settings.subject)
         }
         Ground::Proven => proven(settings, evidence),
         Ground::Gathering(forecast) => gathering(forecast, settings, evidence),
@@ -39,9 +39,25 @@ pub(super) fn reason(ground: &Ground, settings: &JudgeSettings, evidence: &Evide
 
 fn down(guard: Guard) -> &'static str {
     match guard {
-        Guard::CrashLoop => "the canary does not run: it crashes again and again",
-        Guard::ProgressDeadline => "the canary does not run: it was not ready in the time it had",
-        Guard::NoReadyPod => "the canary does not run: none of it is ready",
+        Guard::CrashLoop => "it crashes again and again",
+        Guard::ProgressDeadline => "it was not ready in the time it had",
+        Guard::NoReadyPod => "none of it is ready",
+    }
+}
+
+/// What is judged, as the subject of a sentence.
+fn whole_name(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Canary => "the canary",
+        Subject::Production => "the release",
+    }
+}
+
+/// Its requests.
+fn requests_of(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Canary => "canary requests",
+        Subject::Production => "requests",
     }
 }
 
@@ -54,7 +70,8 @@ fn harm(settings: &JudgeSettings, evidence: &Evidence) -> String {
             format!("stable {} ({})", of(counts.stable_bad, counts.stable), percent(counts.stable_share().unwrap_or(0.0)))
         };
         let requests = of(counts.canary_bad, counts.canary);
-        format!("{}: {requests} canary requests ({}), {beside}", name(state), percent(counts.canary_share().unwrap_or(0.0)))
+        let whose = requests_of(settings.subject);
+        format!("{}: {requests} {whose} ({}), {beside}", name(state), percent(counts.canary_share().unwrap_or(0.0)))
     });
     parts.collect::<Vec<_>>().join("; ")
 }
@@ -75,11 +92,11 @@ fn no_canary_requests(settings: &JudgeSettings, evidence: &Evidence) -> String {
         let weight = percent(settings.share());
         return format!("no canary requests: stable had {seen}, at {weight} the canary should have had about {expected}; check the route");
     }
-    "no canary requests yet".into()
+    format!("no {} yet", requests_of(settings.subject))
 }
 
-fn far_over(name: &str, lately: &Counts, shared: bool) -> String {
-    let canary = format!("{} of canary requests", percent(lately.canary_share().unwrap_or(0.0)));
+fn far_over(name: &str, lately: &Counts, shared: bool, subject: Subject) -> String {
+    let canary = format!("{} of {}", percent(lately.canary_share().unwrap_or(0.0)), requests_of(subject));
     match lately.stable_share() {
         Some(stable) if shared => {
             format!("environment incident: {name} in {canary} and {} of stable ones just now", percent(stable))
@@ -153,6 +170,7 @@ fn stuck(settings: &JudgeSettings, evidence: &Evidence) -> String {
 
 fn first_release(settings: &JudgeSettings) -> &'static str {
     match (settings.absolute_only, settings.latency.is_none() && settings.own.is_empty()) {
+        (true, _) if settings.subject == Subject::Production => "",
         (true, true) => "; nothing to compare with: judged by the error SLO alone, no latency test",
         (true, false) => "; nothing to compare with: judged by the SLO alone",
         (false, _) => "",

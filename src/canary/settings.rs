@@ -46,6 +46,9 @@ pub struct JudgeSettings {
     pub scrape_interval: Duration,
     /// There is nothing to compare with (the first release): HARM is judged against the SLO.
     pub absolute_only: bool,
+    /// What is judged, as the sentences name it.
+    #[serde(default, skip_serializing_if = "Subject::is_canary")]
+    pub subject: Subject,
     /// The version label's value of the canary.
     pub canary_version: String,
     /// The version label's value of the stable arm; none on a first release.
@@ -94,6 +97,25 @@ pub struct JudgeSettings {
     /// than the SLO allows and the canary is on HOLD again, however long it was good.
     #[serde(default)]
     pub surplus: Option<f64>,
+}
+
+/// What is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A release that has a share of the traffic.
+    #[default]
+    Canary,
+    /// One that has all of it: there is nothing else to be compared with.
+    Production,
+}
+
+impl Subject {
+    /// Whether it is the usual one, which is not written.
+    #[must_use]
+    pub fn is_canary(&self) -> bool {
+        *self == Self::Canary
+    }
 }
 
 /// Which proof passes a metric.
@@ -152,6 +174,7 @@ impl JudgeSettings {
             warm_up: Duration::ZERO,
             scrape_interval: Duration::from_secs(5),
             absolute_only: stable_version.is_none(),
+            subject: Subject::Canary,
             canary_version: canary_version.into(),
             stable_version,
             requested,

@@ -324,6 +324,7 @@ async fn carry_out(environment: &Environment, request: DriveRequest, hear: Hear)
         reason: request.reason,
         policy_hash,
         run: request.run,
+        evidence: None,
     };
     let end = roll_back(&setup, &rollback).await?;
     tell_the_superseded(&setup.state, &rollback);

@@ -127,7 +127,8 @@ fn look_there(
             rollout.weight.measured = None;
         }
         rollout.weight.applied = Some(applied.fraction());
-        let live = runs_as(ArmName::Canary) && found.weight > Weight::ZERO;
+        let after_promotion = rollout.watched.is_some() && runs_as(ArmName::Stable);
+        let live = after_promotion || runs_as(ArmName::Canary) && found.weight > Weight::ZERO;
         rollout.watched = live.then_some(rollout.watched == Some(true) && engine_lives);
     }
     Ok(())

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AppName, Digest, EnvironmentName, JobName, Revision, RolloutEvent, RolloutId, RolloutKind, RolloutOutcome, RolloutState, RunEvent,
-    RunId, RunOutcome, RunState, VerdictClass,
+    AppName, Digest, EnvironmentName, JobName, Revision, RolloutEvent, RolloutId, RolloutKind, RolloutOutcome, RolloutPhase, RolloutState,
+    RunEvent, RunId, RunOutcome, RunState, VerdictClass,
 };
 
 /// Why somebody is told.
@@ -129,21 +129,26 @@ impl Notice {
         let (environment, tag) = (&created.environment, &created.release.tag);
         let status = format!("hms canary explain {}", created.rollout);
         let harm_is_new = before.verdict_class() != Some(VerdictClass::Rollback);
+        let what =
+            if before.production.is_some() { format!("{tag} in {environment}") } else { format!("the canary {tag} of {environment}") };
         let (kind, message, hint) = if let RolloutEvent::HoldExpired { verdict } = event {
             (NoticeKind::Hold, format!("the canary {tag} of {environment} is held: {}", verdict.reason), Some(status))
         } else if let RolloutEvent::VerdictReached { verdict } = event
             && verdict.class == VerdictClass::Rollback
             && harm_is_new
         {
-            (NoticeKind::Harm, format!("the canary {tag} of {environment} does harm: {}", verdict.reason), Some(status))
-        } else if let RolloutEvent::RolledBack { to, reason } = event {
+            (NoticeKind::Harm, format!("{what} does harm: {}", verdict.reason), Some(status))
+        } else if let RolloutEvent::RolledBack { to, reason } = event
+            // Out of production another rollout brings it, which tells it.
+            && before.phase != RolloutPhase::Promoted
+        {
             let to = to.as_ref().map_or("no release", |to| to.tag.as_str());
             (NoticeKind::Rollback, format!("{environment} is on {to}: {reason}"), None)
         } else if matches!(event, RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Failed }) && created.kind != RolloutKind::Release {
             let message = format!("{environment} could not be rolled back to {tag}");
             (NoticeKind::Failure, message, Some(format!("hms rollback --env {environment} --app {}", created.app)))
         } else if *event == RolloutEvent::WatchLeft {
-            (NoticeKind::Unwatched, format!("the canary {tag} of {environment} has traffic, and nobody watches it"), Some(status))
+            (NoticeKind::Unwatched, format!("{what} has traffic, and nobody watches it"), Some(status))
         } else {
             return None;
         };

@@ -159,6 +159,14 @@ pub enum RolloutEvent {
     WatchLeft,
     /// The release has the environment's whole traffic.
     Promoted,
+    /// It was let through, and production is watched from here on: all traffic after `Promoted`, all but a holdback before it.
+    ProductionWatched {
+        /// Until when.
+        until: DateTime<Utc>,
+        /// What the release before keeps meanwhile, to be compared with; none: nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holdback: Option<Weight>,
+    },
     /// What was before has it again, or the rollback's target has.
     RolledBack {
         /// The release that has the traffic now; none when there is none.

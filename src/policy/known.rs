@@ -34,8 +34,9 @@ mappings! {
     OWN at [".hms.metrics.own.NAME"] has ["status", "bad", "all", "latency", "slower_than", "slo"];
     CANARY at [".hms.canary"] has [
         "slo", "steps", "bake", "on_harm", "on_hold", "unwatched", "warm_up", "interval", "pass_on", "alpha", "beta", "min_requests",
-        "min_bad_events", "burst", "share_tolerance"
+        "min_bad_events", "burst", "share_tolerance", "after"
     ];
+    AFTER at [".hms.canary.after"] has ["watch", "holdback", "on_harm"];
     SLO at [".hms.canary.slo", "config.floors.slo"] has ["p95", "error_rate"];
     SCAN at [".hms.scan", "config.floors.scan"] has ["gate", "advisories"];
     ROLLBACK at [".hms.rollback"] has ["delay"];

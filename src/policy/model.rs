@@ -279,9 +279,34 @@ pub struct Canary {
     pub warm_up: Period,
     /// From one sample to the next. Default 5s.
     pub interval: Period,
+    /// How production is watched after a promotion; none: not at all. A text without it is one that does not say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<After>,
     /// What the judge takes for proof.
     #[serde(flatten)]
     pub judge: JudgeRules,
+}
+
+/// How production is watched after a promotion (`docs/decisions.md` 21.18).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct After {
+    /// For how long.
+    pub watch: Period,
+    /// What the release before keeps meanwhile, to be compared with; none: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdback: Option<Weight>,
+    /// What proven harm does. Default rollback beside a holdback; tell without.
+    pub on_harm: AfterHarm,
+}
+
+/// What proven harm in production does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterHarm {
+    /// Back to the last healthy release, at once.
+    Rollback,
+    /// It is said, and a person decides.
+    Tell,
 }
 
 /// What the judge takes for proof (`docs/judge.md`). Read from a text that is older than a rule, the rule is what was so before.
@@ -369,6 +394,7 @@ impl Default for Canary {
             unwatched: Unwatched::Keep,
             warm_up: Period::ZERO,
             interval: Period::from_seconds(5),
+            after: None,
             judge: JudgeRules::default(),
         }
     }

@@ -7,8 +7,8 @@ use super::freeze::FreezeWindow;
 use super::period::share;
 use super::table::Table;
 use super::{
-    Advisories, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, OwnMetric, PassOn, Period, Policy, Problem,
-    Registry, Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump, known,
+    Advisories, After, AfterHarm, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, OwnMetric, PassOn, Period,
+    Policy, Problem, Registry, Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump, known,
 };
 use crate::event::{EnvironmentName, Weight};
 
@@ -302,6 +302,23 @@ fn judge(canary: &Table<'_>) -> Result<JudgeRules, Problem> {
     })
 }
 
+/// How production is watched after a promotion.
+fn after(canary: &Table<'_>, steps: &[Weight]) -> Result<Option<After>, Problem> {
+    if canary.node("after").is_none() {
+        return Ok(None);
+    }
+    let table = canary.table("after", &known::AFTER)?;
+    let watch: Period = table.parsed("watch")?.unwrap_or(Period::ZERO);
+    table.must("watch", watch > Period::ZERO, "say for how long, above 0: without `after` nothing is watched")?;
+    let holdback: Option<Weight> = table.parsed("holdback")?;
+    let last = steps.last().copied().unwrap_or(Weight::ZERO);
+    let room = |held: Weight| held > Weight::ZERO && held.thousandths() + last.thousandths() <= Weight::FULL.thousandths();
+    table.must("holdback", holdback.is_none_or(room), "above 0%, and no more than the last of `steps` leaves to stable")?;
+    let usual = if holdback.is_some() { AfterHarm::Rollback } else { AfterHarm::Tell };
+    let on_harm = table.choice("on_harm", &[("rollback", AfterHarm::Rollback), ("tell", AfterHarm::Tell)])?.unwrap_or(usual);
+    Ok(Some(After { watch, holdback, on_harm }))
+}
+
 fn canary(table: &Table<'_>) -> Result<Canary, Problem> {
     let canary = table.table("canary", &known::CANARY)?;
     let defaults = Canary::default();
@@ -322,6 +339,7 @@ fn canary(table: &Table<'_>) -> Result<Canary, Problem> {
     canary.must("on_hold", on_hold > Period::ZERO, "above 0: a canary without evidence is held from its first moment")?;
     Ok(Canary {
         slo: Slo { p95, error_rate },
+        after: after(&canary, &steps)?,
         steps,
         bake: canary.parsed("bake")?.unwrap_or(defaults.bake),
         on_harm: canary.choice("on_harm", &[("rollback", OnHarm::Rollback), ("hold", OnHarm::Hold)])?.unwrap_or(defaults.on_harm),

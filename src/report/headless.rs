@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
+
 use crate::event::{
     AttemptState, DeployOutcome, EngineState, FailureReason, JobName, JobState, JobStatus, ProcessName, RolloutEvent, RolloutId,
     RolloutPhase, RolloutState, RunOutcome, RunState, ScanSummary, Verdict, VerdictClass, Weight,
@@ -243,7 +245,14 @@ fn linked<'a>(job: &JobName, state: &RunState, rollouts: &'a [(RolloutId, Rollou
 fn deployed(job: &JobState, rollout: &RolloutState, p95: Option<f64>, took: &str) -> String {
     let tag = rollout.created.as_ref().map(|created| plain(&created.release.tag)).unwrap_or_default();
     if rollout.phase == RolloutPhase::Promoted && job.plan.environments.iter().all(|environment| environment.as_str() != "canary") {
-        return format!("✔ {tag} has all traffic  {took}");
+        let watched = rollout.watched_production().map_or_else(String::new, |watched| format!(", watched until {}", hour(watched.until)));
+        return format!("✔ {tag} has all traffic{watched}  {took}");
+    }
+    if let Some(watched) = rollout.watched_production()
+        && let (Some(held), Some(weight)) = (watched.holdback, rollout.applied)
+        && job.plan.environments.iter().all(|environment| environment.as_str() != "canary")
+    {
+        return format!("✔ {tag} has {weight}, {held} held back until {}  {took}", hour(watched.until));
     }
     let Some(verdict) = &rollout.verdict else {
         return if job.warned() { format!("⚠ passed by an override  {took}") } else { format!("✔ {took}") };
@@ -259,6 +268,10 @@ fn deployed(job: &JobState, rollout: &RolloutState, p95: Option<f64>, took: &str
     };
     let mark = if job.warned() && verdict.class != VerdictClass::Pass { "⚠" } else { "✔" };
     format!("{mark} {weight} traffic {state} ({})", numbers(verdict, p95))
+}
+
+fn hour(at: DateTime<Utc>) -> String {
+    at.format("%H:%M UTC").to_string()
 }
 
 fn numbers(verdict: &Verdict, p95: Option<f64>) -> String {

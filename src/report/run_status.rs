@@ -245,7 +245,7 @@ fn rollout_report(id: &RolloutId, rollout: &RolloutState, engine_lives: bool) ->
         },
         verdict: rollout.verdict_class(),
         reason: rollout.voided.clone().or_else(|| verdict.map(|verdict| as_it_ended(rollout, &verdict.reason))),
-        watched: rollout.has_weight().then_some(engine_lives && !rollout.left),
+        watched: rollout.wants_watch().then_some(engine_lives && !rollout.left),
     }
 }
 

@@ -237,6 +237,8 @@ impl Driver {
     fn start<T: Target + 'static>(worker: Worker<T>, hearing: Option<&Hearing>) -> Self {
         let rollout = worker.created.rollout.clone();
         let folder = worker.steps.book.folder().to_owned();
+        // Whoever takes a rollout up asks at once whether there is something to stay for.
+        worker.show();
         let (interrupt, standing) = (Arc::clone(&worker.interrupt), worker.standing.subscribe());
         let (asks, inbox) = mpsc::channel(ASKS);
         let hearing = hearing.and_then(|hearing| Listening::start(hearing, &folder, asks.clone()));

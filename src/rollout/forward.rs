@@ -350,7 +350,7 @@ impl<T: Target + 'static> Worker<T> {
         self.steps.book.state().verdict.as_ref()?.measured_share
     }
 
-    async fn set_weight(&mut self, weight: Weight, intent_seq: Option<u64>) -> Result<Applied, StepError> {
+    pub(super) async fn set_weight(&mut self, weight: Weight, intent_seq: Option<u64>) -> Result<Applied, StepError> {
         self.steps.note(RolloutEvent::StepBegan { step: Step::Weigh, fence: self.steps.fence, intent_seq })?;
         let applied = insist(&mut self.steps, &Effect::Weigh { weight }).await?;
         self.steps.note(RolloutEvent::WeightApplied { requested: weight, applied: applied.weight })?;

@@ -253,6 +253,7 @@ fn durability(event: &RolloutEvent) -> Durability {
         | RolloutEvent::DriftFound { .. }
         | RolloutEvent::WatchLeft
         | RolloutEvent::Promoted
+        | RolloutEvent::ProductionWatched { .. }
         | RolloutEvent::RolledBack { .. }
         | RolloutEvent::Superseded { .. }
         | RolloutEvent::StepFailed { .. }

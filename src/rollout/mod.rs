@@ -20,6 +20,7 @@ mod hearing;
 mod keep;
 mod logbook;
 pub mod ports;
+mod production;
 mod promote;
 pub mod reader;
 mod resume;

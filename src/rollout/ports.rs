@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::canary::Subject;
 use crate::deploy::{Health, ReleaseRecord};
 use crate::event::{
     Actor, AppName, Digest, EnvironmentName, EnvironmentRecord, LedgerHead, OwnMetric, Refusal, RefusalKind, RolloutId, RunId, Sample,
@@ -291,6 +292,9 @@ pub struct WatchFacts {
     /// And stable's.
     #[serde(default)]
     pub stable_health: Option<Health>,
+    /// What is judged: the canary, or production that has nothing beside it.
+    #[serde(default, skip_serializing_if = "Subject::is_canary")]
+    pub subject: Subject,
 }
 
 /// From when on a request is slow.
@@ -420,6 +424,28 @@ pub struct Rules {
     pub start_timeout: Duration,
     /// Whether all traffic needs a PASS or an override.
     pub protection: Protection,
+    /// How production is watched after a promotion; none: not at all.
+    pub after: Option<After>,
+}
+
+/// How production is watched after a promotion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After {
+    /// For how long.
+    pub watch: Duration,
+    /// What the release before keeps meanwhile; none: nothing.
+    pub holdback: Option<Weight>,
+    /// What harm does.
+    pub on_harm: AfterHarm,
+}
+
+/// What proven harm in production does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterHarm {
+    /// Back to the last healthy release.
+    Rollback,
+    /// It is said.
+    Tell,
 }
 
 /// What becomes of a canary that does harm.

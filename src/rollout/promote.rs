@@ -58,6 +58,10 @@ impl<T: Target + 'static> Worker<T> {
         draft.reason = with_broken_freeze(authority.reason.clone(), &record.broken_freezes, self.digest());
         let scan_report = self.scan_report().await?;
         draft = ActionDraft { requested: Some(Weight::FULL), scan_report, ..draft };
+        if let Some(beside) = self.wanted_holdback() {
+            let text = self.deployed();
+            return self.promote_beside(draft, direct, beside, text).await;
+        }
         let base = self.base.as_ref().map(|release| release.digest.clone());
         // The write that takes the fence is made only while the same release has the traffic that was there when all this was decided.
         let begun = self.steps.begin(Step::Promote, draft, Claim::HoldingFrom(base), |_| ()).await?;
@@ -142,10 +146,7 @@ impl<T: Target + 'static> Worker<T> {
     }
 
     pub(super) async fn promoted(&mut self, begun: Begun, proven: Proven) -> Result<Answer, StepError> {
-        // By its commit, as a rollback names what it returned to.
-        let release = &self.created.release;
-        let name = release.revision.as_ref().map_or(release.tag.as_str(), |revision| revision.short());
-        let text = format!("Deployed {name} to {}", self.created.environment);
+        let text = self.deployed();
         // The effect is real: what cannot be written any more is said, and stops nothing.
         self.steps.book.insist(super::logbook::Insistence::Tolerant);
         let measured = self.watch.as_ref().and_then(|_| self.measured());
@@ -157,15 +158,28 @@ impl<T: Target + 'static> Worker<T> {
         let settled = self.steps.settle(begun, outcome, |record| has_all(record, &release, proven)).await;
         let answer = match settled {
             Ok(_) => {
-                let _ = self.steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Promoted });
                 self.held = false;
+                self.steps.book.insist(super::logbook::Insistence::Strict);
+                let watched = self.watch_production().await;
+                self.steps.book.insist(super::logbook::Insistence::Tolerant);
+                if watched.is_none() {
+                    let _ = self.steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Promoted });
+                }
                 self.clean_up().await;
-                Ok(Answer::new(DeployOutcome::Done, text))
+                let told = watched.map_or(text.clone(), |watched| format!("{text}; {watched}"));
+                Ok(Answer::new(DeployOutcome::Done, told))
             }
             Err(error) => Err(error),
         };
         self.steps.book.insist(super::logbook::Insistence::Strict);
         answer
+    }
+
+    /// What was done, by its commit, as a rollback names what it returned to.
+    fn deployed(&self) -> String {
+        let release = &self.created.release;
+        let name = release.revision.as_ref().map_or(release.tag.as_str(), |revision| revision.short());
+        format!("Deployed {name} to {}", self.created.environment)
     }
 
     /// Whether a rollback may come back to it: it had a PASS or an override, or nobody asks for one here.

@@ -157,13 +157,17 @@ pub fn unwatched(
     holder: Option<&Holder>,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
-    let rollout = &state.created.as_ref()?.rollout;
-    if !state.has_weight() {
+    let created = state.created.as_ref()?;
+    let rollout = &created.rollout;
+    let whole = state.watched_production().filter(|watched| watched.holdback.is_none() && now < watched.until);
+    if !state.has_weight() && whole.is_none() {
         return None;
     }
     let mut promise = None;
     if let Some(record) = record {
-        if record.superseded.contains(rollout) || record.slot.as_ref().is_none_or(|slot| slot.rollout != *rollout) {
+        let has_all = || record.slot.is_none() && record.current.as_ref().is_some_and(|current| current.digest == created.release.digest);
+        let holds = || record.slot.as_ref().is_some_and(|slot| slot.rollout == *rollout);
+        if record.superseded.contains(rollout) || !(if whole.is_some() { has_all() } else { holds() }) {
             return None;
         }
         promise = record.watch.as_ref().filter(|watch| watch.rollout == *rollout);

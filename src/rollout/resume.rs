@@ -20,6 +20,10 @@ impl<T: Target + 'static> Worker<T> {
         }
         let record = self.steps.target.record(&self.steps.environment).await?;
         self.held = events.iter().any(|stamped| matches!(stamped.event, RolloutEvent::SlotTaken { .. }));
+        if self.steps.book.state().phase == RolloutPhase::Promoted && self.steps.book.state().production.is_some() && record.slot.is_none()
+        {
+            return self.take_up_production(&record, events).await;
+        }
         self.base.clone_from(&record.current);
         match self.steps.still_ours(&record) {
             Ok(()) => {}
@@ -55,6 +59,7 @@ impl<T: Target + 'static> Worker<T> {
     /// The environment is somebody else's, or nobody's: this rollout is over, or had not begun.
     async fn not_ours(&mut self, record: &EnvironmentRecord) -> Result<(), DriveError> {
         let state = self.steps.book.state();
+        let is_promoted = state.phase == RolloutPhase::Promoted && record.slot.is_none();
         let current = record.current.as_ref().is_some_and(|current| current.digest == *self.digest());
         let superseded = record.superseded.contains(&self.created.rollout);
         let step = state.step.map(|(step, ..)| step);
@@ -75,6 +80,9 @@ impl<T: Target + 'static> Worker<T> {
             (_, _) => RolloutOutcome::Superseded,
         };
         self.steps.resolve_open("its driver ended; the environment is no longer this rollout's").await;
+        if is_promoted && current && self.watch_production().await.is_some() {
+            return Ok(());
+        }
         let by = record.slot.as_ref().map(|slot| slot.rollout.clone());
         if let (RolloutOutcome::Superseded, Some(by)) = (outcome, by) {
             self.steps.note(RolloutEvent::Superseded { by })?;
@@ -162,6 +170,7 @@ impl<T: Target + 'static> Worker<T> {
             })
             .await;
         match written {
+            Ok(_) if self.watch_production().await.is_some() => {}
             Ok(_) => self.steps.note(RolloutEvent::RolloutEnded { outcome: RolloutOutcome::Promoted })?,
             Err(StepError::Superseded(by)) => {
                 self.superseded(Step::Promote, by).await;
@@ -198,7 +207,7 @@ impl<T: Target + 'static> Worker<T> {
             self.steps.note(RolloutEvent::SlotTaken { previous: record.current.clone() })?;
             self.held = true;
         }
-        self.take_up_watch(seen, events)?;
+        self.take_up_watch(seen, seen.weight, events)?;
         let promise = self.watch_promise();
         let weights = Weights { requested, applied: seen.weight };
         let written = self

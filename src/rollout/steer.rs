@@ -33,6 +33,9 @@ impl<T: Target + 'static> Worker<T> {
         if let Some(answer) = self.ended() {
             return Err(no(answer.message));
         }
+        if let Some(answer) = self.let_through() {
+            return Err(no(answer.message).hint("nothing of it is steered any more: hms rollback takes it back"));
+        }
         if self.watch.is_none() {
             return Err(no("no canary has weight, so there is nothing to steer".to_owned()));
         }

@@ -91,6 +91,8 @@ pub(crate) enum Claim {
     TakingFrom(Option<Digest>),
     /// Likewise, and only while that rollout (none: nobody) has the slot: what came since may be of the same mind.
     Replacing(Option<Digest>, Option<RolloutId>),
+    /// Nobody has the slot, and this release has the traffic by the record: production is watched.
+    Having(Digest),
 }
 
 /// A step that has its fence.
@@ -156,6 +158,10 @@ impl<T: Target + 'static> Steps<T> {
         }
         match claim {
             Claim::Replacing(_, holder) if record.slot.as_ref().map(|slot| &slot.rollout) != holder.as_ref() => Err(StepError::Changed),
+            Claim::Having(current) => {
+                let has = record.current.as_ref().is_some_and(|there| there.digest == *current);
+                if has && record.slot.is_none() { Ok(()) } else { Err(StepError::Changed) }
+            }
             Claim::HoldingFrom(current) | Claim::TakingFrom(current) | Claim::Replacing(current, _) => {
                 if record.current.as_ref().map(|release| &release.digest) == current.as_ref() { Ok(()) } else { Err(StepError::Changed) }
             }

@@ -10,9 +10,11 @@ use super::driver::Answer;
 use super::evidence::Grounds;
 use super::logbook::Insistence;
 use super::ports::{ActionKind, EvidenceRef, OnHarm, Span, Threshold, WatchFacts};
+use super::production::Stage;
 use super::steps::{Claim, StepError};
 use super::tale;
 use super::worker::Worker;
+use crate::canary::Subject;
 use crate::deploy::{Applied, ArmName, Observation, Target};
 use crate::event::{
     Actor, DeployOutcome, OwnMetric, Refusal, RefusalKind, RolloutEvent, Sample, Step, Verdict, VerdictClass, Watch, Weight,
@@ -38,17 +40,19 @@ pub(crate) struct Watching {
     /// From when HOLD counts; none while nobody waits for the verdict.
     pub(super) hold_since: Option<DateTime<Utc>>,
     pub(super) next_tick: Instant,
-    renew_at: Instant,
+    pub(super) renew_at: Instant,
     /// Whether it was said what to do where nobody asks.
     told_of_load: bool,
     /// When what runs is compared with the record again.
     pub(super) drift_at: Instant,
+    /// Harm in production was acted on: a rollback is tried once.
+    pub(super) acted: bool,
 }
 
 impl Watching {
     pub(super) fn new(facts: WatchFacts, samples: Vec<Sample>, hold_since: Option<DateTime<Utc>>) -> Self {
         let now = Instant::now();
-        Self { facts, samples, told: None, hold_since, next_tick: now, renew_at: now, told_of_load: false, drift_at: now }
+        Self { facts, samples, told: None, hold_since, next_tick: now, renew_at: now, told_of_load: false, drift_at: now, acted: false }
     }
 
     fn keep(&mut self, sample: Sample) {
@@ -78,7 +82,7 @@ impl<T: Target + 'static> Worker<T> {
         }
     }
 
-    async fn scrape(&self) -> Result<Sample, String> {
+    pub(super) async fn scrape(&self) -> Result<Sample, String> {
         let patience = self.rules.scrape.max(SCRAPE_PATIENCE);
         match tokio::time::timeout(patience, self.ports.meter.scrape()).await {
             Ok(answer) => answer,
@@ -123,6 +127,7 @@ impl<T: Target + 'static> Worker<T> {
             missed_reason: None,
             health: None,
             stable_health: None,
+            subject: Subject::Canary,
         }
     }
 
@@ -136,7 +141,7 @@ impl<T: Target + 'static> Worker<T> {
         }
     }
 
-    fn ttl(&self) -> Duration {
+    pub(super) fn ttl(&self) -> Duration {
         (self.rules.scrape * TTL_SCRAPES).max(LEAST_TTL)
     }
 
@@ -145,6 +150,9 @@ impl<T: Target + 'static> Worker<T> {
         let scrape = self.rules.scrape;
         if let Some(watch) = self.watch.as_mut() {
             watch.next_tick = Instant::now() + scrape;
+        }
+        if self.stage() == Stage::Whole {
+            return self.tick_of_production().await;
         }
         let looked = self.look().await;
         if let Err(error @ StepError::Superseded(_)) = looked {
@@ -166,12 +174,20 @@ impl<T: Target + 'static> Worker<T> {
             Ok(Behind::Canary | Behind::Nothing(_)) => self.scrape().await,
             Err(error) => Err(error.to_string()),
         };
+        self.measured_now(sample).await;
+        match self.stage() {
+            Stage::Canary => self.judge().await,
+            Stage::Holdback | Stage::Whole => self.judge_production().await,
+        }
+    }
+
+    /// Takes in what a look brought, with what was missed before it.
+    pub(super) async fn measured_now(&mut self, sample: Result<Sample, String>) {
         if let Ok(sample) = &sample {
             self.fill_gap(sample.at).await;
         }
         self.take_in_sample(sample);
         self.choose_threshold();
-        self.judge().await;
     }
 
     /// After a time without samples: takes in what the source kept of it. Where it kept nothing, the next difference covers the gap.
@@ -216,7 +232,8 @@ impl<T: Target + 'static> Worker<T> {
     /// What is slow, when nothing told it before the canary had its weight: by the first sample that does, and never again.
     fn choose_threshold(&mut self) {
         let Some(Watching { facts, samples, .. }) = &self.watch else { return };
-        if facts.absolute_only || facts.threshold.is_some() {
+        let first = facts.absolute_only && facts.subject == Subject::Canary;
+        if first || facts.threshold.is_some() {
             return;
         }
         let Some(chosen) = self.ports.judge.threshold(samples.last(), facts.stable_version.as_deref()) else { return };
@@ -307,7 +324,7 @@ impl<T: Target + 'static> Worker<T> {
     }
 
     /// Writes a verdict if it is worth it. False: it could not be written, so nothing may rest on it.
-    fn told(&mut self, verdict: &Verdict) -> bool {
+    pub(super) fn told(&mut self, verdict: &Verdict) -> bool {
         let now = self.steps.now();
         let Some(watch) = self.watch.as_mut() else { return false };
         if !tale::worth_telling(watch.told.as_ref().map(|(verdict, at)| (verdict, *at)), verdict, now) {
@@ -344,7 +361,7 @@ impl<T: Target + 'static> Worker<T> {
         }
     }
 
-    fn class(&self) -> Option<VerdictClass> {
+    pub(super) fn class(&self) -> Option<VerdictClass> {
         self.watch.as_ref()?.told.as_ref().map(|(verdict, _)| verdict.class)
     }
 
@@ -439,6 +456,9 @@ impl<T: Target + 'static> Worker<T> {
         if let Some(answer) = self.ended() {
             return Answer::refused(Refusal::new(RefusalKind::NotWaiting, answer.message));
         }
+        if let Some(answer) = self.let_through() {
+            return Answer::refused(Refusal::new(RefusalKind::NotWaiting, answer.message));
+        }
         let Some(watch) = self.watch.as_ref() else {
             return Answer::refused(Refusal::new(RefusalKind::NotWaiting, "no canary has weight, so nothing is on HOLD"));
         };
@@ -474,12 +494,23 @@ impl<T: Target + 'static> Worker<T> {
     }
 
     /// Takes up the watch where a former driver left it. The gap is covered by the next delta: counters are cumulative.
-    pub(super) fn take_up_watch(&mut self, seen: &Observation, events: &[crate::event::Stamped<RolloutEvent>]) -> Result<(), JournalError> {
+    pub(super) fn take_up_watch(
+        &mut self,
+        seen: &Observation,
+        weight: Weight,
+        events: &[crate::event::Stamped<RolloutEvent>],
+    ) -> Result<(), JournalError> {
         let mut facts = self.facts_from(seen, None);
         let mut samples: Vec<Sample> = Vec::new();
         for stamped in events {
             if let RolloutEvent::Sampled { sample } = &stamped.event {
                 samples.push(sample.clone());
+            }
+            if let RolloutEvent::ProductionWatched { holdback: None, .. } = &stamped.event {
+                // What the canary was judged on is another test's.
+                samples.clear();
+                facts.spans.clear();
+                facts.subject = Subject::Production;
             }
             if let RolloutEvent::WatchStarted {
                 weight, threshold_seconds, slow_share, absolute_only, canary_version, stable_version, ..
@@ -503,13 +534,13 @@ impl<T: Target + 'static> Worker<T> {
         let last = facts.spans.last().map(|span| span.weight);
         let mut watch = Watching::new(facts, samples, hold_since);
         watch.told = told;
-        if last != Some(seen.weight) {
+        if last != Some(weight) {
             let now = self.steps.now();
-            watch.facts.spans.push(Span { weight: seen.weight, since: now });
+            watch.facts.spans.push(Span { weight, since: now });
             watch.told = None;
             watch.hold_since = Some(now);
             let next = state.next_weight();
-            let started = watch_started(seen.weight, &watch.facts, next, self.ports.judge.own());
+            let started = watch_started(weight, &watch.facts, next, self.ports.judge.own());
             self.steps.note(started)?;
         }
         self.watch = Some(watch);
@@ -522,7 +553,7 @@ impl<T: Target + 'static> Worker<T> {
     }
 }
 
-fn watch_started(weight: Weight, facts: &WatchFacts, next: Option<Weight>, own: Vec<OwnMetric>) -> RolloutEvent {
+pub(super) fn watch_started(weight: Weight, facts: &WatchFacts, next: Option<Weight>, own: Vec<OwnMetric>) -> RolloutEvent {
     RolloutEvent::WatchStarted {
         weight,
         threshold_seconds: facts.threshold.map(|threshold| threshold.seconds),

@@ -5,6 +5,7 @@ use super::driver::Answer;
 use super::forward::weighed;
 use super::logbook::Insistence;
 use super::ports::{ActionDraft, ActionKind, ActionResult, EvidenceRef, Unwatched};
+use super::production::Stage;
 use super::rollback::take_away;
 use super::steps::{Claim, StepError, failed};
 use super::worker::Worker;
@@ -106,6 +107,11 @@ impl<T: Target + 'static> Worker<T> {
             return answer;
         }
         let reason = reason.unwrap_or_else(|| format!("cancelled by {}", actor.login));
+        if self.stage() == Stage::Whole {
+            let text = format!("production is watched no more: {reason}");
+            self.end_production(&text).await;
+            return Answer::new(DeployOutcome::Done, text);
+        }
         let record = match self.steps.record().await {
             Ok(record) => record,
             Err(error) => return Answer::new(DeployOutcome::Failed, format!("the canary could not be taken back: {error}")),
@@ -144,21 +150,36 @@ impl<T: Target + 'static> Worker<T> {
             }
             return Answer::new(DeployOutcome::Failed, "the driver left before the canary had weight");
         }
+        if let Some(production) = self.steps.book.state().production {
+            if self.stage() == Stage::Whole {
+                return self.leave_unwatched(Claim::Having(self.digest().clone()), "production keeps all traffic, UNWATCHED").await;
+            }
+            if self.steps.now() >= production.until {
+                self.tick().await;
+                if let Some(answer) = self.ended() {
+                    return answer;
+                }
+            }
+            // Policy says what becomes of a canary; this was let through.
+            return self.leave_unwatched(Claim::Holding, "production and what is held back keep their weights, UNWATCHED").await;
+        }
         match self.rules.unwatched {
             Unwatched::Rollback => {
                 let actor = self.own_actor();
                 self.take_back(ActionKind::Abort, &actor, "nobody watches it from here on (canary.unwatched: rollback)".to_owned(), None)
                     .await
             }
-            Unwatched::Keep => {
-                let _ = self.steps.note(RolloutEvent::WatchLeft);
-                let cleared = self.steps.amend(Claim::Holding, |record| record.watch = None).await;
-                if let Err(StepError::Target(error)) = cleared {
-                    self.steps.say(&format!("the promise to watch could not be taken back, it ends by itself: {error}"));
-                }
-                self.watch = None;
-                Answer::new(DeployOutcome::Done, "the canary keeps its weight, UNWATCHED")
-            }
+            Unwatched::Keep => self.leave_unwatched(Claim::Holding, "the canary keeps its weight, UNWATCHED").await,
         }
+    }
+
+    async fn leave_unwatched(&mut self, claim: Claim, told: &str) -> Answer {
+        let _ = self.steps.note(RolloutEvent::WatchLeft);
+        let cleared = self.steps.amend(claim, |record| record.watch = None).await;
+        if let Err(StepError::Target(error)) = cleared {
+            self.steps.say(&format!("the promise to watch could not be taken back, it ends by itself: {error}"));
+        }
+        self.watch = None;
+        Answer::new(DeployOutcome::Done, told)
     }
 }

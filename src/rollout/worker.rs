@@ -9,7 +9,9 @@ use tokio::time::Instant;
 
 use super::driver::{Answer, Ask, Bytes, Reply, Setup, Standing};
 use super::evidence::Evidence;
+use super::logbook::Hear;
 use super::ports::{ActionDraft, ActionKind, EvidenceRef, Ports, Rules};
+use super::production::Stage;
 use super::reader;
 use super::steps::{StepError, Steps, told};
 use super::watch::Watching;
@@ -53,6 +55,9 @@ pub(crate) struct Worker<T> {
     pub(super) pushed_out: Option<Answer>,
     /// Nothing more is done here.
     pub(super) left: bool,
+    /// `STATE`, and who is told of what happens: for a rollback that this driver asks for.
+    pub(super) state: PathBuf,
+    pub(super) hear: Hear,
 }
 
 impl<T: Target + 'static> Worker<T> {
@@ -74,6 +79,8 @@ impl<T: Target + 'static> Worker<T> {
             held: false,
             pushed_out: None,
             left: false,
+            state: setup.state.clone(),
+            hear: setup.hear.clone(),
             steps,
         }
     }
@@ -100,7 +107,8 @@ impl<T: Target + 'static> Worker<T> {
         }
     }
 
-    fn show(&self) {
+    /// Tells those who follow whether there is something to watch.
+    pub(crate) fn show(&self) {
         let over = self.left || self.steps.book.state().ended.is_some();
         let standing = match (over, &self.watch) {
             // Nobody who reads the journal could know that it is over.
@@ -116,10 +124,16 @@ impl<T: Target + 'static> Worker<T> {
         match ask {
             Ask::Canary(walk, reply) => {
                 self.pending.push(reply);
-                self.canary(walk).await;
+                match self.let_through() {
+                    Some(answer) => self.reply(&answer),
+                    None => self.canary(walk).await,
+                }
             }
             Ask::Promote(authority, reply) => {
-                let answer = self.promote(authority).await;
+                let answer = match self.let_through() {
+                    Some(answer) => answer,
+                    None => self.promote(authority).await,
+                };
                 self.reply_to_all_if_over();
                 let _ = reply.send(answer);
             }
@@ -291,6 +305,9 @@ impl<T: Target + 'static> Worker<T> {
     async fn find_out(&mut self) {
         if self.watch.is_none() {
             return;
+        }
+        if self.stage() == Stage::Whole {
+            return self.find_out_of_production().await;
         }
         let Ok(record) = self.steps.record().await else { return };
         if let Err(error @ StepError::Superseded(_)) = self.steps.still_ours(&record)

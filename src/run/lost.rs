@@ -26,6 +26,10 @@ pub(crate) struct Lost {
 /// Whether a rollout's canary is gone, by its own journal, and by that of the rollout that took its place: whoever drove it may have left
 /// before that.
 pub(crate) fn gone(rollout: &RolloutState, successor: Option<&RolloutState>) -> Option<Gone> {
+    // Let through is let through: what becomes of production later is its rollout's, and no run's outcome.
+    if rollout.production.is_some() {
+        return None;
+    }
     let replaced = || "another release, or a rollback, took its place".to_owned();
     let Some((outcome, at)) = rollout.ended else {
         // One that counts down still has done nothing.

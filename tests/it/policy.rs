@@ -90,6 +90,22 @@ fn metrics_of_ones_own_are_policy_and_keep_their_text() {
     assert_eq!(paths, ["metrics.own"]);
 }
 
+/// Without the key a text, and its hash, are what they were before there was one.
+#[test]
+fn what_follows_a_promotion_is_policy_and_says_itself_whole() {
+    assert!(!Policy::default().text().contains("after"), "{}", Policy::default().text());
+    for (said, text) in [
+        ("{watch: 10m}", r#""after":{"on_harm":"tell","watch":"10m"}"#),
+        ("{watch: 600s, holdback: 5%}", r#""after":{"holdback":0.05,"on_harm":"rollback","watch":"10m"}"#),
+        ("{watch: 1h, on_harm: rollback}", r#""after":{"on_harm":"rollback","watch":"1h"}"#),
+    ] {
+        let read = policy(&format!("canary: {{after: {said}}}"));
+        assert!(read.text().contains(text), "{}", read.text());
+        let stored = Policy::from_text(&read.text()).unwrap();
+        assert_eq!((&stored.policy, stored.hash, stored.unknown), (&read, read.hash(), Vec::new()));
+    }
+}
+
 #[test]
 fn a_mistake_is_named_with_its_place_and_what_was_meant() {
     let table = [
@@ -104,6 +120,16 @@ fn a_mistake_is_named_with_its_place_and_what_was_meant() {
             "2:21: `.hms.canary.on_harm`: `roll-back` is not one of rollback, hold",
             Some("did you mean `rollback`?"),
         ),
+        ("canary: {after: {}}", "2:19: `.hms.canary.after.watch`: say for how long", None),
+        ("canary: {after: {watch: 0s}}", "2:27: `.hms.canary.after.watch`: say for how long", None),
+        ("canary: {after: {wach: 1m}}", "2:20: `.hms.canary.after.wach` is not known", Some("did you mean `watch`?")),
+        ("canary: {after: {watch: 1m, holdback: 0%}}", "2:41: `.hms.canary.after.holdback`: above 0%", None),
+        (
+            "canary: {steps: [1%, 60%], after: {watch: 1m, holdback: 50%}}",
+            "2:59: `.hms.canary.after.holdback`: above 0%, and no more than the last of `steps` leaves",
+            None,
+        ),
+        ("canary: {after: {watch: 1m, on_harm: hold}}", "2:40: `.hms.canary.after.on_harm`: `hold` is not one of rollback, tell", None),
         ("canary: {steps: [5%, 1%]}", "2:19: `.hms.canary.steps`: each is larger", None),
         ("canary: {steps: [100%]}", "2:19: `.hms.canary.steps`: one weight or more", None),
         ("canary: {steps: []}", "2:19: `.hms.canary.steps`: one weight or more", None),

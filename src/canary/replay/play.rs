@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::BadRecording;
 use super::line::{Arm, Counted, Line, Recorded};
 use super::settings::{Facts, ReplaySettings};
-use crate::canary::{Judge, JudgeSettings, LatencySettings, Observed, Reading, SourceState, Trials};
+use crate::canary::{Judge, JudgeSettings, LatencySettings, Observed, Reading, SourceState, Subject, Trials};
 use crate::event::{RolloutEvent, Sample, Stamped, Verdict, VerdictClass, Weight};
 
 /// When to stop.
@@ -107,6 +107,7 @@ struct Player {
     judge: Judge,
     share: Option<f64>,
     release: Option<String>,
+    subject: Subject,
     state: SourceState,
     start: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
@@ -131,6 +132,7 @@ impl Player {
             share: judged.exact_share,
             judge: Judge::new(&judged, begin),
             release: None,
+            subject: Subject::Canary,
             state: SourceState::default(),
             start: (source == Source::Intervals).then_some(begin),
             now: begin,
@@ -249,17 +251,23 @@ impl Player {
         {
             self.now = stamped.time;
             self.start.get_or_insert(stamped.time);
-            if self.release.as_ref() == Some(&canary_version) {
+            if self.release.as_ref() == Some(&canary_version) && self.subject == Subject::Canary {
                 self.judge.begin_weight(weight, stamped.time);
                 return Ok(false);
             }
             let mut recorded = JudgeSettings::new(canary_version.clone(), stable_version, weight);
             recorded.absolute_only = absolute_only;
+            recorded.subject = self.subject;
             recorded.own = own;
             recorded.latency =
                 threshold_seconds.zip(slow_share).map(|(threshold_seconds, slow_share)| LatencySettings { threshold_seconds, slow_share });
             self.judge = Judge::new(&self.settings.for_journal(recorded)?, stamped.time);
             self.release = Some(canary_version);
+            return Ok(false);
+        }
+        if let RolloutEvent::ProductionWatched { holdback: None, .. } = stamped.event {
+            // Judged by its SLOs alone from here on, on what it does from here on.
+            self.subject = Subject::Production;
             return Ok(false);
         }
         if let RolloutEvent::Sampled { sample } = stamped.event {

@@ -121,7 +121,7 @@ impl Alone<'_> {
         if whole && answer.outcome == DeployOutcome::Done {
             self.tag_version(&grounds).await?;
         }
-        self.let_go(&driver, &mut signals).await?;
+        self.let_go(placed, &driver, &mut signals).await?;
         code
     }
 
@@ -273,6 +273,9 @@ impl Alone<'_> {
         if self.arguments.supersede {
             setup.rules.slot = SlotPolicy::Supersede;
         }
+        if !self.arguments.watch && setup.rules.after.take().is_some() && placed.arm == Arm::Whole {
+            notice("production is not watched afterwards: hms-deploy ends with the promotion (--watch stays)");
+        }
         Ok(setup)
     }
 
@@ -352,13 +355,14 @@ impl Alone<'_> {
     }
 
     /// A canary that still has weight is watched on with `--watch`; else nobody does, and that is written down and said.
-    async fn let_go(&self, driver: &Driver, signals: &mut Signals) -> Result<(), Failure> {
+    async fn let_go(&self, placed: &Placed, driver: &Driver, signals: &mut Signals) -> Result<(), Failure> {
         let mut standing = driver.standing();
         if *standing.borrow() != Standing::Watching {
             return Ok(());
         }
         if self.arguments.watch {
-            notice("watching the canary; Ctrl-C leaves it");
+            let what = if placed.arm == Arm::Whole { "production" } else { "the canary" };
+            notice(&format!("watching {what}; Ctrl-C leaves it"));
             tokio::select! {
                 _ = standing.wait_for(|standing| *standing == Standing::Over) => return Ok(()),
                 _ = signals.next() => {}

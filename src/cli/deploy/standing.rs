@@ -112,7 +112,9 @@ fn stand(
     seen: Observation,
     drift: Result<Vec<Drift>, String>,
 ) -> Standing {
-    let folder = record.slot.as_ref().map(|slot| folder_of(&environment.places.state, app, &slot.rollout));
+    // Production that is watched after its promotion is held by nobody, and its rollout has a promise there.
+    let rollout = record.slot.as_ref().map(|slot| &slot.rollout).or(record.watch.as_ref().map(|watch| &watch.rollout));
+    let folder = rollout.map(|rollout| folder_of(&environment.places.state, app, rollout));
     let rollout = folder.as_ref().and_then(|folder| reader::read(folder).ok().flatten());
     let driver = folder.as_ref().and_then(|folder| reader::holder(folder));
     let unwatched_since = match &rollout {
@@ -221,7 +223,7 @@ fn tell_one(out: &mut dyn Write, standing: &Standing) -> Result<(), Failure> {
     }
     if let Some(since) = standing.unwatched_since {
         writeln!(out, "  UNWATCHED since {}", clock(since))?;
-    } else if let Some(watch) = record.watch.as_ref().filter(|_| standing.canary().is_some()) {
+    } else if let Some(watch) = record.watch.as_ref().filter(|_| standing.canary().is_some() || record.slot.is_none()) {
         writeln!(out, "  {:<13} pid {} on {}", "watched by", watch.by.pid, plain(&watch.host))?;
     }
     if standing.unrecorded() > 0 {

@@ -92,6 +92,11 @@ pub(super) fn line(scene: Scene<'_>) -> Line {
     } else {
         concerned(view).map_or_else(|| of_run(view), |rollout| of_rollout(rollout, view))
     };
+    if let Some(watched) = concerned(view).and_then(RolloutState::watched_production).filter(|_| view.trouble.is_none()) {
+        let until = words::time_of_day(watched.until, scene.now, scene.ui.zone);
+        line.flags
+            .push(watched.holdback.map_or_else(|| format!("watched until {until}"), |held| format!("{held} held back until {until}")));
+    }
     if let Some(since) = view.unwatched_since {
         line.flags.push(format!("UNWATCHED since {}", words::time_of_day(since, scene.now, scene.ui.zone)));
     } else if view.rollouts.iter().any(|rollout| rollout.left && rollout.has_weight() && !is_gone(view, rollout)) {
@@ -160,7 +165,17 @@ fn of_rollout(rollout: &RolloutState, view: &View) -> Line {
             Line::new(Tone::Bad, "ROLLING BACK", format!("{environment} to {}, when it has counted down", to.tag))
         }
         RolloutPhase::Promoted => {
-            let mut line = Line::new(Tone::Good, "PROMOTED", format!("{tag} has all traffic of {environment}"));
+            let mut line = match (rollout.watched_production(), &rollout.verdict) {
+                (Some(_), Some(verdict)) if verdict.class == VerdictClass::Rollback => {
+                    Line::new(Tone::Bad, "HARM", words::plain(&verdict.reason))
+                }
+                (Some(_), verdict) => {
+                    let how = || rollout.production_words().unwrap_or_default();
+                    let why = verdict.as_ref().map_or_else(how, |verdict| verdict.reason.clone());
+                    Line::new(Tone::Good, "PROMOTED", format!("{tag} {}", words::plain(&why)))
+                }
+                (None, _) => Line::new(Tone::Good, "PROMOTED", format!("{tag} has all traffic of {environment}")),
+            };
             line.flags.extend(rollout.overridden.as_ref().map(|(actor, _)| format!("HOLD passed by {}", words::plain(&actor.login))));
             line
         }

@@ -103,6 +103,7 @@ impl Course {
             | RolloutEvent::HoldExpired { .. }
             | RolloutEvent::Steered { .. }
             | RolloutEvent::DriftFound { .. }
+            | RolloutEvent::ProductionWatched { .. }
             | RolloutEvent::StepFailed { .. }
             | RolloutEvent::Unrecorded { .. }
             | RolloutEvent::RolloutEnded { .. }

@@ -5,5 +5,5 @@ mod rollout;
 mod run;
 
 pub use course::{Course, Mark, MarkKind, Told};
-pub use rollout::{RolloutPhase, RolloutState};
+pub use rollout::{Production, RolloutPhase, RolloutState};
 pub use run::{AttemptState, DeployEnd, EngineState, JobState, JobStatus, RunState};

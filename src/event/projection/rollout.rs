@@ -56,6 +56,8 @@ pub struct RolloutState {
     pub extended_seconds: u64,
     /// HOLD lasted too long.
     pub hold_expired: bool,
+    /// How production is watched, from when the release was let through; none before, and where it is not.
+    pub production: Option<Production>,
     /// A driver left although the canary has weight.
     pub left: bool,
     /// An effect is not in the ledger yet.
@@ -68,6 +70,17 @@ pub struct RolloutState {
     pub last_lines: Vec<String>,
     /// The end.
     pub ended: Option<(RolloutOutcome, DateTime<Utc>)>,
+}
+
+/// How a release is watched that was let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Production {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Until when.
+    pub until: DateTime<Utc>,
+    /// What the release before keeps meanwhile; none: nothing.
+    pub holdback: Option<Weight>,
 }
 
 /// Where a rollout stands.
@@ -123,6 +136,33 @@ impl RolloutState {
     #[must_use]
     pub fn has_weight(&self) -> bool {
         self.ended.is_none() && self.phase != RolloutPhase::Promoted && self.applied.is_some_and(|weight| weight > Weight::ZERO)
+    }
+
+    /// Whether somebody is to watch it: a canary with weight, or production after its promotion.
+    #[must_use]
+    pub fn wants_watch(&self) -> bool {
+        self.has_weight() || self.watched_production().is_some()
+    }
+
+    /// How production is watched now; none when it is not, or no more.
+    #[must_use]
+    pub fn watched_production(&self) -> Option<Production> {
+        let held = matches!(self.production, Some(Production { holdback: Some(_), .. })) && self.has_weight();
+        self.production.filter(|_| self.ended.is_none() && (self.phase == RolloutPhase::Promoted || held))
+    }
+
+    /// What production is compared with, in words; none when it is not watched.
+    #[must_use]
+    pub fn production_words(&self) -> Option<String> {
+        let before = self
+            .created
+            .as_ref()
+            .and_then(|created| created.previous.as_ref())
+            .map_or("the release before", |release| release.tag.as_str());
+        self.watched_production().map(|watched| match watched.holdback {
+            Some(held) => format!("in production beside {before} with {held}"),
+            None => "in production, by its SLOs alone".to_owned(),
+        })
     }
 
     /// The weight that follows at PASS; none after the last.
@@ -181,15 +221,7 @@ impl RolloutState {
                 self.requested = Some(*requested);
                 self.applied = Some(*applied);
             }
-            RolloutEvent::WatchStarted { .. } => {
-                self.phase = RolloutPhase::Watching;
-                self.watch_started_at = Some(time);
-                self.watch = Some(stamped.event.clone());
-                self.samples_before = self.samples.len();
-                self.verdict = None;
-                self.hold_expired = false;
-                self.extended_seconds = 0;
-            }
+            RolloutEvent::WatchStarted { .. } => self.watch_started(stamped),
             RolloutEvent::ThresholdChosen { threshold_seconds: seconds, slow_share: share } => {
                 if let Some(RolloutEvent::WatchStarted { threshold_seconds, slow_share, .. }) = &mut self.watch {
                     (*threshold_seconds, *slow_share) = (Some(*seconds), Some(*share));
@@ -226,6 +258,9 @@ impl RolloutState {
                 self.requested = Some(Weight::FULL);
                 self.applied = Some(Weight::FULL);
             }
+            RolloutEvent::ProductionWatched { until, holdback } => {
+                self.production = Some(Production { since: time, until: *until, holdback: *holdback });
+            }
             RolloutEvent::RolledBack { to, reason } => {
                 self.phase = RolloutPhase::RolledBack { to: to.clone(), reason: reason.clone() };
             }
@@ -245,6 +280,19 @@ impl RolloutState {
                 self.ended = Some((*outcome, time));
             }
         }
+    }
+
+    fn watch_started(&mut self, stamped: &Stamped<RolloutEvent>) {
+        // Production that is watched is promoted all the same.
+        if self.phase != RolloutPhase::Promoted {
+            self.phase = RolloutPhase::Watching;
+        }
+        self.watch_started_at = Some(stamped.time);
+        self.watch = Some(stamped.event.clone());
+        self.samples_before = self.samples.len();
+        self.verdict = None;
+        self.hold_expired = false;
+        self.extended_seconds = 0;
     }
 
     fn sampled(&mut self, sample: &Sample) {

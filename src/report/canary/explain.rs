@@ -65,6 +65,12 @@ pub fn happened(events: &[Stamped<RolloutEvent>]) -> Vec<Happened> {
             }
             RolloutEvent::WatchLeft => mark_words(MarkKind::Left),
             RolloutEvent::Promoted => mark_words(MarkKind::Promoted),
+            RolloutEvent::ProductionWatched { until, holdback: None } => {
+                format!("production is watched by its SLOs alone until {}", until.format("%H:%M:%S UTC"))
+            }
+            RolloutEvent::ProductionWatched { until, holdback: Some(held) } => {
+                format!("in production; the release before keeps {held} until {}", until.format("%H:%M:%S UTC"))
+            }
             RolloutEvent::RolledBack { reason, .. } => format!("taken back: {reason}"),
             RolloutEvent::StepFailed { reason, .. } => format!("failed: {reason}"),
             RolloutEvent::Superseded { by } => format!("superseded by {by}"),

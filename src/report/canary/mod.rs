@@ -34,7 +34,7 @@ impl CanaryFacts<'_> {
     /// Whether somebody watches it; none when there is nothing to watch.
     #[must_use]
     pub fn watched(&self) -> Option<bool> {
-        self.state.has_weight().then_some(self.unwatched_since.is_none() && self.driver.is_some())
+        self.state.wants_watch().then_some(self.unwatched_since.is_none() && self.driver.is_some())
     }
 }
 
@@ -82,6 +82,10 @@ pub fn canary_json(facts: &CanaryFacts<'_>) -> Value {
         "paused": state.paused.as_ref().map(|(actor, reason)| json!({"by": actor.login, "reason": reason})),
         "extended_seconds": state.extended_seconds,
         "hold_expired": state.hold_expired,
+        "production": state.production.map(|watched| json!({
+            "since": stamp(watched.since), "until": stamp(watched.until), "holdback": watched.holdback,
+            "watched": state.watched_production().is_some(),
+        })),
         "forecast": verdict.map(|verdict| &verdict.forecast),
         "forecast_seconds": verdict.and_then(|verdict| verdict.forecast_seconds),
         "canary_requests": verdict.map(|verdict| verdict.canary_requests),

@@ -59,6 +59,9 @@ fn head(facts: &CanaryFacts<'_>, clock: Clock<'_>) -> String {
     let next = state.next_weight().filter(|_| state.has_weight()).map(|next| format!(", {next} at PASS"));
     let stands = [asked, measured, since, next].into_iter().flatten().collect::<String>();
     let _ = writeln!(text, "  weight {applied}{stands}{}", standing(facts, clock));
+    if let Some((words, watched)) = state.production_words().zip(state.watched_production()) {
+        let _ = writeln!(text, "  {}, until {}", plain(&words), clock(watched.until));
+    }
     text
 }
 

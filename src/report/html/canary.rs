@@ -24,6 +24,13 @@ pub(super) fn section(page: &CanaryPage<'_>) -> String {
     if let Some(since) = page.unwatched_since {
         let _ = writeln!(html, "<p><strong>UNWATCHED since {}</strong></p>", since.format("%Y-%m-%d %H:%M:%S UTC"));
     }
+    if let Some(watched) = state.production {
+        let how = watched
+            .holdback
+            .map_or_else(|| "judged by its SLOs alone".to_owned(), |held| format!("the release before kept {held} to be compared with"));
+        let (since, until) = (watched.since.format("%Y-%m-%d %H:%M:%S"), watched.until.format("%H:%M:%S UTC"));
+        let _ = writeln!(html, "<p>In production from {since}, watched until {until}: {}</p>", escape(&how));
+    }
     html.push_str(&verdict(page));
     html.push_str(&graphs(page));
     html.push_str(&numbers(page));

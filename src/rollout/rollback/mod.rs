@@ -16,7 +16,7 @@ use super::choice::{self, Aim, Choice};
 use super::countdown::{Fired, Inside, count_down};
 use super::crash::{self, CrashPoint};
 use super::logbook::{DriveError, Hear, Insistence, Logbook, folder_of};
-use super::ports::{ActionDraft, ActionKind, Recorder};
+use super::ports::{ActionDraft, ActionKind, EvidenceRef, Recorder};
 use super::reader;
 use super::steps::{Claim, Clock, StepError, Steps, Tell};
 use crate::deploy::{Target, differences};
@@ -85,6 +85,8 @@ pub struct RollbackRequest {
     pub policy_hash: Digest,
     /// The run it serves, if one does.
     pub run: Option<RunId>,
+    /// What it rests on, where it is hms that asks.
+    pub evidence: Option<EvidenceRef>,
 }
 
 /// How a rollback ended. All but `NoTarget`, `Failed` and `Superseded` exit 0.
@@ -441,7 +443,7 @@ fn draft(request: &RollbackRequest, plan: &Plan, target: &TargetIdentity) -> Opt
         previous: plan.from.as_ref().map(|release| release.digest.clone()),
         requested: Some(Weight::ZERO),
         scan_report: None,
-        evidence: None,
+        evidence: request.evidence.clone(),
         yeses: Vec::new(),
         policy_hash: request.policy_hash.clone(),
         reason: request.reason.clone(),

@@ -15,6 +15,7 @@ mod crash;
 mod drill;
 mod driver;
 mod faults;
+mod production;
 mod race;
 mod rollback;
 mod steer;

@@ -262,6 +262,7 @@ impl World {
                 slot: SlotPolicy::Wait,
                 start_timeout: Duration::from_secs(60),
                 protection: Protection::Protected,
+                after: None,
             },
             clock,
         }
@@ -384,6 +385,7 @@ impl World {
             reason: None,
             policy_hash: policy(),
             run: None,
+            evidence: None,
         }
     }
 

@@ -9,10 +9,10 @@ use crate::deploy::{ArmName, Observation, Target};
 use crate::event::{AppName, Arm, DeployOutcome, Digest, OwnMetric, ReleaseRef, RunId, Weight};
 use crate::ledger::LedgerPlaces;
 use crate::policy::{
-    FreezeWindow, MetricsAccess, MetricsSource, OnHarm as PolicyOnHarm, OwnMetric as PolicyMetric, Placed, Policy,
-    Protection as PolicyProtection, Unwatched as PolicyUnwatched,
+    AfterHarm as PolicyAfterHarm, FreezeWindow, MetricsAccess, MetricsSource, OnHarm as PolicyOnHarm, OwnMetric as PolicyMetric, Placed,
+    Policy, Protection as PolicyProtection, Unwatched as PolicyUnwatched,
 };
-use crate::rollout::ports::{Meter, OnHarm, Ports, Protection, Rules, SlotPolicy, Unwatched};
+use crate::rollout::ports::{After, AfterHarm, Meter, OnHarm, Ports, Protection, Rules, SlotPolicy, Unwatched};
 use crate::rollout::{Answer, Hear, Hearing, Setup, Tell};
 use crate::store::{Inside, Peer, Places, inside_run, now};
 
@@ -162,6 +162,14 @@ fn rules(policy: &Policy, placed: &Placed) -> Rules {
             PolicyProtection::Open => Protection::Open,
             PolicyProtection::Protected { .. } => Protection::Protected,
         },
+        after: canary.after.map(|after| After {
+            watch: after.watch.duration(),
+            holdback: after.holdback,
+            on_harm: match after.on_harm {
+                PolicyAfterHarm::Rollback => AfterHarm::Rollback,
+                PolicyAfterHarm::Tell => AfterHarm::Tell,
+            },
+        }),
     }
 }
 
@@ -248,8 +256,11 @@ pub async fn result_lines<T: Target>(target: &T, placed: &Placed, release: &Rele
         Arm::Whole => placed.environment.to_string(),
     };
     let mut lines = if done {
-        let said = (!answer.message.starts_with("Deployed ")).then(|| answer.message.clone());
-        std::iter::once(format!("✔ Deployed {name} to {place}")).chain(said).collect()
+        let done = format!("Deployed {name} to {place}");
+        // What it says beside that is a line of its own.
+        let said = answer.message.strip_prefix(done.as_str()).map_or(answer.message.as_str(), |rest| rest.trim_start_matches("; "));
+        let said = (!said.is_empty()).then(|| said.to_owned());
+        std::iter::once(format!("✔ {done}")).chain(said).collect()
     } else {
         vec![format!("✘ {}", answer.message)]
     };

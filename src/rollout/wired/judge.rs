@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::canary::{self, Buckets, JudgeSettings, Kind, LatencySettings, PassOn, SourceState, choose_threshold};
+use crate::canary::{self, Buckets, JudgeSettings, Kind, LatencySettings, PassOn, SourceState, Subject, choose_threshold};
 use crate::deploy::Health;
 use crate::event::{OwnMetric, Sample, Verdict, VerdictClass, Weight};
 use crate::policy::{JudgeRules, PassOn as PolicyPassOn};
@@ -40,6 +40,7 @@ impl CanaryJudge {
         settings.warm_up = self.warm_up;
         settings.scrape_interval = self.scrape;
         settings.absolute_only = facts.absolute_only;
+        settings.subject = facts.subject;
         settings.pass_on = match self.rules.pass_on {
             PolicyPassOn::Relative => PassOn::Relative,
             PolicyPassOn::Absolute => PassOn::Absolute,
@@ -122,7 +123,11 @@ impl Judge for CanaryJudge {
                 Some(_) => {}
                 None => {
                     verdict.class = VerdictClass::Rollback;
-                    verdict.reason = format!("the canary does not run: {reason}");
+                    let whose = match facts.subject {
+                        Subject::Canary => "the canary",
+                        Subject::Production => "the release",
+                    };
+                    verdict.reason = format!("{whose} does not run: {reason}");
                 }
             }
             verdict.forecast_seconds = None;
@@ -208,6 +213,7 @@ mod tests {
             missed_reason: None,
             health: None,
             stable_health: None,
+            subject: Subject::Canary,
         }
     }
 
@@ -323,6 +329,41 @@ mod tests {
         gone[2].versions.get_mut("new").unwrap().own.remove("search");
         let verdict = judge.assess(&facts, &gone, at(10));
         assert!(verdict.class == VerdictClass::Hold && verdict.reason.contains("requests come without `search`"), "{}", verdict.reason);
+    }
+
+    /// Nothing is beside it: one side, against what was promised, and the words are not a canary's.
+    #[test]
+    fn production_is_judged_by_its_slos_alone() {
+        let alone = WatchFacts {
+            spans: vec![Span { weight: Weight::FULL, since: at(0) }],
+            absolute_only: true,
+            stable_version: None,
+            subject: Subject::Production,
+            ..facts(None)
+        };
+        let failing = |requests: f64, failed: f64| {
+            let failed = CounterSeries { key: "5xx".to_owned(), error: true, value: failed };
+            let mut counters = counters(requests - failed.value, Some(0));
+            counters.requests.push(failed);
+            counters
+        };
+        // The release before is gone, and what it once counted stands still beside it.
+        let samples = |failed: f64| {
+            [(0, 0.0), (5, 0.5), (10, 1.0)]
+                .map(|(second, part)| sample(second, counters(90_000.0, Some(0)), failing(2_000.0 * part, failed * part)))
+        };
+        let judge = judge(None);
+        let said = |failed| judge.assess(&alone, &samples(failed), at(10));
+        let (good, bad) = (said(2.0), said(80.0));
+        assert_eq!(good.class, VerdictClass::Pass, "{}", good.reason);
+        assert_eq!(bad.class, VerdictClass::Rollback, "{}", bad.reason);
+        assert_eq!(bad.reason, "errors: 80 of 2,000 requests (4 %), the limit is 1 %");
+        assert!(!good.reason.contains("canary"), "{}", good.reason);
+        // Twice as bad as the release before, and within what was promised: that is another test's to say.
+        assert_ne!(said(12.0).class, VerdictClass::Rollback);
+        let down =
+            WatchFacts { health: Some(Health::Failing { reason: "it exited with 1".to_owned(), last_lines: Vec::new() }), ..alone.clone() };
+        assert_eq!(judge.assess(&down, &samples(0.0), at(10)).reason, "the release does not run: it exited with 1");
     }
 
     #[test]

@@ -133,6 +133,12 @@ async fn a_release_walks_to_stable_and_back<S: Stage>(stage: &S) {
         assert_eq!((applied.weight, release_at(&applied.observation.arms, ArmName::Canary)), (Weight::ZERO, None));
     }
     apply(start(&two, ArmName::Canary)).await.unwrap();
+    // What is held back keeps its share beside almost everything, until the promotion is completed.
+    for _ in 0..2 {
+        let applied = apply(Effect::Weigh { weight: weight("95%") }).await.unwrap();
+        let kept = (release_at(&applied.observation.arms, ArmName::Stable), release_at(&applied.observation.arms, ArmName::Canary));
+        assert_eq!((applied.weight, kept), (weight("95%"), (Some(one.clone()), Some(two.clone()))));
+    }
     let applied = apply(promote(&two)).await.unwrap();
     assert_eq!(release_at(&applied.observation.arms, ArmName::Stable), Some(two.clone()));
     let standby = (S::STANDBY == Standby::Warm).then(|| one.clone());

@@ -9,6 +9,7 @@ mod freeze;
 mod hold;
 mod notices;
 mod policy;
+mod production;
 mod protection;
 mod releases;
 mod slots;

@@ -86,6 +86,10 @@ impl Work {
                 Arm::Whole => driver.promote(self.authority(order, &bytes, &force, &record)).await,
             }
         };
+        if placed.arm == Arm::Whole && self.setup.briefing.no_linger && force.policy.canary.after.is_some() {
+            let text = "production is not watched afterwards: this engine does not linger (hms run --linger)".to_owned();
+            let _ = order.replies.send(Reply::Line { text }).await;
+        }
         let answer = self.tell_waits(order, &driver, asked).await;
         let mut lines = ground::result_lines(target.as_ref(), &placed, &bytes.record.release, &answer).await;
         if answer.outcome == DeployOutcome::Done && placed.arm == Arm::Whole && placed.protection() != Protection::Open {
@@ -246,6 +250,9 @@ impl Work {
         if order.wish.supersede {
             driver_setup.rules.slot = SlotPolicy::Supersede;
         }
+        if self.setup.briefing.no_linger {
+            driver_setup.rules.after = None;
+        }
         let rollout = RolloutId::from_ulid(ulid::Ulid::generate());
         // Named in the run's journal before anything changes, so that the next engine finds it.
         self.record(RunEvent::RolloutLinked {
@@ -340,8 +347,12 @@ impl Delivery {
             tell: Arc::new(|_| {}),
         };
         let lineage = lineage_in(&created.repository);
-        let driver_setup =
+        let mut driver_setup =
             grounds.driver_setup(Arc::clone(&target), &created.app, &placed, &force, Some(created.run.clone()), lineage, None);
+        if self.setup.briefing.no_linger {
+            // A promotion from here would be watched by nobody.
+            driver_setup.rules.after = None;
+        }
         let wanted = found.created.map(|created| created.release.digest);
         let bytes = self.bytes_again(&target, state, plan, wanted, settings).await?;
         Driver::resume(driver_setup, &created.app, rollout, bytes).await.map(Some).map_err(|error| chain(&error))
