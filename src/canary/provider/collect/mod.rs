@@ -1,105 +1,33 @@
 //! The series of a scrape → a sample: the chosen counters and histograms, by version.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | this one | which series are chosen, by which version, and what they become |
+//! | `histograms` | buckets in order; native histograms as classic ones |
+//! | `status` | which statuses are errors |
+//! | `problem` | why a page is not used |
+
+mod histograms;
+mod problem;
+mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use super::exposition::{Dialect, Labels, LineError, Point, excerpt, points_of};
+use super::exposition::{Dialect, Labels, Point, excerpt, points_of};
 use super::metrics::{MetricsSettings, OwnSelectors, OwnSeries, is_probe, unit_of};
 use super::selector::Selector;
-use crate::event::{CounterSeries, HistogramSeries, OwnCounters, Sample, VersionCounters};
+use crate::event::{CounterSeries, OwnCounters, Sample, VersionCounters};
+
+pub(in crate::canary::provider) use histograms::Native;
+pub use problem::CollectError;
+
+use histograms::{Histograms, add_bucket, finished, is_bucket_of};
+use status::is_error;
 
 /// So many chosen series are read at most; more are a selector that chooses too much, and would fill the journal.
 const SERIES_LIMIT: usize = 10_000;
-
-/// Metrics that cannot be used. Each is a way in which errors could go unseen.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum CollectError {
-    /// A line is not of the format.
-    #[error("the metrics are malformed")]
-    Malformed(#[source] LineError),
-    /// More series than one release can have.
-    #[error("the metrics have more than {SERIES_LIMIT} series for these selectors: narrow them")]
-    TooManySeries,
-    /// Series are there, and none says its version.
-    #[error("no series of {metric:?} has the label `{label}`, which should tell the version")]
-    NoVersion {
-        /// The metric.
-        metric: String,
-        /// The label.
-        label: String,
-    },
-    /// A request counter without a status: every request would look good.
-    #[error("line {line}: {metric:?} has none of the labels {labels}: errors cannot be told")]
-    NoStatus {
-        /// The line, from 1.
-        line: usize,
-        /// The metric.
-        metric: String,
-        /// The labels looked for.
-        labels: String,
-    },
-    /// A status that is none.
-    #[error("line {line}: {value:?} is no HTTP status")]
-    BadStatus {
-        /// The line, from 1.
-        line: usize,
-        /// What stands there.
-        value: String,
-    },
-    /// A class where one status is asked for.
-    #[error("line {line}: the status {value:?} does not tell whether it is the one of `{name}`")]
-    CoarseStatus {
-        /// The line, from 1.
-        line: usize,
-        /// What stands there.
-        value: String,
-        /// The user's metric.
-        name: String,
-    },
-    /// A count that is none.
-    #[error("line {line}: {value} is no count")]
-    BadCount {
-        /// The line, from 1.
-        line: usize,
-        /// What stands there.
-        value: f64,
-    },
-    /// The same labels twice.
-    #[error("line {line}: this series is there twice")]
-    Twice {
-        /// The line, from 1.
-        line: usize,
-    },
-    /// A bucket's bound is no number.
-    #[error("line {line}: `le` is missing or no bound")]
-    BadBound {
-        /// The line, from 1.
-        line: usize,
-    },
-    /// A histogram without its last bucket has no total.
-    #[error("the histogram {metric}{{{key}}} has no +Inf bucket")]
-    NoInfinity {
-        /// The metric.
-        metric: String,
-        /// Its labels.
-        key: String,
-    },
-    /// A native histogram whose buckets cross the bounds that all of them share.
-    #[error("series {line}: {metric:?} is a native histogram with buckets wider than a doubling, or of its own bounds: use a classic one")]
-    OddNative {
-        /// The series, from 1.
-        line: usize,
-        /// The metric.
-        metric: String,
-    },
-    /// A time outside the calendar.
-    #[error("line {line}: the timestamp is outside the calendar")]
-    BadTime {
-        /// The line, from 1.
-        line: usize,
-    },
-}
 
 /// Makes a sample of a page in the text format, for whoever has it already.
 ///
@@ -114,7 +42,12 @@ pub fn read_page(text: &str, settings: &MetricsSettings, now: DateTime<Utc>) -> 
 ///
 /// # Errors
 /// When a line is malformed, or a chosen series cannot be read: then nothing is used.
-pub(super) fn collect(text: &str, dialect: Dialect, settings: &MetricsSettings, now: DateTime<Utc>) -> Result<Sample, CollectError> {
+pub(in crate::canary::provider) fn collect(
+    text: &str,
+    dialect: Dialect,
+    settings: &MetricsSettings,
+    now: DateTime<Utc>,
+) -> Result<Sample, CollectError> {
     let mut collector = Collector::new(settings);
     let names = collector.names();
     for point in points_of(text, dialect, |name| names.iter().any(|wanted| wanted == name)) {
@@ -123,7 +56,7 @@ pub(super) fn collect(text: &str, dialect: Dialect, settings: &MetricsSettings, 
     collector.finish(now)
 }
 
-pub(super) struct Collector<'a> {
+pub(in crate::canary::provider) struct Collector<'a> {
     settings: &'a MetricsSettings,
     bucket_name: Option<String>,
     requests: BTreeMap<(String, String), CounterSeries>,
@@ -140,17 +73,8 @@ pub(super) struct Collector<'a> {
     newest: Option<DateTime<Utc>>,
 }
 
-/// Buckets as bound and cumulative count, by version and labels.
-type Histograms = BTreeMap<(String, String), Vec<(f64, f64)>>;
-
-/// A native histogram: buckets as lower bound, upper bound and count.
-pub(super) struct Native {
-    pub(super) count: f64,
-    pub(super) buckets: Vec<(f64, f64, f64)>,
-}
-
 impl<'a> Collector<'a> {
-    pub(super) fn new(settings: &'a MetricsSettings) -> Self {
+    pub(in crate::canary::provider) fn new(settings: &'a MetricsSettings) -> Self {
         // Some write the name as it stands in the text, with its ending.
         let base = settings.latency.as_ref().map(Selector::base_name);
         Self {
@@ -177,7 +101,7 @@ impl<'a> Collector<'a> {
         counters.map(|selector| selector.name().to_owned()).chain(self.bucket_name.clone()).chain(buckets).collect()
     }
 
-    pub(super) fn take(&mut self, point: Point) -> Result<(), CollectError> {
+    pub(in crate::canary::provider) fn take(&mut self, point: Point) -> Result<(), CollectError> {
         let chosen = |selector: &Selector| point.name == selector.name() && selector.fits(&point.labels);
         let is_request = chosen(&self.settings.requests);
         let latency = self.settings.latency.as_ref();
@@ -238,44 +162,6 @@ impl<'a> Collector<'a> {
         bad.extend(is_bad);
     }
 
-    /// Takes a native histogram as a classic one on the powers of two, which every resolution shares: buckets that come and go must not
-    /// look like a process that started again.
-    pub(super) fn take_native(
-        &mut self,
-        line: usize,
-        name: &str,
-        labels: &Labels,
-        native: &Native,
-        timestamp_ms: Option<i64>,
-    ) -> Result<(), CollectError> {
-        let mut histograms = self.settings.latency.iter().chain(self.settings.own.iter().filter_map(OwnSelectors::histogram));
-        if !histograms.any(|histogram| histogram.base_name() == name && histogram.fits(labels)) {
-            return Ok(());
-        }
-        let bad = |value: f64| !value.is_finite() || value < 0.0;
-        if bad(native.count) || native.buckets.iter().any(|(low, high, count)| bad(*count) || low.is_nan() || high.is_nan()) {
-            return Err(CollectError::BadCount { line, value: native.count });
-        }
-        let metric = name.to_owned();
-        let bounds: Vec<f64> = (-10_i32..=10).map(|exponent| f64::from(exponent).exp2()).collect();
-        let mut places = bounds.iter().copied();
-        let crosses = |bound: f64| native.buckets.iter().any(|(low, high, _)| *low < bound * (1.0 - 1e-9) && *high > bound * (1.0 + 1e-9));
-        if places.any(crosses) {
-            return Err(CollectError::OddNative { line, metric });
-        }
-        let below =
-            |bound: f64| native.buckets.iter().filter(|(_, high, _)| *high <= bound * (1.0 + 1e-9)).map(|(_, _, count)| count).sum();
-        let cumulative = bounds.iter().map(|bound| (*bound, below(*bound))).chain([(f64::INFINITY, native.count)]);
-        for (bound, value) in cumulative {
-            let mut labels = labels.clone();
-            labels.insert("le".to_owned(), bound.to_string());
-            // One series, however many bounds it is written with.
-            self.series = self.series.saturating_sub(usize::from(bound.is_finite()));
-            self.take(Point { line, name: format!("{name}_bucket"), labels, value, timestamp_ms })?;
-        }
-        Ok(())
-    }
-
     fn take_time(&mut self, line: usize, timestamp_ms: Option<i64>) -> Result<(), CollectError> {
         if timestamp_ms > self.newest_ms {
             self.newest_ms = timestamp_ms;
@@ -317,7 +203,7 @@ impl<'a> Collector<'a> {
         add_bucket(&mut self.histograms, point, version, labels, self.settings.latency_unit_seconds)
     }
 
-    pub(super) fn finish(self, now: DateTime<Utc>) -> Result<Sample, CollectError> {
+    pub(in crate::canary::provider) fn finish(self, now: DateTime<Utc>) -> Result<Sample, CollectError> {
         let mut versions: BTreeMap<String, VersionCounters> = BTreeMap::new();
         for ((version, _), series) in self.requests {
             versions.entry(version).or_default().requests.push(series);
@@ -365,58 +251,14 @@ fn none_yet(own: &OwnSelectors) -> Vec<CounterSeries> {
     counted.then(|| CounterSeries { key: String::new(), error: false, value: 0.0 }).into_iter().collect()
 }
 
-/// Whether a point is a bucket of the histogram that a selector chooses.
-fn is_bucket_of(histogram: &Selector, point: &Point) -> bool {
-    point.name.strip_suffix("_bucket") == Some(histogram.base_name()) && histogram.fits(&point.labels)
-}
-
-fn add_bucket(
-    histograms: &mut Histograms,
-    point: &Point,
-    version: &str,
-    mut labels: Labels,
-    unit_seconds: f64,
-) -> Result<(), CollectError> {
-    let bound = labels.remove("le").and_then(|le| le.parse::<f64>().ok()).filter(|bound| !bound.is_nan());
-    let bound = bound.ok_or(CollectError::BadBound { line: point.line })? * unit_seconds;
-    let buckets = histograms.entry((version.to_owned(), key(&labels))).or_default();
-    if buckets.iter().any(|(have, _)| have.total_cmp(&bound).is_eq()) {
-        return Err(CollectError::Twice { line: point.line });
-    }
-    buckets.push((bound, point.value));
-    Ok(())
-}
-
-/// Each histogram with its version, its buckets in order.
-fn finished(histograms: Histograms, metric: &str) -> Result<Vec<(String, HistogramSeries)>, CollectError> {
-    let series = |((version, key), mut buckets): ((String, String), Vec<(f64, f64)>)| {
-        buckets.sort_by(|left, right| left.0.total_cmp(&right.0));
-        let (bounds, counts): (Vec<f64>, Vec<f64>) = buckets.into_iter().unzip();
-        match bounds.split_last().filter(|(last, _)| last.is_infinite() && **last > 0.0) {
-            Some((_, finite)) => Ok((version, HistogramSeries { key, bounds: finite.to_vec(), counts })),
-            None => Err(CollectError::NoInfinity { metric: metric.to_owned(), key }),
-        }
-    };
-    histograms.into_iter().map(series).collect()
-}
-
 /// Labels in order, as text.
 fn key(labels: &Labels) -> String {
     labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect::<Vec<_>>().join(",")
 }
 
-/// Whether a status is a server's error; none when it is no status. 0 is what proxies write when the client went away.
-fn is_error(status: &str) -> Option<bool> {
-    if let Ok(code) = status.parse::<u16>() {
-        return (code < 1000).then_some((500..600).contains(&code));
-    }
-    let (class, rest) = status.split_at_checked(1)?;
-    let is_class = ("1"..="5").contains(&class) && rest.eq_ignore_ascii_case("xx");
-    is_class.then_some(class == "5")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::exposition::LineError;
     use super::*;
 
     fn settings() -> MetricsSettings {
@@ -540,41 +382,9 @@ mod tests {
     }
 
     #[test]
-    fn native_histograms_become_classic_ones_on_powers_of_two() {
-        let settings = settings();
-        let labels: Labels = [("app", "shop"), ("version", "a")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let read = |buckets: &[(f64, f64, f64)], count: f64| {
-            let mut collector = Collector::new(&settings);
-            let native = Native { count, buckets: buckets.to_vec() };
-            collector.take_native(1, "http_request_duration_seconds", &labels, &native, None)?;
-            collector.finish(now())
-        };
-        let half = 0.5_f64.sqrt();
-        let sample =
-            read(&[(0.25, half / 2.0 * 1.0, 0.0), (0.125, 0.25, 4.0), (0.5, half, 2.0), (half, 1.0, 1.0), (1.0, 2.0, 3.0)], 11.0).unwrap();
-        let histogram = &sample.versions["a"].latency[0];
-        let at = |bound: f64| histogram.counts[histogram.bounds.iter().position(|have| (have - bound).abs() < 1e-12).unwrap()];
-        assert_eq!((at(0.25), at(0.5), at(1.0), at(2.0), histogram.counts.last().copied()), (4.0, 4.0, 7.0, 10.0, Some(11.0)));
-        assert!(matches!(read(&[(0.3, 0.6, 1.0)], 1.0), Err(CollectError::OddNative { .. })));
-        assert!(matches!(read(&[(0.5, 1.0, f64::NAN)], 1.0), Err(CollectError::BadCount { .. })));
-    }
-
-    #[test]
     fn too_many_series_are_refused() {
         let line = |path: usize| format!("http_requests_total{{app=\"shop\",version=\"a\",code=\"200\",path=\"{path}\"}} 1");
         let text = (0..=SERIES_LIMIT).map(line).collect::<Vec<_>>().join("\n");
         assert_eq!(read(&text), Err(CollectError::TooManySeries));
-    }
-
-    #[test]
-    fn statuses_are_read_as_people_write_them() {
-        for (status, error) in
-            [("200", Some(false)), ("500", Some(true)), ("599", Some(true)), ("5xx", Some(true)), ("4XX", Some(false)), ("0", Some(false))]
-        {
-            assert_eq!(is_error(status), error, "{status}");
-        }
-        for bad in ["", "error", "6xx", "5x", "-1", "5000", "é"] {
-            assert_eq!(is_error(bad), None, "{bad}");
-        }
     }
 }
