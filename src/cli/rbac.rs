@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::deploy::kubernetes::rbac;
 use crate::event::EnvironmentName;
 use crate::policy::resolve_environment;
-use crate::rollout::wired::cluster_place;
+use crate::rollout::wired::{cluster_place, places_together};
 
 use super::failure::{Exit, Failure};
 use super::policy_verb::Commits;
@@ -25,7 +25,7 @@ pub(crate) fn rights(at: Option<&Path>, user: &str) -> Result<u8, Failure> {
     for name in &names {
         let settings = resolve_environment(&commits.policy, name).settings;
         let Some(place) = cluster_place(&commits.app, &commits.policy, &settings) else { continue };
-        let rights = rbac(&place, &commits.app, user);
+        let rights = rbac(&place, &places_together(&place, &settings), &commits.app, user);
         let context = place.context.as_deref().unwrap_or("in-cluster").to_owned();
         if told.insert((context.clone(), rights.clone())) {
             let line = if told.len() > 1 { "---\n" } else { "" };

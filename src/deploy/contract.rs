@@ -48,6 +48,9 @@ pub struct ReleaseRecord {
 /// An image of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseImage {
+    /// Which of several workloads gets it, as `KIND/NAME`; none: every one without an image of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
     /// Which container gets it; none when there is only one that can be meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,

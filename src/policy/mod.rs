@@ -35,6 +35,7 @@ mod scan_gate;
 mod settings;
 mod supplied;
 mod table;
+mod together;
 mod wall;
 
 pub use canonical::{BadPolicyText, StoredPolicy};
@@ -44,7 +45,7 @@ pub use freeze::{BadMoment, FreezeFacts, FreezeState, FreezeWindow, Moment, Span
 pub use known::{MAPPINGS, Mapping};
 pub use model::{
     Advisories, After, AfterHarm, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, OwnMetric, PassOn, Policy,
-    Registry, Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump,
+    Registry, Rollback, Scan, Slo, Target, Together, Traffic, Unwatched, Version, VersionBump,
 };
 pub use notify::{NotifySink, NotifyWay};
 pub use operator::{Floors, Includes, MetricsAccess, Operator, OwnerProblem, RemoteOrigin, apply_floors, check_owner_mode, may_be_let_in};

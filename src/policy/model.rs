@@ -103,6 +103,9 @@ pub enum Environment {
         /// On a cluster: field managers whose image field may be taken over.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         take_over: Vec<String>,
+        /// On a cluster: workloads that every release goes to as well.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        together: Vec<Together>,
         /// On a cluster: who splits its traffic, where that is not what the app's `traffic` says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traffic: Option<Box<Traffic>>,
@@ -125,11 +128,31 @@ impl Environment {
             workload: None,
             containers: Vec::new(),
             take_over: Vec::new(),
+            together: Vec::new(),
             traffic: None,
             protected: name.as_str() == "prod",
             approvals: 0,
         }
     }
+}
+
+/// A workload that is released together with the environment's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Together {
+    /// `KIND/NAME`.
+    pub workload: String,
+    /// The containers that get the image; empty where there is only one that can be meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
+    /// An image of its own, by name without a tag; none when it gets the release's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The service of its stable arm; none when no router leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<String>,
+    /// The service of its canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<String>,
 }
 
 /// A kind of place.

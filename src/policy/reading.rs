@@ -8,7 +8,7 @@ use super::period::share;
 use super::table::Table;
 use super::{
     Advisories, After, AfterHarm, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, OwnMetric, PassOn, Period,
-    Policy, Problem, Registry, Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump, known,
+    Policy, Problem, Registry, Rollback, Scan, Slo, Target, Traffic, Unwatched, Version, VersionBump, known, together,
 };
 use crate::event::{EnvironmentName, Weight};
 
@@ -30,55 +30,9 @@ pub(super) fn policy(table: &Table<'_>) -> Result<Policy, Problem> {
         local: local(table)?,
         slot_timeout: table.parsed("slot_timeout")?.unwrap_or(defaults.slot_timeout),
     };
-    apart(table, &policy)?;
+    together::fits(table, &policy)?;
+    together::apart(table, &policy)?;
     Ok(policy)
-}
-
-/// Two environments of one namespace share nothing that a release of one changes: it would be in the other too.
-fn apart(table: &Table<'_>, policy: &Policy) -> Result<(), Problem> {
-    let Some(node) = table.node("environments") else { return Ok(()) };
-    let all = Table::open(node, &table.path_of("environments"))?;
-    for (index, (name, place, ..)) in all.rows().enumerate() {
-        for (other, ..) in all.rows().take(index) {
-            let find = |name: &str| policy.environments.iter().find(|(known, _)| known.as_str() == name).map(|(_, settings)| settings);
-            let Some(what) = find(name).zip(find(other)).and_then(|(one, other)| shared(policy, one, other)) else { continue };
-            let problem = Problem::new(place, format!("`{name}` and `{other}` are in one namespace and share {what}"));
-            return Err(
-                problem.hint("a release of one would change the other: give each its own `workload`, and its own `traffic` under its name")
-            );
-        }
-    }
-    Ok(())
-}
-
-/// What two places share, in words; none when it is nothing.
-fn shared(policy: &Policy, one: &Environment, other: &Environment) -> Option<String> {
-    let cluster = |settings: &Environment| match settings {
-        Environment::Place { target: Target::Kubernetes, context, namespace, workload, traffic, .. } => {
-            let traffic = traffic.as_deref().or(policy.traffic.as_ref()).cloned();
-            Some(((context.clone(), namespace.clone()), workload.clone(), traffic))
-        }
-        Environment::Place { .. } | Environment::Arm { .. } => None,
-    };
-    let ((place, workload, traffic), (other_place, other_workload, other_traffic)) = cluster(one).zip(cluster(other))?;
-    if place != other_place {
-        return None;
-    }
-    let named = |workload: Option<String>| {
-        workload
-            .or_else(|| policy.app.as_ref().map(|app| format!("deployment/{app}")))
-            .unwrap_or_else(|| "the app's own deployment".to_owned())
-    };
-    let (workload, other_workload) = (named(workload), named(other_workload));
-    if workload == other_workload {
-        return Some(workload);
-    }
-    let (traffic, other) = traffic.zip(other_traffic)?;
-    if traffic.router() == other.router() {
-        return Some(traffic.router());
-    }
-    let services = [&other.stable, &other.canary];
-    [traffic.stable, traffic.canary].into_iter().find(|service| services.contains(&service)).map(|service| format!("the service {service}"))
 }
 
 fn registry(table: &Table<'_>) -> Result<Option<Registry>, Problem> {
@@ -86,13 +40,19 @@ fn registry(table: &Table<'_>) -> Result<Option<Registry>, Problem> {
         return Ok(None);
     }
     let registry = table.table("registry", &known::REGISTRY)?;
-    let image = required(&registry, "image")?;
-    let last = image.rsplit('/').next().unwrap_or_default();
-    registry.must("image", !image.contains(char::is_whitespace) && !image.contains("://"), "is no image name")?;
-    registry.must("image", !last.contains([':', '@']), "leave the tag out: each release has its own")?;
+    let image = image_name(&registry)?;
     let keep = registry.parsed("keep")?.unwrap_or(5);
     registry.must("keep", keep >= 1, "at least the release that runs is kept")?;
     Ok(Some(Registry { image, keep }))
+}
+
+/// An image's name without a tag.
+pub(super) fn image_name(table: &Table<'_>) -> Result<String, Problem> {
+    let image = required(table, "image")?;
+    let last = image.rsplit('/').next().unwrap_or_default();
+    table.must("image", !image.contains(char::is_whitespace) && !image.contains("://"), "is no image name")?;
+    table.must("image", !last.contains([':', '@']), "leave the tag out: each release has its own")?;
+    Ok(image)
 }
 
 fn environments(table: &Table<'_>) -> Result<BTreeMap<EnvironmentName, Environment>, Problem> {
@@ -142,16 +102,11 @@ fn environment(name: &EnvironmentName, table: &Table<'_>) -> Result<Environment,
     let approvals = table.parsed("approvals")?.unwrap_or(0);
     table.must("approvals", approvals <= 20, "at most 20")?;
     let protected = table.truth("protected")?.unwrap_or(name.as_str() == "prod");
-    let workload = table.text("workload")?;
-    if let Some(workload) = &workload {
-        let known = workload
-            .split_once('/')
-            .is_some_and(|(kind, name)| ["deployment", "statefulset", "daemonset"].contains(&kind) && !name.is_empty());
-        table.must("workload", known, "write deployment/NAME, statefulset/NAME or daemonset/NAME")?;
-    }
+    let workload = workload(table)?;
+    let together = together::together(table, workload.as_deref())?;
     let (containers, take_over) = (table.parsed_list("containers")?, table.parsed_list("take_over")?);
     let own_traffic = traffic(table)?;
-    for key in ["workload", "containers", "take_over", "traffic"] {
+    for key in ["workload", "containers", "take_over", "together", "traffic"] {
         let fits = target == Target::Kubernetes || table.node(key).is_none();
         table.must(key, fits, "only an environment with `target: kubernetes` has one")?;
     }
@@ -162,10 +117,23 @@ fn environment(name: &EnvironmentName, table: &Table<'_>) -> Result<Environment,
         workload,
         containers,
         take_over,
+        together,
         traffic: own_traffic.map(Box::new),
         protected,
         approvals,
     })
+}
+
+/// A workload by kind and name.
+pub(super) fn workload(table: &Table<'_>) -> Result<Option<String>, Problem> {
+    let workload = table.text("workload")?;
+    if let Some(workload) = &workload {
+        let known = workload
+            .split_once('/')
+            .is_some_and(|(kind, name)| ["deployment", "statefulset", "daemonset"].contains(&kind) && !name.is_empty());
+        table.must("workload", known, "write deployment/NAME, statefulset/NAME or daemonset/NAME")?;
+    }
+    Ok(workload)
 }
 
 fn traffic(table: &Table<'_>) -> Result<Option<Traffic>, Problem> {
@@ -413,7 +381,7 @@ fn local(table: &Table<'_>) -> Result<Local, Problem> {
     Ok(Local { listen })
 }
 
-fn required(table: &Table<'_>, key: &str) -> Result<String, Problem> {
+pub(super) fn required(table: &Table<'_>, key: &str) -> Result<String, Problem> {
     let text = table.text(key)?.unwrap_or_default();
     table.must(key, !text.trim().is_empty(), "is missing")?;
     Ok(text)

@@ -155,6 +155,27 @@ fn a_mistake_is_named_with_its_place_and_what_was_meant() {
         ("environments: {canary: {approvals: 1}}", "`.hms.environments.canary.approvals`: this is the canary arm of `prod`", None),
         ("environments: {canary: {of: stage}}", "2:18: `.hms.environments.canary` is an arm of `stage`", None),
         ("environments: {blue: {of: prod}}", "`.hms.environments.blue.of`: the canary's arm is named `canary`", None),
+        (
+            "environments: {prod: {target: kubernetes, context: c, namespace: n, together: [{workload: cart}]}}",
+            "`.hms.environments.prod.together[0].workload`: write deployment/NAME",
+            None,
+        ),
+        (
+            "environments: {prod: {target: kubernetes, context: c, namespace: n, together: [{workload: deployment/a, stable: a}]}}",
+            "`.hms.environments.prod.together[0].canary`: name both services",
+            None,
+        ),
+        (
+            "environments: {prod: {target: kubernetes, context: c, namespace: n, together: [{workload: deployment/a, stable: a, canary: b}]}}",
+            "`prod` names services of deployment/a, and no router",
+            None,
+        ),
+        (
+            "environments: {prod: {target: kubernetes, context: c, namespace: n, workload: deployment/a, together: [{workload: deployment/a}]}}",
+            "`.hms.environments.prod.together[0].workload`: is released with this environment already",
+            None,
+        ),
+        ("environments: {prod: {together: [{workload: deployment/a}]}}", "`.hms.environments.prod.together`: only an env", None),
         ("metrics: {prometheus: 'http://u:p@host'}", "`.hms.metrics.prometheus`: it must hold no credentials", None),
         ("metrics: {scrape: 'file:///etc/passwd'}", "`.hms.metrics.scrape`: it must start with http://", None),
         ("metrics: {prometheus: 'http://a', scrape: 'http://b'}", "`.hms.metrics.scrape`: there is `prometheus` too", None),

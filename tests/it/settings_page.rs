@@ -64,9 +64,13 @@ fn file(path: &str, name: &str, keys: &str) -> String {
         text = match part.strip_suffix("[]") {
             // Metrics of one's own but statuses are read from a source that is named.
             None if part == "own" => format!("{{scrape: 'http://a/metrics', own: {text}}}"),
-            // Only an environment on a cluster has a router.
+            // Only an environment on a cluster has a router, or more workloads than one.
             None if part == "traffic" && rest.contains("environments") => {
                 format!("{{target: kubernetes, context: c, namespace: n, traffic: {text}}}")
+            }
+            Some("together") => {
+                let traffic = "{httproute: a, stable: a, canary: b}";
+                format!("{{target: kubernetes, context: c, namespace: n, traffic: {traffic}, together: [{text}]}}")
             }
             Some(list) => format!("{{{list}: [{text}]}}"),
             None => format!("{{{}: {text}}}", if part == "NAME" { name } else { part }),

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::KubernetesTarget;
 use super::object::Object;
+use super::set::{Member, kept_of};
 use super::workload::{release_of, template};
 use crate::deploy::{ReleaseRecord, TargetError};
 use crate::event::{Digest, EnvironmentName, ReleaseRef};
@@ -33,6 +34,12 @@ impl KubernetesTarget {
     /// Records what the workload runs, for an environment whose record names nothing. None when nothing runs.
     pub(super) async fn adopted(&self, environment: &EnvironmentName) -> Result<Option<ReleaseRef>, TargetError> {
         let Some(object) = self.workload().await? else { return Ok(None) };
+        let mut members = vec![Member { target: self.clone(), object: object.clone() }];
+        for target in self.members().into_iter().skip(1) {
+            if let Some(object) = target.workload().await? {
+                members.push(Member { target, object });
+            }
+        }
         let pod = template(&object);
         // A mark that no record names is what is left of a record that is gone, or of another cluster's: it is what runs all the same.
         let marked = release_of(&object);
@@ -57,7 +64,7 @@ impl KubernetesTarget {
             must_be_scanned: BTreeMap::new(),
             images: Vec::new(),
         };
-        self.records.keep(environment, &digest, &self.kept_of(&object)).await?;
+        self.records.keep(environment, &digest, &kept_of(&members)).await?;
         self.records.put_release(&record).await?;
         Ok(Some(release))
     }

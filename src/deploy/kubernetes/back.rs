@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use super::beside::Beside;
-use super::effects::{GROWTH, Hands};
+use super::effects::Hands;
 use super::names::{self, ROLLBACK_MANAGER};
 use super::object::{Edit, Object};
 use super::promote::warn_of_lost_requests;
-use super::workload::{release_of, runs};
+use super::set::Member;
+use super::workload::release_of;
 use crate::deploy::TargetError;
 use crate::event::{Digest, Weight};
 use crate::store::{CrashPoint, reach};
@@ -15,17 +16,21 @@ use crate::store::{CrashPoint, reach};
 impl Hands<'_> {
     pub(super) async fn go_back(&self, release: &Digest) -> Result<(), TargetError> {
         let target = self.target;
-        let stable = target.need_workload().await?;
-        stable.admit(&self.fence)?;
+        let parts = target.parts(self.environment, release).await?;
+        for left in target.members().iter().filter(|one| !parts.iter().any(|part| part.place.workload == one.place.workload)) {
+            (self.say)(format!("{} stays as it is: {} was not released with it", left.place.workload, release.short()));
+        }
+        let members = self.read(parts).await?;
         let beside = target.beside().await?;
-        let is_stable = runs(&stable) == *release && target.is_as_left(self.environment, &stable).await?;
-        if !is_stable && target.router().is_some() && target.is_deployment() {
+        if !self.all_at(&members, release).await? && target.router().is_some() && target.is_deployment() {
             match &beside {
                 Some(beside) if beside.release.as_ref() == Some(release) && beside.object.annotation(names::IN_PLACE).is_some() => {
-                    warn_of_lost_requests(&stable, self.say);
+                    for member in &members {
+                        warn_of_lost_requests(&member.object, self.say);
+                    }
                 }
                 Some(beside) if beside.release.as_ref() == Some(release) => {
-                    self.all_to_arm(&stable).await?;
+                    self.all_to_arm(&members).await?;
                     reach(CrashPoint::TrafficBeside).await;
                 }
                 Some(beside) if target.route().await?.is_some_and(|route| route.weight == Weight::FULL) => self.hold_beside(beside).await?,
@@ -34,29 +39,41 @@ impl Hands<'_> {
                 }
             }
         }
-        // One that has the template already may be in the middle of rolling it out.
-        let written = if is_stable {
-            stable
-        } else {
-            let pod = target.template_for(self, &stable, release).await?;
-            let kept = target.records.kept(self.environment, release).await?;
-            let had = kept.and_then(|kept| kept.replicas.get(&target.place.workload.to_string()).copied());
-            self.restore(release, &pod, had).await?
-        };
+        let mut written = Vec::new();
+        for member in &members {
+            // One that has the template already may be in the middle of rolling it out.
+            let is_there = member.target.is_at(self.environment, release, &member.object).await?;
+            written.push(if is_there { member.object.clone() } else { self.at(&member.target).put_back(member, release).await? });
+        }
         reach(CrashPoint::StableWritten).await;
-        target.await_rollout(&target.workloads(), target.place.workload.kind(), &written, GROWTH, self).await?;
+        self.all_rolled_out(&members, &written).await?;
         reach(CrashPoint::StableRolled).await;
-        self.keep_template(&target.need_workload().await?).await?;
+        self.keep_templates(&self.read(members.into_iter().map(|member| member.target).collect()).await?).await?;
         self.all_to_stable().await
     }
 
-    /// The arm is another release and has everything: a promotion ended half-way. It keeps it, written under this fence, while stable's pods
-    /// are changed, which have none; unless nothing of it is ready and stable has pods that are.
+    /// The template that one workload had, and as many pods where it has none.
+    async fn put_back(&self, member: &Member, release: &Digest) -> Result<Object, TargetError> {
+        let target = self.target;
+        let pod = target.template_for(self, &member.object, release).await?;
+        let kept = target.records.kept(self.environment, release).await?;
+        let had = kept.and_then(|kept| kept.replicas.get(&target.place.workload.to_string()).copied());
+        self.restore(release, &pod, had).await
+    }
+
+    /// The arms are another release and have everything: a promotion ended half-way. They keep it, written under this fence, while stable's
+    /// pods are changed, which have none; unless nothing of one of them is ready and stable has pods that are.
     async fn hold_beside(&self, beside: &Beside) -> Result<(), TargetError> {
-        let (Some(router), Some(traffic)) = (self.target.router(), &self.target.place.traffic) else { return Ok(()) };
+        let Some(router) = self.target.router() else { return Ok(()) };
         let serves = async |service: &str| self.target.ready_endpoints(service).await.is_ok_and(|ready| ready > 0);
-        let weight = if !serves(&traffic.canary).await && serves(&traffic.stable).await { Weight::ZERO } else { Weight::FULL };
-        router.set(weight, &self.fence).await?;
+        let (mut arms_serve, mut stable_serves) = (true, true);
+        for traffic in self.target.members().iter().filter_map(|member| member.place.traffic.as_ref()) {
+            arms_serve &= serves(&traffic.canary).await;
+            stable_serves &= serves(&traffic.stable).await;
+        }
+        let weight = if !arms_serve && stable_serves { Weight::ZERO } else { Weight::FULL };
+        let seen = router.set(weight, &self.fence).await?;
+        self.warn(&router, &seen);
         let who = beside.release.as_ref().map_or("what is beside it", Digest::short);
         let stable = &self.target.place.workload;
         (self.say)(if weight == Weight::FULL {

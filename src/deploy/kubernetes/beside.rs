@@ -333,7 +333,7 @@ impl KubernetesTarget {
             release: release.clone(),
             why: format!("{} has no record of it", self.access.name()),
         })?;
-        workload::next_template(&self.place, &template(stable), &record.images, release)
+        workload::next_template(&self.place, &template(stable), &self.images_for(&record), release)
     }
 
     /// How many pods the arm needs to carry everything.

@@ -66,6 +66,12 @@ impl Counts {
         self.pods.iter().map(more).sum()
     }
 
+    /// These pods and those.
+    pub(super) fn and(mut self, more: Self) -> Self {
+        self.pods.extend(more.pods);
+        Self { is_counted: self.is_counted || more.is_counted, ..self }
+    }
+
     /// How many of them may be health checks and the two looks: not every page tells those apart.
     pub(super) fn checks_since(&self, earlier: &Self) -> f64 {
         let seconds = self.at.duration_since(earlier.at).as_secs_f64();

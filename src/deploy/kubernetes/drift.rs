@@ -11,7 +11,8 @@ use super::beside::Beside;
 use super::object::Object;
 use super::records::Kept;
 use super::router::RouteView;
-use super::workload::{Change, changes, replicas, runs, template, told, veiled};
+use super::set::Role;
+use super::workload::{Change, changes, release_of, replicas, template, told, veiled};
 use super::written::{Part, Writer, keys, stranger, writer};
 use crate::deploy::TargetError;
 use crate::event::{Digest, Drift, EnvironmentName, EnvironmentRecord, Weight};
@@ -20,38 +21,32 @@ use crate::event::{Digest, Drift, EnvironmentName, EnvironmentRecord, Weight};
 const FIELDS: usize = 5;
 
 impl KubernetesTarget {
-    /// How the workload runs now, to be kept under its release.
-    pub(super) fn kept_of(&self, stable: &Object) -> Kept {
-        let name = self.place.workload.to_string();
-        Kept { templates: [(name.clone(), template(stable))].into(), replicas: [(name, replicas(stable))].into() }
-    }
-
     /// The pod template that is kept for a release.
     pub(super) async fn kept_template(&self, environment: &EnvironmentName, release: &Digest) -> Result<Option<Value>, TargetError> {
         let kept = self.records.kept(environment, release).await?;
         Ok(kept.and_then(|mut kept| kept.templates.remove(&self.place.workload.to_string())))
     }
 
-    /// Whether the workload is the release that its marks say, with the template that is kept for it.
-    pub(super) async fn is_as_left(&self, environment: &EnvironmentName, stable: &Object) -> Result<bool, TargetError> {
-        let kept = self.kept_template(environment, &runs(stable)).await?;
-        let is_paused = stable.at("/spec/paused").and_then(Value::as_bool) == Some(true);
-        Ok(!is_paused && kept.is_none_or(|kept| foreign(&kept, &template(stable)).is_empty()))
-    }
-
     /// Adds to what was found by the record and the observation what the objects themselves tell. What a person adopted is left out.
     pub(super) async fn drifted(&self, record: &EnvironmentRecord, found: Vec<Drift>) -> Result<Vec<Drift>, TargetError> {
         let Some(current) = record.current.as_ref().map(|release| &release.digest) else { return Ok(found) };
-        let (stable, beside, route) = (self.workload().await?, self.beside().await?, self.route().await?);
+        let route = self.route().await?;
+        let kept = self.records.kept(&record.environment, current).await?.unwrap_or_default();
         let mut all = Vec::new();
         let mut changed = |release: &Digest, what: String| all.push(Drift::Changed { release: release.clone(), what });
-        let name = self.place.workload.to_string();
-        if let Some(object) = &stable {
-            let kept = self.records.kept(&record.environment, current).await?.unwrap_or_default();
-            let is_recorded = runs(object) == *current;
-            let takes = |writer: &Option<Writer>| writer.as_ref().is_some_and(|writer| self.place.take_over.contains(&writer.manager));
-            for (what, by) in of_stable(&name, object, &kept, is_recorded).into_iter().filter(|(_, by)| !takes(by)) {
-                changed(current, by_whom(what, by.as_ref()));
+        for member in self.parts(&record.environment, current).await? {
+            let name = member.place.workload.to_string();
+            if let Some(object) = &member.workload().await? {
+                let is_recorded = member.is_of(current, object, kept.templates.contains_key(&name));
+                let takes = |writer: &Option<Writer>| writer.as_ref().is_some_and(|writer| self.place.take_over.contains(&writer.manager));
+                if let Some(other) = release_of(object).filter(|other| member.role == Role::Follows && other != current)
+                    && record.slot.is_none()
+                {
+                    changed(current, format!("{name} is {}, and not {} like {}", other.short(), current.short(), self.place.workload));
+                }
+                for (what, by) in of_stable(&name, object, &kept, is_recorded).into_iter().filter(|(_, by)| !takes(by)) {
+                    changed(current, by_whom(what, by.as_ref()));
+                }
             }
         }
         let mut found = found;
@@ -65,14 +60,22 @@ impl KubernetesTarget {
             }
         }
         if let Some(slot) = &record.slot {
-            for (what, by) in of_arm(&name, beside.as_ref(), record) {
-                changed(&slot.release.digest, by_whom(what, by.as_ref()));
+            for member in self.members().iter().filter(|member| member.is_deployment()) {
+                for (what, by) in of_arm(&member.place.workload.to_string(), member.beside().await?.as_ref(), record) {
+                    changed(&slot.release.digest, by_whom(what, by.as_ref()));
+                }
             }
         }
         found.extend(all);
         found.retain(|drift| !record.adopted.contains(drift));
         Ok(found)
     }
+}
+
+/// Whether a workload goes on as it was kept; without a template that was kept there is nothing to compare.
+pub(super) fn is_as_kept(object: &Object, kept: Option<&Value>) -> bool {
+    let is_paused = object.at("/spec/paused").and_then(Value::as_bool) == Some(true);
+    !is_paused && kept.is_none_or(|kept| foreign(kept, &template(object)).is_empty())
 }
 
 /// One finding, and who did it.

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::KubernetesTarget;
-use super::arm::{arm_word, pods_for};
-use super::diagnosis::Hope;
+use super::arm::pods_for;
+use super::beside::Beside;
 use super::in_force::Seen;
 use super::names;
-use super::object::{DEPLOYMENT, Edit, Fence, Object};
+use super::object::{Edit, Fence, Object};
+use super::router::{RouteView, Router};
+use super::set::Role;
 use super::status::{Rollout, rollout};
-use super::workload::{release_of, replicas, runs};
+use super::workload::{replicas, runs};
 use crate::deploy::{Applied, ArmName, Effect, Observation, TargetError};
 use crate::event::{Digest, EnvironmentName, Weight};
 use crate::store::{CrashPoint, reach};
@@ -58,126 +58,29 @@ impl Hands<'_> {
         Ok(())
     }
 
-    async fn start(&self, release: &Digest, arm: ArmName, patience: Duration) -> Result<(), TargetError> {
-        let target = self.target;
-        if target.records.release(release).await?.is_none() {
-            let why = format!("{} has no record of it", target.access.name());
-            return Err(TargetError::ReleaseMissing { release: release.clone(), why });
-        }
-        let stable = target.need_workload().await?;
-        stable.admit(&self.fence)?;
-        if stable.annotation(names::ARM) == Some("canary") || target.place.workload.kind() != DEPLOYMENT {
-            return self.start_in_place(&stable, release, arm).await;
-        }
-        let runs = runs(&stable);
-        match arm {
-            ArmName::Stable => return Err(impossible("a release becomes stable by promotion or return, not by a start")),
-            ArmName::Canary if runs == *release => {
-                return Err(impossible(format!("{} is stable already", release.short())));
-            }
-            ArmName::Standby if runs == *release && target.is_as_left(self.environment, &stable).await? => return Ok(()),
-            ArmName::Canary | ArmName::Standby => {}
-        }
-        let there = target.beside().await?;
-        if let Some(there) = &there
-            && there.release.as_ref() != Some(release)
-            && target.route().await?.is_some_and(|route| route.weight > Weight::ZERO)
-        {
-            let other = there.release.as_ref().map_or("another release", Digest::short);
-            return Err(impossible(format!("{other} is beside stable and has traffic")));
-        }
-        let is_there = there.is_some();
-        let pod = match arm {
-            ArmName::Standby => target.template_for(self, &stable, release).await?,
-            ArmName::Canary | ArmName::Stable => target.new_template(&stable, release).await?,
-        };
-        let pods = match arm {
-            ArmName::Standby => KubernetesTarget::full_size(&stable),
-            ArmName::Canary | ArmName::Stable => there.as_ref().map_or(1, |there| replicas(&there.object).max(1)),
-        };
-        if stable.at("/spec/strategy/type").and_then(Value::as_str) == Some("Recreate") {
-            let workload = &target.place.workload;
-            (self.say)(format!(
-                "the strategy of {workload} is Recreate, for which no two versions run at once: {} and it do now",
-                release.short()
-            ));
-        }
-        if arm == ArmName::Canary {
-            self.rehearse(&stable, release, &|_| ()).await?;
-        }
-        (self.say)(format!("starting {} beside {} as {}", release.short(), target.place.workload, arm_word(arm)));
-        let written = target.put_beside(self, &stable, arm, release, &pod, pods).await?;
-        reach(CrashPoint::ArmWritten).await;
-        match target.await_rollout(&target.arms(), DEPLOYMENT, &written, patience, self).await {
-            Ok(_) => {
-                // Available to the cluster is not known to the gateway.
-                match &target.place.traffic {
-                    Some(traffic) => self.learned(&traffic.canary, pods).await,
-                    None => Ok(()),
-                }
-            }
-            Err(error) if arm == ArmName::Standby && self.lacks_room(&written, &error).await? => {
-                (self.say)(format!(
-                    "{} cannot come up beside {} ({error}): it comes back in place, by the workload's own strategy",
-                    release.short(),
-                    target.place.workload
-                ));
-                let edit = |_: &Object| Ok(Edit::default().annotate(names::IN_PLACE, "true").put("/spec/replicas", Value::from(0)));
-                target.arms().change(&written.name(), names::MANAGER, &self.fence, edit).await?;
-                // A quota counts those that are ending, too: the room is there when they are gone.
-                let pods = names::selector(&super::arm::labels_at(written.at("/spec/selector/matchLabels")));
-                target.until_gone(&pods).await
-            }
-            Err(error) => {
-                // What never came up takes no place. One that was up before stays for whoever looks.
-                if !is_there && matches!(error, TargetError::StartFailed { .. }) {
-                    target.remove_beside(&self.fence).await?;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Whether a release did not come up for want of room (quota, nodes, time), and not by its own fault: then it can take the place of the pods
-    /// that are there, one after another. Not while the arm has traffic, whose pods would go for it.
-    async fn lacks_room(&self, written: &Object, error: &TargetError) -> Result<bool, TargetError> {
-        let target = self.target;
-        if !matches!(error, TargetError::StartFailed { .. }) || target.route().await?.is_some_and(|route| route.weight > Weight::ZERO) {
-            return Ok(false);
-        }
-        let pods = names::selector(&super::arm::labels_at(written.at("/spec/selector/matchLabels")));
-        Ok(!matches!(target.why_not_up(&pods).await, Some((finding, _)) if finding.hope == Hope::None))
-    }
-
-    /// A workload that can have nothing beside it: the new template is tried by the server, and rolled out at promotion.
-    async fn start_in_place(&self, stable: &Object, release: &Digest, arm: ArmName) -> Result<(), TargetError> {
-        if release_of(stable).as_ref() == Some(release) {
-            return Ok(());
-        }
-        let word = self.target.place.workload.to_string();
-        match arm {
-            ArmName::Canary => Err(impossible(format!(
-                "{word} can have no canary beside it: only a Deployment can (hint: hms-deploy --env with the environment itself)"
-            ))),
-            ArmName::Standby | ArmName::Stable => {
-                self.target.template_for(self, stable, release).await?;
-                Ok(())
-            }
-        }
-    }
-
-    /// Another weight: the arm can carry it first, then the router gives it.
+    /// Another weight: the arms can carry it first, then the router gives it to all of them in one write.
     async fn weigh(&self, weight: Weight) -> Result<Option<Seen>, TargetError> {
         let target = self.target;
-        let Some(beside) = target.beside().await?.filter(|beside| beside.arm == ArmName::Canary) else {
+        let beside = target.all_beside().await?;
+        let lacks = |member: &&KubernetesTarget| {
+            let is_there =
+                |(one, beside): &(KubernetesTarget, Beside)| one.place.workload == member.place.workload && beside.arm == ArmName::Canary;
+            (member.role == Role::Leads || member.is_routed()) && !beside.iter().any(is_there)
+        };
+        if let Some(lacking) = target.members().iter().find(lacks) {
             if let Some(router) = target.router().filter(|_| weight == Weight::ZERO) {
                 // A weight that leads to nothing is taken away like any other.
                 router.set(weight, &self.fence).await?;
                 return Ok(None);
             }
-            return Err(impossible("there is no canary to give traffic to"));
-        };
-        beside.object.admit(&self.fence)?;
+            return Err(impossible(match lacking.role {
+                Role::Leads => "there is no canary to give traffic to".to_owned(),
+                Role::Follows => format!("there is no canary beside {} to give traffic to", lacking.place.workload),
+            }));
+        }
+        for (_, beside) in &beside {
+            beside.object.admit(&self.fence)?;
+        }
         let Some(router) = target.router() else {
             let pods = replicas(&target.need_workload().await?);
             let best = 100.0 / f64::from(pods + 1);
@@ -186,19 +89,32 @@ impl Hands<'_> {
                  NAME, stable: SERVICE, canary: SERVICE}}` in .hms)"
             )));
         };
-        self.carry(weight).await?;
+        for (member, _) in &beside {
+            self.at(member).carry(weight).await?;
+        }
         let before = router.read().await?.weight;
         let seen = router.set(weight, &self.fence).await?;
-        for warning in seen.warnings {
-            (self.say)(format!("{}: {warning}", router.name()));
-        }
+        self.warn(&router, &seen);
         (self.say)(format!("{} accepted, the canary has {}", router.name(), seen.weight));
-        self.mark(weight, seen.weight).await?;
+        for (member, _) in &beside {
+            self.at(member).mark(weight, seen.weight).await?;
+        }
         // Weight 0 is told when it is accepted: whoever asked for it waits for nothing.
         if weight == Weight::ZERO {
             return Ok(None);
         }
-        self.in_force((before, weight), &beside, &target.need_workload().await?).await
+        let mut measured = Vec::new();
+        for (member, beside) in beside.into_iter().filter(|(member, _)| member.is_routed()) {
+            measured.push((beside, member.need_workload().await?));
+        }
+        self.in_force((before, weight), &measured).await
+    }
+
+    /// Says what a router's object warns of.
+    pub(super) fn warn(&self, router: &Router, seen: &RouteView) {
+        for warning in &seen.warnings {
+            (self.say)(format!("{}: {warning}", router.name()));
+        }
     }
 
     /// Makes the arm large enough for a share before it gets it.
@@ -237,30 +153,47 @@ impl Hands<'_> {
         Ok(())
     }
 
-    /// All traffic back to stable at once; then the arm goes.
+    /// All traffic back to stable at once; then the arms go.
     async fn withdraw(&self) -> Result<(), TargetError> {
         self.may_lower().await?;
         if let Some(router) = self.target.router() {
-            router.set(Weight::ZERO, &self.fence).await?;
+            let seen = router.set(Weight::ZERO, &self.fence).await?;
+            self.warn(&router, &seen);
             (self.say)(format!("{} accepted, the canary has nothing", router.name()));
             reach(CrashPoint::TrafficBack).await;
         }
-        self.clear_beside().await
+        self.clear_all_beside().await
     }
 
     /// Stable that is being changed to what the arm runs has pods of both, or none: users stay with the arm until a promotion or a return is
     /// through. What cannot be read stops no withdrawal.
     async fn may_lower(&self) -> Result<(), TargetError> {
-        let (Ok(Some(stable)), Ok(Some(beside))) = (self.target.workload().await, self.target.beside().await) else { return Ok(()) };
-        let is_changed = beside.arm == ArmName::Canary && beside.release == Some(runs(&stable));
-        let is_through = matches!(rollout(self.target.place.workload.kind(), &stable, 0), Rollout::Done { .. });
-        if is_changed && !is_through && matches!(self.target.route().await, Ok(Some(route)) if route.weight > Weight::ZERO) {
-            return Err(impossible(format!(
-                "{} is in the middle of being changed, so the arm beside it keeps its traffic (hint: hms rollback --env {})",
-                self.target.place.workload, self.environment
-            )));
+        for member in self.target.members() {
+            let (Ok(Some(stable)), Ok(Some(beside))) = (member.workload().await, member.beside().await) else { continue };
+            let is_changed = beside.arm == ArmName::Canary && beside.release == Some(runs(&stable));
+            if is_changed
+                && !self.is_promoted(&runs(&stable)).await
+                && matches!(self.target.route().await, Ok(Some(route)) if route.weight > Weight::ZERO)
+            {
+                return Err(impossible(format!(
+                    "{} is in the middle of being changed, so the arm beside it keeps its traffic (hint: hms rollback --env {})",
+                    member.place.workload, self.environment
+                )));
+            }
         }
         Ok(())
+    }
+
+    /// Whether every workload has that release and is rolled out; one that cannot be read is passed over.
+    async fn is_promoted(&self, release: &Digest) -> bool {
+        for member in self.target.members() {
+            let Ok(Some(object)) = member.workload().await else { continue };
+            let is_through = matches!(rollout(member.place.workload.kind(), &object, 0), Rollout::Done { .. });
+            if !is_through || !member.is_of(release, &object, false) {
+                return false;
+            }
+        }
+        true
     }
 
     async fn retire(&self, release: &Digest) -> Result<(), TargetError> {
@@ -268,12 +201,13 @@ impl Hands<'_> {
         if runs(&stable) == *release {
             return Err(impossible(format!("{} is stable", release.short())));
         }
-        match self.target.beside().await? {
-            Some(beside) if beside.release.as_ref() == Some(release) && beside.arm == ArmName::Standby => {
-                self.target.remove_beside(&self.fence).await
+        for (member, beside) in self.target.all_beside().await? {
+            match beside.arm {
+                _ if beside.release.as_ref() != Some(release) => {}
+                ArmName::Standby => member.remove_beside(&self.fence).await?,
+                ArmName::Canary | ArmName::Stable => return Err(impossible(format!("{} is the canary", release.short()))),
             }
-            Some(beside) if beside.release.as_ref() == Some(release) => Err(impossible(format!("{} is the canary", release.short()))),
-            Some(_) | None => Ok(()),
         }
+        Ok(())
     }
 }

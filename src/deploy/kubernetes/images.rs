@@ -19,17 +19,36 @@ pub(super) enum Images {
 
 impl KubernetesTarget {
     /// The release under its image's digest: what a job pushed under one of the commit's names.
-    pub(super) async fn with_images(&self, record: ReleaseRecord) -> Result<ReleaseRecord, TargetError> {
-        if !record.images.is_empty() {
-            return Ok(record);
+    pub(super) async fn with_image(&self, record: ReleaseRecord) -> Result<ReleaseRecord, TargetError> {
+        let (found, tag) = self.pushed(&self.image_name()?, &record.release).await?;
+        named(record, &found, &tag)
+    }
+
+    /// The release with the images of those workloads that have one of their own; then it is named by all of them.
+    pub(super) async fn with_others(&self, mut record: ReleaseRecord) -> Result<ReleaseRecord, TargetError> {
+        for other in self.members().iter().skip(1).filter(|other| other.place.image.is_some()) {
+            let (reference, tag) = self.pushed(&other.image_name()?, &record.release).await?;
+            record.images.push(ReleaseImage {
+                workload: Some(other.place.workload.to_string()),
+                container: None,
+                reference,
+                tag: Some(tag),
+            });
         }
+        if let Some(digest) = release_digest(&record.images) {
+            record.release.digest = digest;
+        }
+        Ok(record)
+    }
+
+    /// The image that a job pushed for a commit, by digest, and the tag that it was found under.
+    async fn pushed(&self, name: &ImageName, release: &ReleaseRef) -> Result<(String, String), TargetError> {
         let impossible = |reason: String| TargetError::NotPossible { reason };
-        let name = self.image_name()?;
         let mut asked = Vec::new();
-        for tag in tags_of(&record.release) {
+        for tag in tags_of(release) {
             let tagged = name.tagged(&tag).map_err(|error| impossible(error.to_string()))?;
             match self.registry.resolve(&tagged).await {
-                Ok(found) => return named(record, &found.pinned().to_string(), &tag),
+                Ok(found) => return Ok((found.pinned().to_string(), tag)),
                 Err(error) if error.is_not_there() => asked.push(tagged.to_string()),
                 Err(error) => return Err(unanswered(&error)),
             }
@@ -53,12 +72,20 @@ impl KubernetesTarget {
         image.parse().map_err(|error| impossible(format!("`registry.image`: {error}")))
     }
 
-    /// Refuses a release whose tag names another image by now.
+    /// Refuses a release one of whose tags names another image by now.
     pub(super) async fn tag_holds(&self, record: &ReleaseRecord) -> Result<(), TargetError> {
-        let (Some(image), [only]) = (&self.place.image, record.images.as_slice()) else { return Ok(()) };
-        let Ok(name) = image.parse::<ImageName>() else { return Ok(()) };
-        let Some(digest) = digest_in(&only.reference) else { return Ok(()) };
-        let tags = only.tag.clone().map_or_else(|| tags_of(&record.release), |tag| vec![tag]);
+        for member in self.members() {
+            let Some(name) = member.place.image.as_ref().and_then(|image| image.parse::<ImageName>().ok()) else { continue };
+            if let [only] = member.images_for(record).as_slice() {
+                self.one_tag_holds(&name, only, &record.release).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn one_tag_holds(&self, name: &ImageName, image: &ReleaseImage, release: &ReleaseRef) -> Result<(), TargetError> {
+        let Some(digest) = digest_in(&image.reference) else { return Ok(()) };
+        let tags = image.tag.clone().map_or_else(|| tags_of(release), |tag| vec![tag]);
         for tag in tags {
             let Ok(tagged) = name.tagged(&tag) else { continue };
             match self.registry.tag_state(&tagged, &digest).await {
@@ -100,7 +127,7 @@ pub(super) fn unanswered(error: &RegistryError) -> TargetError {
 
 /// The release by its image.
 pub(super) fn named(mut record: ReleaseRecord, reference: &str, tag: &str) -> Result<ReleaseRecord, TargetError> {
-    record.images = vec![ReleaseImage { container: None, reference: reference.to_owned(), tag: Some(tag.to_owned()) }];
+    record.images = vec![ReleaseImage { workload: None, container: None, reference: reference.to_owned(), tag: Some(tag.to_owned()) }];
     record.release.digest = release_digest(&record.images)
         .ok_or_else(|| TargetError::NotPossible { reason: format!("{reference} does not name an image by digest") })?;
     Ok(record)

@@ -129,24 +129,26 @@ impl Hands<'_> {
         Quiet::Doubtful
     }
 
-    /// What the canary and stable count.
-    async fn both(&self, beside: &Beside, stable: &Object) -> Result<(Counts, Counts), String> {
-        let both = (self.target.counts(&pods_beside(beside)).await?, self.target.counts(&pods_of_stable(stable)).await?);
-        if both.0.is_counted || both.1.is_counted { Ok(both) } else { Err("no pod shows such a counter".to_owned()) }
+    /// What the canary and stable count, at all workloads that the router leads to.
+    async fn both(&self, routed: &[(Beside, Object)]) -> Result<(Counts, Counts), String> {
+        let mut both: Option<(Counts, Counts)> = None;
+        for (beside, stable) in routed {
+            let one = (self.target.counts(&pods_beside(beside)).await?, self.target.counts(&pods_of_stable(stable)).await?);
+            both = Some(match both {
+                None => one,
+                Some((canary, rest)) => (canary.and(one.0), rest.and(one.1)),
+            });
+        }
+        both.filter(|both| both.0.is_counted || both.1.is_counted).ok_or_else(|| "no pod shows such a counter".to_owned())
     }
 
     /// Waits until a share is in the traffic, and tells what was measured; none without a measure or without traffic.
-    pub(super) async fn in_force(
-        &self,
-        (from, to): (Weight, Weight),
-        beside: &Beside,
-        stable: &Object,
-    ) -> Result<Option<Seen>, TargetError> {
+    pub(super) async fn in_force(&self, (from, to): (Weight, Weight), routed: &[(Beside, Object)]) -> Result<Option<Seen>, TargetError> {
         let began = Instant::now();
         let mut window: Option<(Counts, Counts)> = None;
         loop {
             self.admit().await?;
-            let now = match self.both(beside, stable).await {
+            let now = match self.both(routed).await {
                 Ok(counts) => counts,
                 Err(why) => {
                     (self.say)(format!("{to} accepted; whether the traffic follows is not measured ({why})"));

@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! records  ─ ConfigMaps: app, environments, releases, templates         (records, names)
-//! effects  ─ what each effect of the contract does, step by step        (effects, promote, back)
+//! effects  ─ what each effect of the contract does, step by step        (effects, start, promote, back)
 //! workload ─ the user's Deployment, StatefulSet or DaemonSet            (workload, status, revision, diagnosis)
+//! set      ─ several workloads that are released together               (set)
 //! arm      ─ the Deployment beside it, with labels of its own           (arm, beside)
 //! router   ─ who splits traffic, one file each                          (router/)
 //! counts   ─ who gets it, by the pods' own count                       (counts, in_force)
@@ -37,6 +38,8 @@ mod records;
 mod revision;
 mod rights;
 mod router;
+mod set;
+mod start;
 mod status;
 mod workload;
 mod written;
@@ -57,6 +60,7 @@ use images::Images;
 use object::Objects;
 use records::Records;
 use router::Router;
+use set::Role;
 
 /// One app in one namespace of a cluster.
 #[derive(Debug, Clone)]
@@ -65,6 +69,8 @@ pub struct KubernetesTarget {
     app: AppName,
     records: Records,
     place: ClusterPlace,
+    others: Vec<ClusterPlace>,
+    role: Role,
     registry: Registry,
     count: Option<RequestCount>,
 }
@@ -77,7 +83,7 @@ impl KubernetesTarget {
     pub async fn open(place: ClusterPlace, app: &AppName, registry: Registry) -> Result<Self, TargetError> {
         let access = Access::open(place.context.as_deref(), &place.namespace).await?;
         let records = Records::new(access.clone(), app.clone());
-        Ok(Self { access, app: app.clone(), records, place, registry, count: None })
+        Ok(Self { access, app: app.clone(), records, place, others: Vec::new(), role: Role::Leads, registry, count: None })
     }
 
     /// The same, with the pods' counts of their requests: they say when a weight is in force and when pods get nothing any more.
@@ -101,9 +107,16 @@ impl KubernetesTarget {
 
     /// Who splits its traffic; none when policy names nobody.
     fn router(&self) -> Option<Router> {
+        self.router_of(&self.members())
+    }
+
+    /// Who splits the traffic of these workloads.
+    fn router_of(&self, members: &[Self]) -> Option<Router> {
         let traffic = self.place.traffic.as_ref()?;
-        let pair = router::Pair { stable: traffic.stable.clone(), canary: traffic.canary.clone() };
-        Some(Router::of(&self.access, &traffic.router, &pair))
+        let services = members.iter().filter_map(|member| member.place.traffic.as_ref());
+        let pairs: Vec<_> =
+            services.map(|traffic| router::Pair { stable: traffic.stable.clone(), canary: traffic.canary.clone() }).collect();
+        Some(Router::of(&self.access, &traffic.router, &pairs))
     }
 }
 
@@ -117,7 +130,8 @@ pub fn release_digest(images: &[ReleaseImage]) -> Option<Digest> {
     }
     let mut lines = Vec::new();
     for image in images {
-        lines.push(format!("{} {}\n", image.container.as_deref().unwrap_or_default(), digest(image)?));
+        let whose = [image.workload.as_deref(), image.container.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(":");
+        lines.push(format!("{whose} {}\n", digest(image)?));
     }
     lines.sort();
     (!lines.is_empty()).then(|| Digest::of(format!("hms-images-1\n{}", lines.concat()).as_bytes()))
@@ -153,10 +167,14 @@ impl Target for KubernetesTarget {
     }
 
     async fn prepare(&self, record: ReleaseRecord, tree: &Path, image: Option<&ImageSource>) -> Result<ReleaseRecord, TargetError> {
-        match image {
-            Some(source) if record.images.is_empty() => self.made_image(record, tree, source).await,
-            Some(_) | None => self.with_images(record).await,
+        if !record.images.is_empty() {
+            return Ok(record);
         }
+        let record = match image {
+            Some(source) => self.made_image(record, tree, source).await?,
+            None => self.with_image(record).await?,
+        };
+        self.with_others(record).await
     }
 
     async fn drift(&self, environment: &EnvironmentName) -> Result<Vec<Drift>, TargetError> {
@@ -200,10 +218,12 @@ impl Target for KubernetesTarget {
     }
 
     async fn remove(&self, release: &Digest) -> Result<(), TargetError> {
-        let stable = self.workload().await?.map(|object| workload::runs(&object));
-        let beside = self.beside().await?.and_then(|beside| beside.release);
-        if stable.iter().chain(&beside).any(|running| running == release) {
-            return Err(TargetError::NotPossible { reason: format!("release {} runs", release.short()) });
+        for member in self.members() {
+            let stable = member.workload().await?.map(|object| workload::runs(&object));
+            let beside = member.beside().await?.and_then(|beside| beside.release);
+            if stable.iter().chain(&beside).any(|running| running == release) {
+                return Err(TargetError::NotPossible { reason: format!("release {} runs", release.short()) });
+            }
         }
         self.records.remove_release(release).await
     }

@@ -4,6 +4,7 @@ use super::adopt::tag_of;
 use super::arm::labels_at;
 use super::names;
 use super::object::Object;
+use super::set::Role;
 use super::status::{Rollout, rollout};
 use super::workload::{release_of, runs, template};
 use super::{KubernetesTarget, router::RouteView};
@@ -14,22 +15,30 @@ use crate::store::now;
 impl KubernetesTarget {
     /// What is there. What cannot be read is an error, never an empty place.
     pub(super) async fn seen(&self, environment: &EnvironmentName) -> Result<Observation, TargetError> {
-        let (stable, beside, route) = (self.workload().await?, self.beside().await?, self.route().await?);
-        let mut arms = Vec::new();
+        let (members, route) = (self.members(), self.route().await?);
+        let mut arms: Vec<ArmView> = Vec::new();
         let name = names::fence(&self.app, environment);
         let mut fence = route.as_ref().map_or(0, |route| route.fences.of(&name));
-        if let Some(object) = &stable {
-            fence = fence.max(object.fences().of(&name));
-            let arm = if object.annotation(names::ARM) == Some("canary") { ArmName::Canary } else { ArmName::Stable };
-            arms.push(self.view(arm, runs(object), object, self.place.workload.kind()).await?);
-        }
-        if let Some(beside) = &beside {
-            fence = fence.max(beside.object.fences().of(&name));
-            if let Some(release) = beside.release.clone() {
-                arms.push(self.view(beside.arm, release, &beside.object, super::object::DEPLOYMENT).await?);
+        let (mut stable, mut is_beside) = (None, false);
+        for member in &members {
+            let (object, beside) = (member.workload().await?, member.beside().await?);
+            if let Some(object) = &object {
+                fence = fence.max(object.fences().of(&name));
+                let arm = if object.annotation(names::ARM) == Some("canary") { ArmName::Canary } else { ArmName::Stable };
+                joined(&mut arms, member.view(arm, runs(object), object, member.place.workload.kind()).await?, member);
+            }
+            if let Some(beside) = &beside {
+                fence = fence.max(beside.object.fences().of(&name));
+                if let Some(release) = beside.release.clone() {
+                    joined(&mut arms, member.view(beside.arm, release, &beside.object, super::object::DEPLOYMENT).await?, member);
+                }
+            }
+            is_beside |= beside.is_some();
+            if member.role == Role::Leads {
+                stable = object;
             }
         }
-        let alone = arms.iter().any(|view| view.arm == ArmName::Canary) && beside.is_none();
+        let alone = arms.iter().any(|view| view.arm == ArmName::Canary) && !is_beside;
         let weight = match &route {
             // With nothing behind it the first release has whatever traffic there is.
             _ if alone => first_weight(stable.as_ref()),
@@ -71,6 +80,27 @@ impl KubernetesTarget {
             },
         };
         Ok(ArmView { arm, version: self.version_of(object, &release), release, health, restarts: count.restarts })
+    }
+}
+
+/// An arm of one workload beside that of those before it: as well as the worst of them. Which release it is, the first one says.
+fn joined(arms: &mut Vec<ArmView>, view: ArmView, member: &KubernetesTarget) {
+    let Some(there) = arms.iter_mut().find(|there| there.arm == view.arm) else {
+        arms.push(view);
+        return;
+    };
+    there.restarts += view.restarts;
+    let is_worse = match (&there.health, &view.health) {
+        (Health::Failing { .. }, _) | (_, Health::Healthy) | (Health::Starting, Health::Starting) => false,
+        (Health::Healthy | Health::Starting, Health::Failing { .. }) | (Health::Healthy, Health::Starting) => true,
+    };
+    if is_worse {
+        there.health = match view.health {
+            Health::Failing { reason, last_lines } => {
+                Health::Failing { reason: format!("{}: {reason}", member.place.workload), last_lines }
+            }
+            other @ (Health::Healthy | Health::Starting) => other,
+        };
     }
 }
 

@@ -10,6 +10,7 @@ use super::effects::{GROWTH, Hands, impossible};
 use super::in_force::{Quiet, pods_beside, pods_of_stable};
 use super::names;
 use super::object::{DEPLOYMENT, Edit, Object};
+use super::set::{Member, all, kept_of, whole};
 use super::workload::{applied_fields, release_of, replicas, runs, template};
 use crate::deploy::{ArmName, ReleaseRecord, TargetError};
 use crate::event::{Digest, Weight};
@@ -18,71 +19,120 @@ use crate::store::{CrashPoint, reach};
 impl Hands<'_> {
     pub(super) async fn promote(&self, release: &Digest) -> Result<(), TargetError> {
         let target = self.target;
-        let stable = target.need_workload().await?;
-        stable.admit(&self.fence)?;
+        let members = self.read(target.members()).await?;
         let beside = target.beside().await?;
         let is_canary = beside.as_ref().is_some_and(|beside| beside.arm == ArmName::Canary && beside.release.as_ref() == Some(release));
-        let half_way = release_of(&stable).as_ref() == Some(release);
+        let half_way = members.iter().any(|member| release_of(&member.object).as_ref() == Some(release));
         if !is_canary && !half_way {
             let there = beside.and_then(|beside| beside.release).map_or("nothing".to_owned(), |release| release.short().to_owned());
             return Err(impossible(format!("{} is not the canary: {there} is", release.short())));
         }
+        target.is_for_all(&self.need_record(release).await?)?;
         if !half_way {
-            self.rehearse(&stable, release, self.say).await?;
-            self.keep_template(&stable).await?;
+            for member in &members {
+                self.at(&member.target).rehearse(&member.object, release, self.say).await?;
+            }
+            self.keep_templates(&members).await?;
         }
+        let warn = |member: &Member| warn_of_lost_requests(&member.object, self.say);
         if is_canary && target.router().is_some() {
-            if self.all_to_arm(&stable).await? == Quiet::Doubtful {
-                warn_of_lost_requests(&stable, self.say);
+            if self.all_to_arm(&members).await? == Quiet::Doubtful {
+                members.iter().for_each(warn);
+            } else {
+                members.iter().filter(|member| !member.target.is_routed()).for_each(warn);
             }
             reach(CrashPoint::TrafficBeside).await;
         } else {
-            warn_of_lost_requests(&stable, self.say);
+            members.iter().for_each(warn);
         }
-        let written = self.roll_stable(release).await?;
+        let mut outcomes = Vec::new();
+        for member in &members {
+            let outcome = self.at(&member.target).roll_stable(release).await;
+            let is_bad = outcome.is_err();
+            outcomes.push((member.target.clone(), outcome));
+            if is_bad {
+                break;
+            }
+        }
+        let written = whole(outcomes)?;
         reach(CrashPoint::StableWritten).await;
-        target.await_rollout(&target.workloads(), target.place.workload.kind(), &written, GROWTH, self).await?;
-        self.keep_template(&target.need_workload().await?).await?;
+        self.all_rolled_out(&members, &written).await?;
+        self.keep_templates(&self.read(target.members()).await?).await?;
         reach(CrashPoint::StableRolled).await;
         self.all_to_stable().await
     }
 
-    /// Keeps how the workload runs now, under the release that it is, before it is changed.
-    pub(super) async fn keep_template(&self, stable: &Object) -> Result<(), TargetError> {
-        self.target.records.keep(self.environment, &runs(stable), &self.target.kept_of(stable)).await
+    /// Keeps how the workloads run now, under the release that they are, before they are changed.
+    pub(super) async fn keep_templates(&self, members: &[Member]) -> Result<(), TargetError> {
+        let Some(stable) = members.first() else { return Ok(()) };
+        self.target.records.keep(self.environment, &runs(&stable.object), &kept_of(members)).await
     }
 
-    /// Gives the arm all traffic, once it can carry it, and waits until stable gets none.
-    pub(super) async fn all_to_arm(&self, stable: &Object) -> Result<Quiet, TargetError> {
-        let Some(router) = self.target.router() else { return Ok(Quiet::Doubtful) };
-        self.carry(Weight::FULL).await?;
-        if router.read().await?.weight != Weight::FULL {
-            // Without traffic stable is idle, and whoever scales by load takes its pods: this many carried it.
-            let had = replicas(&self.target.need_workload().await?).to_string();
-            let name = names::arm_object(self.target.place.workload.name());
-            let edit = |_: &Object| Ok(Edit::default().annotate(names::STABLE_PODS, &had));
-            self.target.arms().change(&name, names::MANAGER, &self.fence, edit).await?;
+    /// Waits until each of these workloads is rolled out as it was `written`.
+    pub(super) async fn all_rolled_out(&self, members: &[Member], written: &[Object]) -> Result<(), TargetError> {
+        let hands: Vec<Hands<'_>> = members.iter().map(|member| self.at(&member.target)).collect();
+        let waits = hands.iter().zip(written).map(|(hands, written)| {
+            let target = hands.target;
+            async move { target.await_rollout(&target.workloads(), target.place.workload.kind(), written, GROWTH, hands).await }
+        });
+        let outcomes = all(waits.collect()).await;
+        whole(members.iter().map(|member| member.target.clone()).zip(outcomes).collect()).map(drop)
+    }
+
+    /// Gives the arms all traffic, once they can carry it, and waits until stable gets none.
+    pub(super) async fn all_to_arm(&self, members: &[Member]) -> Result<Quiet, TargetError> {
+        let targets: Vec<KubernetesTarget> = members.iter().map(|member| member.target.clone()).collect();
+        let Some(router) = self.target.router_of(&targets) else { return Ok(Quiet::Doubtful) };
+        let led: Vec<&Member> = members.iter().filter(|member| member.target.is_routed()).collect();
+        for member in &led {
+            self.at(&member.target).carry(Weight::FULL).await?;
         }
-        router.set(Weight::FULL, &self.fence).await?;
-        (self.say)(format!("{} accepted, all traffic is beside {}", router.name(), self.target.place.workload));
-        self.quiet(&self.target.place.workload.to_string(), &pods_of_stable(stable)).await
+        if router.read().await?.weight != Weight::FULL {
+            for member in &led {
+                // Without traffic stable is idle, and whoever scales by load takes its pods: this many carried it.
+                let had = replicas(&member.target.need_workload().await?).to_string();
+                let name = names::arm_object(member.target.place.workload.name());
+                let edit = |_: &Object| Ok(Edit::default().annotate(names::STABLE_PODS, &had));
+                self.target.arms().change(&name, names::MANAGER, &self.fence, edit).await?;
+            }
+        }
+        let seen = router.set(Weight::FULL, &self.fence).await?;
+        self.warn(&router, &seen);
+        let who: Vec<String> = led.iter().map(|member| member.target.place.workload.to_string()).collect();
+        (self.say)(format!("{} accepted, all traffic is beside {}", router.name(), who.join(", ")));
+        let mut quiet = Quiet::Yes;
+        for member in &led {
+            if self.quiet(&member.target.place.workload.to_string(), &pods_of_stable(&member.object)).await? == Quiet::Doubtful {
+                quiet = Quiet::Doubtful;
+            }
+        }
+        Ok(quiet)
     }
 
-    /// Gives stable all traffic, once the gateway knows its pods, and takes the arm away.
+    /// Gives stable all traffic, once the gateway knows its pods, and takes the arms away.
     pub(super) async fn all_to_stable(&self) -> Result<(), TargetError> {
-        if let (Some(router), Some(traffic)) = (self.target.router(), &self.target.place.traffic) {
-            self.learned(&traffic.stable, self.refilled().await?).await?;
-            router.set(Weight::ZERO, &self.fence).await?;
-            (self.say)(format!("{} accepted, all traffic is at {}", router.name(), self.target.place.workload));
-            self.mark_stable().await?;
+        if let Some(router) = self.target.router() {
+            let members = self.target.members();
+            let led = || members.iter().filter_map(|member| Some((member, member.place.traffic.as_ref()?)));
+            for (member, traffic) in led() {
+                let hands = self.at(member);
+                hands.learned(&traffic.stable, hands.refilled().await?).await?;
+            }
+            let seen = router.set(Weight::ZERO, &self.fence).await?;
+            self.warn(&router, &seen);
+            let who: Vec<String> = led().map(|(member, _)| member.place.workload.to_string()).collect();
+            (self.say)(format!("{} accepted, all traffic is at {}", router.name(), who.join(", ")));
+            for (member, _) in led() {
+                self.at(member).mark_stable().await?;
+            }
             reach(CrashPoint::TrafficBack).await;
         }
-        self.clear_beside().await
+        self.clear_all_beside().await
     }
 
     /// The share of stable while it is being changed, for people: none where the arm has the traffic.
     pub(super) fn share_while_changed(&self) -> &'static str {
-        if self.target.router().is_some() && self.target.is_deployment() { "0" } else { "100" }
+        if self.target.is_routed() && self.target.is_deployment() { "0" } else { "100" }
     }
 
     /// Says at stable that it has everything again.
@@ -108,11 +158,15 @@ impl Hands<'_> {
         Ok(had)
     }
 
-    /// Takes the arm away, which has no weight, once it gets nothing.
-    pub(super) async fn clear_beside(&self) -> Result<(), TargetError> {
-        let Some(beside) = self.target.beside().await? else { return Ok(()) };
-        self.quiet(&format!("deployment {}", beside.object.name()), &pods_beside(&beside)).await?;
-        self.target.remove_beside(&self.fence).await
+    /// Takes the arms away, which have no weight, once they get nothing.
+    pub(super) async fn clear_all_beside(&self) -> Result<(), TargetError> {
+        for (member, beside) in self.target.all_beside().await? {
+            if member.is_routed() {
+                self.quiet(&format!("deployment {}", beside.object.name()), &pods_beside(&beside)).await?;
+            }
+            member.remove_beside(&self.fence).await?;
+        }
+        Ok(())
     }
 
     /// What is refused is refused while everybody is still served as before: the promotion's own write, tried by the API server.
@@ -130,7 +184,7 @@ impl Hands<'_> {
             )));
         }
         let record = self.need_record(release).await?;
-        let fields = applied_fields(&target.place, &template(stable), &record.images, release, &BTreeMap::new())?;
+        let fields = applied_fields(&target.place, &template(stable), &target.images_for(&record), release, &BTreeMap::new())?;
         match target.dry_run(stable, &fields, say).await {
             // Somebody else writes it at this moment: the write itself asks again.
             Ok(_) | Err(Trouble::Conflict { .. }) => Ok(()),
@@ -138,7 +192,7 @@ impl Hands<'_> {
         }
     }
 
-    async fn need_record(&self, release: &Digest) -> Result<ReleaseRecord, TargetError> {
+    pub(super) async fn need_record(&self, release: &Digest) -> Result<ReleaseRecord, TargetError> {
         let target = self.target;
         target.records.release(release).await?.ok_or_else(|| TargetError::ReleaseMissing {
             release: release.clone(),
@@ -160,7 +214,8 @@ impl Hands<'_> {
         if let Some(run) = &record.release.run {
             annotations.insert(names::RUN.to_owned(), run.to_string());
         }
-        let fields = |object: &Object| applied_fields(&target.place, &template(object), &record.images, release, &annotations);
+        let images = target.images_for(&record);
+        let fields = |object: &Object| applied_fields(&target.place, &template(object), &images, release, &annotations);
         target.apply_release(&self.fence, fields, self.say).await
     }
 }

@@ -12,17 +12,23 @@ pub(super) struct Rule {
     pub(super) verbs: &'static [&'static str],
 }
 
-/// What lets `user` do what hms does for an app at a place, as YAML: a `Role` and, for the cluster's identity, a `ClusterRole`, with their
+/// What lets `user` do what hms does for an app at the places of one environment, as YAML: a `Role` and, for the cluster's identity, a `ClusterRole`, with their
 /// bindings. A service account's name as a user is `system:serviceaccount:NAMESPACE:NAME`.
 #[must_use]
-pub fn rbac(place: &ClusterPlace, app: &AppName, user: &str) -> String {
-    let rules: String = rules(place).iter().map(written).collect();
+pub fn rbac(place: &ClusterPlace, others: &[ClusterPlace], app: &AppName, user: &str) -> String {
+    let mut rules: Vec<String> = Vec::new();
+    for rule in std::iter::once(place).chain(others).flat_map(self::rules).map(|rule| written(&rule)) {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    let (rules, workloads) = (rules.concat(), std::iter::once(place).chain(others).map(|place| place.workload.to_string()));
     let (namespace, name) = (&place.namespace, app_object(app));
     let of_all = format!("{name}.{namespace}");
     format!(
         "# What hms does for {workload} in {namespace}, and nothing else.\n{role}---\n{bound}\
          ---\n# The uid of kube-system names the cluster, so that a context bent to another one is noticed.\n{identity}---\n{named}",
-        workload = place.workload,
+        workload = workloads.collect::<Vec<_>>().join(", "),
         role = object("Role", &name, Some(namespace), &format!("rules:\n{rules}")),
         bound = object("RoleBinding", &name, Some(namespace), &binding("Role", &name, user)),
         identity = object(

@@ -73,7 +73,13 @@ impl KubernetesTarget {
         if !self.may(&cluster).await? {
             rights.missing.push(cluster.told());
         }
-        for question in rules(&self.place).iter().flat_map(asked) {
+        let mut questions: Vec<Asked> = Vec::new();
+        for question in std::iter::once(&self.place).chain(&self.others).flat_map(rules).flat_map(|rule| asked(&rule)) {
+            if !questions.contains(&question) {
+                questions.push(question);
+            }
+        }
+        for question in questions {
             if !self.may(&question).await? {
                 rights.missing.push(question.told());
             }

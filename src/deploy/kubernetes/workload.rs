@@ -374,7 +374,7 @@ mod tests {
     }
 
     fn image(reference: &str) -> Vec<ReleaseImage> {
-        vec![ReleaseImage { container: None, reference: reference.to_owned(), tag: None }]
+        vec![ReleaseImage { workload: None, container: None, reference: reference.to_owned(), tag: None }]
     }
 
     fn two() -> Value {

@@ -15,7 +15,7 @@ use crate::deploy::local::LocalTarget;
 use crate::deploy::registry::{Credentials, Registry, RegistrySettings};
 use crate::deploy::{AnyTarget, Target, TargetError};
 use crate::event::{AppName, EnvironmentName};
-use crate::policy::{Environment, Placed, Policy, Target as Kind, resolve_environment};
+use crate::policy::{Environment, Placed, Policy, Target as Kind, Together, resolve_environment};
 use crate::store::{Places, make_private_folder, read_if_there, replace};
 
 /// A cluster by context and namespace, as a person writes it: `CONTEXT/NAMESPACE`.
@@ -125,7 +125,10 @@ impl Targets {
     pub async fn of(&self, policy: &Policy, placed: &Placed) -> Result<AnyTarget, TargetError> {
         match cluster_place(&self.app, policy, &placed.settings) {
             None => Ok(self.local().listening_at(policy.local.listen).into()),
-            Some(place) => Ok(counting(self.cluster(place).await?, policy).into()),
+            Some(place) => {
+                let others = places_together(&place, &placed.settings);
+                Ok(counting(self.cluster(place).await?, policy).together(others).into())
+            }
         }
     }
 
@@ -137,7 +140,8 @@ impl Targets {
         let settings = resolve_environment(policy, &EnvironmentName::prod()).settings;
         let place = cluster_place(&self.app, policy, &settings).unwrap_or_else(|| self.bare(named));
         let place = ClusterPlace { context: Some(named.context.clone()), namespace: named.namespace.clone(), ..place };
-        Ok(counting(self.cluster(place).await?, policy).into())
+        let others = places_together(&place, &settings);
+        Ok(counting(self.cluster(place).await?, policy).together(others).into())
     }
 
     async fn cluster(&self, place: ClusterPlace) -> Result<KubernetesTarget, TargetError> {
@@ -229,12 +233,34 @@ pub fn cluster_place(app: &AppName, policy: &Policy, settings: &Environment) -> 
     })
 }
 
+/// The places of the workloads that an environment's releases go to beside the one at `leading`.
+#[must_use]
+pub fn places_together(leading: &ClusterPlace, settings: &Environment) -> Vec<ClusterPlace> {
+    let Environment::Place { together, .. } = settings else { return Vec::new() };
+    let of = |one: &Together| {
+        let services = one.stable.clone().zip(one.canary.clone());
+        let traffic = leading.traffic.as_ref().zip(services);
+        ClusterPlace {
+            workload: named_workload(&one.workload),
+            containers: one.containers.clone(),
+            image: one.image.clone(),
+            traffic: traffic.map(|(traffic, (stable, canary))| TrafficPlace { stable, canary, ..traffic.clone() }),
+            ..leading.clone()
+        }
+    };
+    together.iter().map(of).collect()
+}
+
 fn workload_name(written: Option<&str>, app: &AppName) -> WorkloadName {
-    match written.and_then(|written| written.split_once('/')) {
+    written.map_or_else(|| WorkloadName::Deployment(app.to_string()), named_workload)
+}
+
+fn named_workload(written: &str) -> WorkloadName {
+    match written.split_once('/') {
         Some(("statefulset", name)) => WorkloadName::StatefulSet(name.to_owned()),
         Some(("daemonset", name)) => WorkloadName::DaemonSet(name.to_owned()),
         Some((_, name)) => WorkloadName::Deployment(name.to_owned()),
-        None => WorkloadName::Deployment(app.to_string()),
+        None => WorkloadName::Deployment(written.to_owned()),
     }
 }
 
@@ -260,6 +286,24 @@ mod tests {
             r#"{"policy_format":1,"environments":{"prod":{"target":"kubernetes","context":"east","namespace":"irs","protected":true}}}"#;
         let cluster = ClusterName { context: "east".to_owned(), namespace: "irs".to_owned() };
         assert_eq!(home_of(&policy(text)), Home::Kubernetes(cluster));
+    }
+
+    #[test]
+    fn workloads_that_are_released_together_share_the_router_and_nothing_else_that_is_named() {
+        let app: AppName = "shop".parse().unwrap();
+        let text = r#"{"policy_format":1,"environments":{"prod":{"target":"kubernetes","context":"east","namespace":"irs","protected":true,
+            "containers":["web"],"together":[{"workload":"deployment/cart","image":"r/cart","stable":"cart","canary":"cart-canary"},
+            {"workload":"statefulset/worker","containers":["jobs"]}]}},
+            "registry":{"image":"r/shop","keep":5},"traffic":{"httproute":"shop","stable":"shop","canary":"shop-canary"}}"#;
+        let policy = policy(text);
+        let settings = resolve_environment(&policy, &EnvironmentName::prod()).settings;
+        let leading = cluster_place(&app, &policy, &settings).unwrap();
+        let others = places_together(&leading, &settings);
+        let cart = others[0].traffic.as_ref().map(|traffic| (traffic.router.clone(), traffic.canary.as_str()));
+        assert_eq!(cart, Some((RouterName::HttpRoute("shop".to_owned()), "cart-canary")));
+        assert_eq!((others[0].image.as_deref(), others[0].containers.len()), (Some("r/cart"), 0));
+        assert_eq!(others[1].workload, WorkloadName::StatefulSet("worker".to_owned()));
+        assert_eq!((&others[1].traffic, &others[1].image, &others[1].containers[..]), (&None, &None, &["jobs".to_owned()][..]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! `HMS_TEST_CLUSTER` names the folder of a cluster that `tests/cluster/up` started; the tests run in its network
 //! (`DIR/enter cargo test …`). They are ignored unless they are asked for.
 
+mod sets;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -102,7 +103,7 @@ impl Cluster {
             start: None,
             scan: None,
             must_be_scanned: std::collections::BTreeMap::new(),
-            images: vec![ReleaseImage { container: None, reference, tag: None }],
+            images: vec![ReleaseImage { workload: None, container: None, reference, tag: None }],
         };
         (record, self.empty.path().to_owned())
     }

@@ -145,7 +145,7 @@ mod tests {
             {"backendRefs": [backend("docs", 1)]},
             {"backendRefs": [backend("app", 1)], "sessionPersistence": {}},
         ]);
-        let seen = view(&route(rules, accepted(4)), &pair(), &SHAPE, parents, warnings).unwrap();
+        let seen = view(&route(rules, accepted(4)), &[pair()], &SHAPE, parents, warnings).unwrap();
         assert_eq!(seen.weight, "1%".parse().unwrap());
         assert_eq!(judged(&[], &seen.parents).0, Acceptance::Accepted);
         assert_eq!(seen.rules, ["rule 0 (/api)", "rule 2 (/)"]);
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn only_weights_are_written_and_a_missing_canary_is_put_beside_stable() {
         let rules = json!([{"filters": [{"type": "RequestMirror"}], "backendRefs": [backend("app", 1)]}]);
-        let edit = edit(&route(rules, Value::Null), &pair(), &SHAPE, "0.5%".parse().unwrap()).unwrap();
+        let edit = edit(&route(rules, Value::Null), &[pair()], &SHAPE, "0.5%".parse().unwrap()).unwrap();
         let expected = Edit::default()
             .put("/spec/rules/0/backendRefs/0/weight", json!(995))
             .put("/spec/rules/0/backendRefs/-", json!({"name": "app-canary", "port": 80, "weight": 5}));
@@ -164,23 +164,44 @@ mod tests {
     }
 
     #[test]
+    fn the_arms_of_several_workloads_get_their_share_in_one_write() {
+        let rules = json!([
+            {"matches": [{"path": {"value": "/cart"}}], "backendRefs": [backend("cart", 99), backend("cart-canary", 1)]},
+            {"backendRefs": [backend("app", 95), backend("app-canary", 5)]},
+        ]);
+        let pairs = [pair(), Pair { stable: "cart".to_owned(), canary: "cart-canary".to_owned() }];
+        let seen = view(&route(rules.clone(), accepted(4)), &pairs, &SHAPE, parents, warnings).unwrap();
+        assert_eq!((seen.weight, seen.rules.len()), ("5%".parse().unwrap(), 2));
+        assert_eq!(seen.warnings, ["rule 0 (/cart) gives the canary 1%, another one gives it 5%"]);
+        let written = edit(&route(rules, Value::Null), &pairs, &SHAPE, crate::event::Weight::ZERO).unwrap();
+        let weight = |rule: u8, entry: u8| format!("/spec/rules/{rule}/backendRefs/{entry}/weight");
+        let all = [(1, 0, 100), (1, 1, 0), (0, 0, 100), (0, 1, 0)];
+        let expected = all.into_iter().fold(Edit::default(), |edit, (rule, entry, share)| edit.put(weight(rule, entry), json!(share)));
+        assert_eq!(written, expected);
+        let lacking = Pair { stable: "mail".to_owned(), canary: "mail-canary".to_owned() };
+        let refused =
+            view(&route(json!([{"backendRefs": [backend("app", 1)]}]), Value::Null), &[pair(), lacking], &SHAPE, parents, warnings);
+        assert!(refused.unwrap_err().to_string().contains("does not lead to the service mail"));
+    }
+
+    #[test]
     fn a_third_backend_stops_a_share_and_no_way_back() {
         let three = route(json!([{"backendRefs": [backend("app", 40), backend("app-canary", 10), backend("old", 50)]}]), Value::Null);
-        let refused = edit(&three, &pair(), &SHAPE, "1%".parse().unwrap()).unwrap_err().to_string();
+        let refused = edit(&three, &[pair()], &SHAPE, "1%".parse().unwrap()).unwrap_err().to_string();
         assert!(refused.contains("also leads to old"), "{refused}");
-        let back = edit(&three, &pair(), &SHAPE, crate::event::Weight::ZERO).unwrap();
+        let back = edit(&three, &[pair()], &SHAPE, crate::event::Weight::ZERO).unwrap();
         assert_eq!(back, Edit::default().put("/spec/rules/0/backendRefs/1/weight", json!(0)), "stable and the third keep what they have");
-        let seen = view(&three, &pair(), &SHAPE, parents, warnings).unwrap();
+        let seen = view(&three, &[pair()], &SHAPE, parents, warnings).unwrap();
         assert_eq!(seen.weight, "10%".parse().unwrap());
         assert!(seen.warnings.join("\n").contains("also leads to old"), "{:?}", seen.warnings);
-        let none = view(&route(json!([{"backendRefs": [backend("other", 1)]}]), Value::Null), &pair(), &SHAPE, parents, warnings);
+        let none = view(&route(json!([{"backendRefs": [backend("other", 1)]}]), Value::Null), &[pair()], &SHAPE, parents, warnings);
         assert!(none.unwrap_err().to_string().contains("it leads to other"));
     }
 
     #[test]
     fn a_rule_that_leads_to_the_canary_alone_is_told() {
         let rules = json!([{"backendRefs": [backend("app", 1)]}, {"matches": [{"headers": [{"name": "x", "value": "y"}]}], "backendRefs": [backend("app-canary", 1)]}]);
-        let seen = view(&route(rules, accepted(4)), &pair(), &SHAPE, parents, warnings).unwrap();
+        let seen = view(&route(rules, accepted(4)), &[pair()], &SHAPE, parents, warnings).unwrap();
         assert_eq!(seen.weight, crate::event::Weight::ZERO);
         let told = seen.warnings.join("\n");
         assert!(told.contains("rule 1 (/ with headers) leads to the canary alone"), "{told}");

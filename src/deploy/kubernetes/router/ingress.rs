@@ -4,6 +4,8 @@
 //! The user's own Ingress is never written. At weight 0 the second one stays, with weight 0. The controller writes
 //! no status of it: a change counts as taken over when it is stored.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Pair, RouteView, share_of};
@@ -26,12 +28,12 @@ const AFFINITY: &str = "nginx.ingress.kubernetes.io/affinity";
 pub(in crate::deploy::kubernetes) struct Ingress {
     objects: Objects,
     name: String,
-    pair: Pair,
+    pairs: Vec<Pair>,
 }
 
 impl Ingress {
-    pub(super) fn new(access: &Access, name: &str, pair: Pair) -> Self {
-        Self { objects: Objects::of(access, KIND), name: name.to_owned(), pair }
+    pub(super) fn new(access: &Access, name: &str, pairs: Vec<Pair>) -> Self {
+        Self { objects: Objects::of(access, KIND), name: name.to_owned(), pairs }
     }
 
     pub(super) fn name(&self) -> String {
@@ -44,7 +46,7 @@ impl Ingress {
 
     pub(super) async fn read(&self) -> Result<RouteView, TargetError> {
         let stable = self.objects.need(&self.name).await?;
-        let rules = rules(&stable, &self.pair)?;
+        let rules = rules(&stable, &self.pairs)?;
         let beside = self.objects.get(&self.beside()).await?;
         let at = written::keys(&["metadata", "annotations", WEIGHT]);
         Ok(RouteView {
@@ -73,7 +75,7 @@ impl Ingress {
         }
         // What it leads to is stable's to say, each time; weight 0 minds nothing of it.
         let led = match self.objects.get(&self.name).await? {
-            Some(stable) => rules(&stable, &self.pair).map(|rules| (stable, rules)),
+            Some(stable) => rules(&stable, &self.pairs).map(|rules| (stable, rules)),
             None => Err(TargetError::NotPossible { reason: format!("ingress {} is not there", self.name) }),
         };
         let led = match led {
@@ -118,21 +120,25 @@ fn weight(object: &Object) -> Weight {
 }
 
 /// The rules that lead to stable, leading to the canary instead.
-fn rules(stable: &Object, pair: &Pair) -> Result<Vec<Value>, TargetError> {
-    let mut found = Vec::new();
+fn rules(stable: &Object, pairs: &[Pair]) -> Result<Vec<Value>, TargetError> {
+    let service = "/backend/service/name";
+    let (mut found, mut led) = (Vec::new(), BTreeSet::new());
     for rule in stable.at("/spec/rules").and_then(Value::as_array).into_iter().flatten() {
         let mut rule = rule.clone();
         if let Some(paths) = rule.pointer_mut("/http/paths").and_then(Value::as_array_mut) {
-            paths.retain(|path| path.pointer("/backend/service/name").and_then(Value::as_str) == Some(pair.stable.as_str()));
-            for path in paths.iter_mut() {
+            paths.retain_mut(|path| {
+                let named = path.pointer(service).and_then(Value::as_str);
+                let Some(pair) = pairs.iter().find(|pair| named == Some(pair.stable.as_str())) else { return false };
+                led.insert(pair.stable.as_str());
                 path["backend"]["service"]["name"] = json!(pair.canary);
-            }
+                true
+            });
             if !paths.is_empty() {
                 found.push(rule);
             }
         }
     }
-    if found.is_empty() {
+    if let Some(pair) = pairs.iter().find(|pair| !led.contains(pair.stable.as_str())) {
         let reason = format!(
             "ingress {} does not lead to the service {} (hint: `traffic.stable` in .hms names the service)",
             stable.name(),
@@ -155,10 +161,14 @@ mod tests {
             "spec": {"rules": [{"host": "a.test", "http": {"paths": [path("app", "/"), path("docs", "/docs")]}}, {"host": "b.test", "http": {"paths": [path("docs", "/")]}}]},
         }));
         let pair = Pair { stable: "app".to_owned(), canary: "app-canary".to_owned() };
-        let found = rules(&object, &pair).unwrap();
+        let found = rules(&object, std::slice::from_ref(&pair)).unwrap();
         assert_eq!(found, [json!({"host": "a.test", "http": {"paths": [path("app-canary", "/")]}})]);
-        let other = Pair { stable: "nope".to_owned(), ..pair };
-        assert!(rules(&object, &other).unwrap_err().to_string().contains("does not lead to the service nope"));
+        let docs = Pair { stable: "docs".to_owned(), canary: "docs-canary".to_owned() };
+        let both = rules(&object, &[pair.clone(), docs]).unwrap();
+        assert_eq!(both[0]["http"]["paths"], json!([path("app-canary", "/"), path("docs-canary", "/docs")]));
+        assert_eq!(both[1]["http"]["paths"], json!([path("docs-canary", "/")]));
+        let other = Pair { stable: "nope".to_owned(), ..pair.clone() };
+        assert!(rules(&object, &[pair, other]).unwrap_err().to_string().contains("does not lead to the service nope"));
     }
 
     #[test]

@@ -30,7 +30,7 @@ const ACCEPTANCE: Duration = Duration::from_secs(30);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Names of the services of the two arms.
+/// Names of the services of a workload's two arms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) stable: String,
@@ -51,7 +51,7 @@ pub(super) enum Router {
 pub(super) struct Weighted {
     objects: Objects,
     name: String,
-    pair: Pair,
+    pairs: Vec<Pair>,
     shape: Shape,
     parents: fn(&Object) -> Vec<Parent>,
     warnings: fn(&Object) -> Vec<String>,
@@ -125,17 +125,17 @@ fn judged(before: &[Parent], now: &[Parent]) -> (Acceptance, Vec<String>) {
 }
 
 impl Router {
-    /// The router that policy names.
-    pub(super) fn of(access: &Access, name: &RouterName, pair: &Pair) -> Self {
+    /// The router that policy names, for the arms of one workload or of several: one write gives all of them their share.
+    pub(super) fn of(access: &Access, name: &RouterName, pairs: &[Pair]) -> Self {
         let weighted = |name: &str, shape: Shape, parents: fn(&Object) -> Vec<Parent>, warnings: fn(&Object) -> Vec<String>| {
             let objects = Objects::of(access, shape.kind);
-            Self::Weighted(Weighted { objects, name: name.to_owned(), pair: pair.clone(), shape, parents, warnings })
+            Self::Weighted(Weighted { objects, name: name.to_owned(), pairs: pairs.to_vec(), shape, parents, warnings })
         };
         match name {
             RouterName::HttpRoute(name) => weighted(name, httproute::SHAPE, httproute::parents, httproute::warnings),
             RouterName::TraefikService(name) => weighted(name, traefik_service::SHAPE, |_| Vec::new(), |_| Vec::new()),
             RouterName::VirtualService(name) => weighted(name, virtual_service::SHAPE, |_| Vec::new(), |_| Vec::new()),
-            RouterName::Ingress(name) => Self::Ingress(Ingress::new(access, name, pair.clone())),
+            RouterName::Ingress(name) => Self::Ingress(Ingress::new(access, name, pairs.to_vec())),
         }
     }
 
@@ -144,7 +144,7 @@ impl Router {
         match self {
             Self::Weighted(router) => {
                 let object = router.objects.need(&router.name).await?;
-                view(&object, &router.pair, &router.shape, router.parents, router.warnings)
+                view(&object, &router.pairs, &router.shape, router.parents, router.warnings)
             }
             Self::Ingress(ingress) => ingress.read().await,
         }
@@ -176,7 +176,7 @@ impl Router {
     async fn write(&self, weight: Weight, fence: &Fence) -> Result<(), TargetError> {
         match self {
             Self::Weighted(router) => {
-                let edit = |object: &Object| weighted::edit(object, &router.pair, &router.shape, weight);
+                let edit = |object: &Object| weighted::edit(object, &router.pairs, &router.shape, weight);
                 router.objects.change(&router.name, TRAFFIC_MANAGER, fence, edit).await?;
                 Ok(())
             }
@@ -219,12 +219,15 @@ impl Router {
 
 fn view(
     object: &Object,
-    pair: &Pair,
+    pairs: &[Pair],
     shape: &Shape,
     parents: fn(&Object) -> Vec<Parent>,
     warnings: fn(&Object) -> Vec<String>,
 ) -> Result<RouteView, TargetError> {
-    let splits = weighted::splits(object, pair, shape)?;
+    let mut splits = Vec::new();
+    for pair in pairs {
+        splits.extend(weighted::splits(object, pair, shape)?);
+    }
     let object_words = format!("{} {}", shape.kind.word(), object.name());
     let most = splits.iter().map(|split| split.weight).max().unwrap_or(Weight::ZERO);
     let mut told: Vec<String> = splits
@@ -237,7 +240,7 @@ fn view(
         told.push(format!("{} of {all} rules lead to neither arm and are left alone", all - splits.len()));
     }
     told.extend(splits.iter().filter_map(|split| split.third(&object_words)));
-    told.extend(weighted::alone(object, pair, shape));
+    told.extend(pairs.iter().flat_map(|pair| weighted::alone(object, pair, shape)));
     told.extend(warnings(object));
     let at: Vec<&str> = splits.iter().flat_map(|split| split.list.at.split('/').skip(1)).collect();
     let at = written::keys(&at);

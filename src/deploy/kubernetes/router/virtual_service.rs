@@ -58,9 +58,9 @@ mod tests {
         let whole = object(json!([to("app.irs.svc.cluster.local", 95), to("app-canary.irs.svc.cluster.local", 5)]));
         assert_eq!(splits(&whole, &pair, &SHAPE).unwrap()[0].weight, "5%".parse().unwrap());
         let subsets = object(json!([to("app", 90), to("app", 10)]));
-        let refused = edit(&subsets, &pair, &SHAPE, "1%".parse().unwrap()).unwrap_err().to_string();
+        let refused = edit(&subsets, std::slice::from_ref(&pair), &SHAPE, "1%".parse().unwrap()).unwrap_err().to_string();
         assert!(refused.contains("app once more"), "{refused}");
-        edit(&subsets, &pair, &SHAPE, Weight::ZERO).unwrap();
+        edit(&subsets, std::slice::from_ref(&pair), &SHAPE, Weight::ZERO).unwrap();
     }
 
     #[test]
@@ -71,7 +71,7 @@ mod tests {
         }));
         let pair = Pair { stable: "app".to_owned(), canary: "app-canary".to_owned() };
         assert_eq!(splits(&object, &pair, &SHAPE).unwrap()[0].weight, Weight::ZERO);
-        let changes = edit(&object, &pair, &SHAPE, "1%".parse().unwrap()).unwrap();
+        let changes = edit(&object, std::slice::from_ref(&pair), &SHAPE, "1%".parse().unwrap()).unwrap();
         let canary = json!({"destination": {"host": "app-canary", "port": {"number": 80}}, "weight": 1});
         assert_eq!(changes, Edit::default().put("/spec/http/0/route/0/weight", json!(99)).put("/spec/http/0/route/-", canary));
     }

@@ -127,13 +127,16 @@ pub(super) fn splits(object: &Object, pair: &Pair, shape: &Shape) -> Result<Vec<
     Ok(found)
 }
 
-/// The changes that give the canary this share in every list; its entry is put beside stable's where it is missing.
+/// The changes that give every canary this share in every list; its entry is put beside stable's where it is missing.
 ///
 /// # Errors
 /// As [`splits`]; when the share is finer than the router can give, or a list leads to a third service too, which no weight 0 minds.
-pub(super) fn edit(object: &Object, pair: &Pair, shape: &Shape, weight: Weight) -> Result<Edit, TargetError> {
+pub(super) fn edit(object: &Object, pairs: &[Pair], shape: &Shape, weight: Weight) -> Result<Edit, TargetError> {
+    pairs.iter().try_fold(Edit::default(), |edit, pair| one_pair(edit, object, pair, shape, weight))
+}
+
+fn one_pair(mut edit: Edit, object: &Object, pair: &Pair, shape: &Shape, weight: Weight) -> Result<Edit, TargetError> {
     let (stable, canary) = shares(weight, shape)?;
-    let mut edit = Edit::default();
     let what = format!("{} {}", shape.kind.word(), object.name());
     for split in splits(object, pair, shape)? {
         if let Some(reason) = split.third(&what) {
