@@ -104,7 +104,7 @@ prod:
     scrape: "http://127.0.0.1:9090/federate?match[]=%7Bnamespace=%22{namespace}%22%7D"
     requests: http_requests_total
     latency: http_request_duration_seconds
-  canary: {{ slo: {{ error_rate: 5% }}, bake: 2s, interval: 5s, share_tolerance: 99% }}
+  canary: {{ slo: {{ error_rate: 5%, p95: 1s }}, bake: 2s, interval: 5s, share_tolerance: 99% }}
 "#
     )
 }

@@ -210,7 +210,7 @@ prod: {{when: manual, needs: [canary], script: "hms-deploy --env prod --tag $CI_
   start: "'{HMS}' demo-service service.json"
   local: {{listen: "127.0.0.1:{port}"}}
   version: {{bump: patch}}
-  canary: {{bake: 1s, interval: 1s, slo: {{error_rate: 20%}}}}
+  canary: {{bake: 1s, interval: 1s, slo: {{error_rate: 20%, p95: 1s}}}}
 "#
     )
 }

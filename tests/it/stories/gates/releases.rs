@@ -28,7 +28,7 @@ fn five_releases_are_each_judged_right_by_what_prometheus_measured() {
     let canary_settings = "{bake: 3s, interval: 500ms, on_hold: 3m, unwatched: keep, slo: {error_rate: 1%, p95: 250ms}}";
     let world = World::new(&pipeline(&[
         ("app: shop", &metrics),
-        ("{bake: 300ms, interval: 200ms, on_hold: 1m, unwatched: keep, slo: {error_rate: 1%}}", canary_settings),
+        ("{bake: 300ms, interval: 200ms, on_hold: 1m, unwatched: keep, slo: {error_rate: 1%, p95: 1s}}", canary_settings),
     ]));
     let folder = world.path("home");
     let server = prometheus::start(&folder, port, "250ms");

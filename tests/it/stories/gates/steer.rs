@@ -15,7 +15,7 @@ fn wait_weight(world: &World, weight: f64) {
 
 #[test]
 fn a_canary_is_paused_resumed_and_skipped_by_command_and_each_is_in_the_ledger() {
-    let steps = pipeline(&[("slo: {error_rate: 1%}", "steps: [20%, 40%, 60%], slo: {error_rate: 1%}"), ("--traffic 50%", "")]);
+    let steps = pipeline(&[("slo: {error_rate: 1%,", "steps: [20%, 40%, 60%], slo: {error_rate: 1%,"), ("--traffic 50%", "")]);
     let world = World::new(&steps);
     let users = world.users();
     world.first_release();

@@ -27,7 +27,7 @@ const PIPELINE: &str = r"stages: [build, scan, canary, prod]
   local: {listen: '127.0.0.1:0'}
   scan: {advisories: required}
   environments: {prod: {approvals: 0}}
-  canary: {bake: 300ms, interval: 200ms, on_hold: 1m, unwatched: keep, slo: {error_rate: 1%}}
+  canary: {bake: 300ms, interval: 200ms, on_hold: 1m, unwatched: keep, slo: {error_rate: 1%, p95: 1s}}
 build:
   script: mkdir -p dist && cp service.json dist/
   artifacts: dist/
