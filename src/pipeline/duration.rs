@@ -2,70 +2,87 @@
 
 /// Reads a duration in seconds. None when it is not one, or is zero.
 pub(super) fn parse(text: &str) -> Option<u64> {
-    let text = numerized(&text.trim().to_ascii_lowercase());
+    let text = text.trim().to_ascii_lowercase();
     let seconds = if text.contains(':') { clock(&text)? } else { words(&text)? };
     (seconds > 0).then_some(seconds)
 }
 
-const UNITS: [&str; 19] = [
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-
-/// Numbers in words as digits, as the `numerizer` gem does it before; up to `ninety nine`, which is all that a duration needs.
-fn numerized(text: &str) -> String {
-    let place = |words: &[&str], word: &str| words.iter().position(|known| *known == word);
-    let mut all: Vec<String> = Vec::new();
-    let mut tens: Option<usize> = None;
-    let parts = |word: &str| if TENS.iter().any(|tens| word.starts_with(tens)) { 2 } else { 1 };
-    for word in text.split([' ', '\t']).flat_map(|word| word.splitn(parts(word), '-')) {
-        match (place(&TENS, word).map(|at| (at + 2) * 10), place(&UNITS, word).map(|at| at + 1), tens.take()) {
-            (Some(number), _, before) => {
-                all.extend(before.map(|before| before.to_string()));
-                tens = Some(number);
-            }
-            (None, Some(number), Some(before)) if number < 10 => all.push((before + number).to_string()),
-            (None, Some(number), before) => all.extend(before.into_iter().chain([number]).map(|number| number.to_string())),
-            (None, None, before) => all.extend(before.map(|before| before.to_string()).into_iter().chain([word.to_owned()])),
-        }
-    }
-    all.extend(tens.map(|before| before.to_string()));
-    all.join(" ")
-}
-
-/// `h:mm:ss`, `m:ss`.
+/// `m:ss`, `h:mm:ss`, and days, months and years before them; blanks say nothing.
 fn clock(text: &str) -> Option<u64> {
-    let parts: Vec<&str> = text.split(':').collect();
-    if parts.len() > 3 {
+    const UNITS: [u64; 6] = [1, 60, 3600, DAY, 30 * DAY, YEAR];
+    let text: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
+    let parts: Vec<&str> = text.split(':').rev().collect();
+    if parts.len() > UNITS.len() {
         return None;
     }
-    parts.iter().try_fold(0u64, |total, part| {
+    parts.iter().zip(UNITS).try_fold(0u64, |total, (part, unit)| {
         let plain = !part.is_empty() && part.len() <= 6 && part.bytes().all(|byte| byte.is_ascii_digit());
-        if plain { total.checked_mul(60)?.checked_add(part.parse().ok()?) } else { None }
+        if plain { total.checked_add(part.parse::<u64>().ok()?.checked_mul(unit)?) } else { None }
     })
 }
 
+/// Numbers that are written out, as the gem's `numerizer` reads them.
+const NUMBERS: [(&str, u64); 28] = [
+    ("zero", 0),
+    ("one", 1),
+    ("two", 2),
+    ("three", 3),
+    ("four", 4),
+    ("five", 5),
+    ("six", 6),
+    ("seven", 7),
+    ("eight", 8),
+    ("nine", 9),
+    ("ten", 10),
+    ("eleven", 11),
+    ("twelve", 12),
+    ("thirteen", 13),
+    ("fourteen", 14),
+    ("fifteen", 15),
+    ("sixteen", 16),
+    ("seventeen", 17),
+    ("eighteen", 18),
+    ("nineteen", 19),
+    ("twenty", 20),
+    ("thirty", 30),
+    ("forty", 40),
+    ("fifty", 50),
+    ("sixty", 60),
+    ("seventy", 70),
+    ("eighty", 80),
+    ("ninety", 90),
+];
+
+/// The text with digits for numbers that are written out: `twenty-five mins` is `25 mins`.
+fn in_digits(text: &str) -> String {
+    let number = |word: &str| NUMBERS.iter().find(|(name, _)| *name == word).map(|(_, number)| *number);
+    let text = text.replace("y-", "y ");
+    let mut out: Vec<String> = Vec::new();
+    let mut tens: Option<u64> = None;
+    for word in text.split_whitespace() {
+        match (number(word), tens.take()) {
+            (Some(ones @ 1..=9), Some(before)) => {
+                out.pop();
+                out.push((before + ones).to_string());
+            }
+            (Some(found), _) => {
+                tens = (found >= 20).then_some(found);
+                out.push(found.to_string());
+            }
+            (None, _) => out.push(word.to_owned()),
+        }
+    }
+    out.join(" ")
+}
+
+const DAY: u64 = 86_400;
+/// A year of the gem has 365.25 days.
+const YEAR: u64 = 31_557_600;
+
 fn words(text: &str) -> Option<u64> {
     let mut milliseconds: u64 = 0;
-    let mut rest = text;
+    let text = in_digits(text);
+    let mut rest = text.as_str();
     let mut parts = 0;
     loop {
         rest = rest.trim_start_matches([' ', '\t', ',']);
@@ -77,9 +94,14 @@ fn words(text: &str) -> Option<u64> {
         }
         let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
         let (number, after) = rest.split_at(digits);
+        // Only at the start may a unit stand for one of it: `day`, `minute 30 sec`.
+        let number = if digits == 0 && parts == 0 { "1" } else { number };
         let after = after.trim_start();
         let letters = after.find(|letter: char| !letter.is_ascii_alphabetic()).unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
+        if digits == 0 && unit.is_empty() {
+            return None;
+        }
         milliseconds = milliseconds.checked_add(thousandths(number)?.checked_mul(seconds_in(unit)?)?)?;
         rest = after;
         parts += 1;
@@ -101,10 +123,10 @@ fn seconds_in(unit: &str) -> Option<u64> {
         "" | "s" | "sec" | "secs" | "second" | "seconds" => 1,
         "m" | "min" | "mins" | "minute" | "minutes" => 60,
         "h" | "hr" | "hrs" | "hour" | "hours" => 3600,
-        "d" | "dy" | "day" | "days" => 86_400,
-        "w" | "wk" | "week" | "weeks" => 7 * 86_400,
-        "mo" | "mos" | "mth" | "mths" | "month" | "months" => 30 * 86_400,
-        "y" | "yr" | "yrs" | "year" | "years" => 365 * 86_400,
+        "d" | "dy" | "day" | "days" => DAY,
+        "w" | "wk" | "wks" | "week" | "weeks" => 7 * DAY,
+        "mo" | "mos" | "month" | "months" => 30 * DAY,
+        "y" | "yr" | "yrs" | "year" | "years" => YEAR,
         _ => return None,
     })
 }
@@ -126,7 +148,19 @@ mod tests {
             ("3 hours and 30 minutes", Some(12_600)),
             ("1.5 hours", Some(5400)),
             ("6 mos 1 day", Some(15_638_400)),
-            ("47 yrs 6 mos and 4d", Some(47 * 365 * 86_400 + 180 * 86_400 + 4 * 86_400)),
+            ("47 yrs 6 mos and 4d", Some(47 * 31_557_600 + 180 * 86_400 + 4 * 86_400)),
+            ("day", Some(86_400)),
+            ("minute 30sec", Some(90)),
+            ("two hours", Some(7200)),
+            ("twenty five mins", Some(1500)),
+            ("twenty-five mins", Some(1500)),
+            ("1h30", Some(3630)),
+            ("1 day plus 2 wks with 3s", Some(15 * 86_400 + 3)),
+            ("1:00:00:00", Some(86_400)),
+            ("1 : 30", Some(90)),
+            ("2 mths", None),
+            ("1 hour day", None),
+            (".", None),
             ("3 weeks and 2 days", Some(23 * 86_400)),
             ("1:30:00", Some(5400)),
             ("one week", Some(7 * 86_400)),

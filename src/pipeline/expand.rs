@@ -61,13 +61,28 @@ pub(super) fn all<'a>(
     Ok(values)
 }
 
-/// Expands a text as GitLab does; what is unknown stays as it is. None when it grows past the limit.
+/// Expands a text outside of variables (`lib/expand_variables.rb`, `expand_existing`): what is unknown stays as it is, and `$$` is no
+/// escape. None when it grows past the limit.
+pub(super) fn existing<'v>(text: &str, known: &impl Fn(&str) -> Option<&'v str>) -> Option<String> {
+    put_in(text, Escapes::None, &|name, whole| known(name).unwrap_or(whole))
+}
+
+/// The same where what is unknown becomes nothing (`expand`).
+pub(super) fn blank<'v>(text: &str, known: &impl Fn(&str) -> Option<&'v str>) -> Option<String> {
+    put_in(text, Escapes::None, &|name, _| known(name).unwrap_or_default())
+}
+
+/// Expands the value of a variable as GitLab does; what is unknown stays as it is. None when it grows past the limit.
 pub(super) fn text<'v>(text: &str, known: &impl Fn(&str) -> Option<&'v str>) -> Option<String> {
+    put_in(text, Escapes::Doubled, &|name, whole| known(name).unwrap_or(whole))
+}
+
+fn put_in<'v>(text: &'v str, escapes: Escapes, value: &dyn Fn(&str, &'v str) -> &'v str) -> Option<String> {
     let mut expanded = String::with_capacity(text.len());
-    for piece in pieces(text) {
+    for piece in pieces(text, escapes) {
         expanded.push_str(match piece {
             Piece::Plain(plain) => plain,
-            Piece::Reference { name, whole } => known(name).unwrap_or(whole),
+            Piece::Reference { name, whole } => value(name, whole),
         });
         if expanded.len() > LENGTH_LIMIT.max(text.len()) {
             return None;
@@ -80,7 +95,7 @@ pub(super) fn text<'v>(text: &str, known: &impl Fn(&str) -> Option<&'v str>) -> 
 /// nothing.
 #[must_use]
 pub fn expand_for_include(text: &str, variables: &BTreeMap<String, String>) -> String {
-    pieces(text)
+    pieces(text, Escapes::None)
         .map(|piece| match piece {
             Piece::Plain(plain) => plain,
             Piece::Reference { name, .. } => variables.get(name).map(String::as_str).unwrap_or_default(),
@@ -88,10 +103,10 @@ pub fn expand_for_include(text: &str, variables: &BTreeMap<String, String>) -> S
         .collect()
 }
 
-/// As [`text`], for values that are made as they are asked for.
+/// As [`existing`], for values that are made as they are asked for.
 pub(super) fn owned(text: &str, known: &impl Fn(&str) -> Option<String>) -> Option<String> {
     let mut expanded = String::with_capacity(text.len());
-    for piece in pieces(text) {
+    for piece in pieces(text, Escapes::None) {
         match piece {
             Piece::Plain(plain) => expanded.push_str(plain),
             Piece::Reference { name, whole } => expanded.push_str(&known(name).unwrap_or_else(|| whole.to_owned())),
@@ -152,7 +167,7 @@ fn references(definition: &Definition<'_>, index: &HashMap<&str, usize>) -> Vec<
     if definition.raw || !definition.value.contains(['$', '%']) {
         return Vec::new();
     }
-    let found = pieces(definition.value).filter_map(|piece| match piece {
+    let found = pieces(definition.value, Escapes::Doubled).filter_map(|piece| match piece {
         Piece::Plain(_) => None,
         Piece::Reference { name, .. } => index.get(name).copied(),
     });
@@ -167,25 +182,32 @@ enum Piece<'t> {
     Reference { name: &'t str, whole: &'t str },
 }
 
-fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+/// Whether `$$` and `%%` stand for themselves: in the value of a variable (`collection/item.rb`), and nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Escapes {
+    Doubled,
+    None,
+}
+
+fn pieces(text: &str, escapes: Escapes) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
         let start = rest.find(['$', '%']).unwrap_or(rest.len());
-        let (piece, used) = if start > 0 { (Piece::Plain(rest.get(..start)?), start) } else { reference(rest)? };
+        let (piece, used) = if start > 0 { (Piece::Plain(rest.get(..start)?), start) } else { reference(rest, escapes)? };
         rest = rest.get(used..)?;
         Some(piece)
     })
 }
 
 /// What a text that starts with `$` or `%` starts with.
-fn reference(text: &str) -> Option<(Piece<'_>, usize)> {
+fn reference(text: &str, escapes: Escapes) -> Option<(Piece<'_>, usize)> {
     let sign = text.get(..1)?;
     let after = text.get(1..)?;
     let whole_of = |name: &'_ str, used: usize| (!name.is_empty()).then_some(used);
-    if after.starts_with(sign) {
+    if escapes == Escapes::Doubled && after.starts_with(sign) {
         return Some((Piece::Plain(text.get(..2)?), 2));
     }
     let found = if sign == "%" {
@@ -243,6 +265,24 @@ mod tests {
             let values = expand(&[("A", value, false), ("C", "$B!", false), ("B", "b", false), ("R", "$B", true)]).unwrap();
             assert_eq!(values["A"], *expected, "{value}");
             assert_eq!(values["R"], "$B");
+        }
+    }
+
+    /// `lib/expand_variables.rb`, `VARIABLES_REGEXP`.
+    #[test]
+    fn outside_of_variables_nothing_is_escaped() {
+        let known = |name: &str| (name == "A").then_some("a");
+        let table = [
+            ("$A", "a", "a"),
+            ("$$A", "$a", "$a"),
+            ("%%A%%", "%a%", "%a%"),
+            ("$GONE/${A}", "$GONE/a", "/a"),
+            ("$", "$", "$"),
+            ("%A", "%A", "%A"),
+        ];
+        for (text, there, nothing) in table {
+            assert_eq!(existing(text, &known).as_deref(), Some(there), "{text}");
+            assert_eq!(blank(text, &known).as_deref(), Some(nothing), "{text}");
         }
     }
 

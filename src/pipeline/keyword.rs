@@ -80,7 +80,6 @@ pub const GLOBAL: Table = &[
     ("include", Done),
     ("cache", Done),
     ("services", Planned(NO_SERVICES)),
-    ("pages", Warned("no pages are published")),
     ("spec", Refused("it is a header: it stands at the top, in a document of its own that a line `---` ends")),
     ("types", Refused("it was removed from GitLab; use `stages`")),
 ];
@@ -125,8 +124,16 @@ pub const INCLUDE: Table = &[
 pub const INCLUDE_RULE: Table = &[("if", Done), ("changes", Done), ("exists", Done), ("when", Done)];
 
 /// Keywords of a rule of `workflow`.
-pub const WORKFLOW_RULE: Table =
-    &[("if", Done), ("changes", Done), ("exists", Done), ("when", Done), ("variables", Done), ("auto_cancel", Done)];
+pub const WORKFLOW_RULE: Table = &[
+    ("if", Done),
+    ("changes", Done),
+    ("exists", Done),
+    ("when", Done),
+    ("variables", Done),
+    ("auto_cancel", Done),
+    ("allow_failure", Warned("it says nothing of a whole pipeline")),
+    ("needs", Warned("it says nothing of a whole pipeline")),
+];
 
 /// Keywords of `inherit`.
 pub const INHERIT: Table = &[("default", Done), ("variables", Done)];
@@ -254,6 +261,7 @@ pub const REPORTS: Table = &[
     ("annotations", Warned(NOT_SHOWN)),
     ("api_fuzzing", Warned(NOT_SHOWN)),
     ("browser_performance", Warned(NOT_SHOWN)),
+    ("cluster_image_scanning", Warned(NOT_SHOWN)),
     ("codequality", Done),
     ("container_scanning", Warned(NOT_SHOWN)),
     ("coverage_fuzzing", Warned(NOT_SHOWN)),
@@ -263,9 +271,13 @@ pub const REPORTS: Table = &[
     ("dependency_scanning", Warned(NOT_SHOWN)),
     ("license_scanning", Warned(NOT_SHOWN)),
     ("load_performance", Warned(NOT_SHOWN)),
+    ("lsif", Warned(NOT_SHOWN)),
     ("metrics", Warned(NOT_SHOWN)),
+    ("performance", Warned(NOT_SHOWN)),
     ("repository_xray", Warned(NOT_SHOWN)),
     ("requirements", Warned(NOT_SHOWN)),
+    ("requirements_v2", Warned(NOT_SHOWN)),
+    ("sarif", Warned(NOT_SHOWN)),
     ("sast", Done),
     ("secret_detection", Done),
     ("terraform", Warned(NOT_SHOWN)),
@@ -315,7 +327,6 @@ pub const VARIABLE: Table = &[("value", Done), ("description", Done), ("expand",
 pub const IMAGE: Table = &[
     ("name", Done),
     ("entrypoint", Warned("it is not changed")),
-    ("user", Warned("jobs run as the user who runs hms")),
     ("docker", Warned("no option of the container engine is set")),
     ("kubernetes", Warned("no option of the cluster is set")),
     ("pull_policy", Warned("the container engine's own is used")),

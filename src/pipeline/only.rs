@@ -73,6 +73,7 @@ impl RefPattern {
             return false;
         }
         let source = get("CI_PIPELINE_SOURCE").unwrap_or_default();
+        let source_name = source.strip_suffix("_event").unwrap_or(source);
         // A merge request's pipeline is of neither a branch nor a tag, and no name or pattern fits it.
         let reference = get("CI_COMMIT_REF_NAME").filter(|_| source != MERGE_REQUEST);
         if let Some(pattern) = &self.pattern {
@@ -81,8 +82,8 @@ impl RefPattern {
         match self.text.as_str() {
             "tags" if get("CI_COMMIT_TAG").is_some() => true,
             "branches" if get("CI_COMMIT_BRANCH").is_some() && source != MERGE_REQUEST => true,
-            // `source` or its plural; `merge_request_event` is `merge_requests` (`policy/refs.rb`).
-            kind if !source.is_empty() && (kind == source || plural(source) == kind) => true,
+            // The source without `_event`, or its plural: `merge_request`, `merge_requests`, `push`, `pushes` (`policy/refs.rb`).
+            kind if !source.is_empty() && (kind == source_name || plural(source_name) == kind) => true,
             name => reference == Some(name),
         }
     }
@@ -91,8 +92,6 @@ impl RefPattern {
 /// Rails' plural of the sources of runs.
 fn plural(source: &str) -> String {
     match source {
-        "merge_request_event" => "merge_requests".to_owned(),
-        "external_pull_request_event" => "external_pull_requests".to_owned(),
         "push" => "pushes".to_owned(),
         "api" => "apis".to_owned(),
         other => format!("{other}s"),

@@ -193,7 +193,7 @@ impl<'p> Planner<'p> {
         let ruled = self.workflow;
         let own = self.pipeline.variables.iter().filter(|own| !ruled.iter().any(|other| other.name == own.name));
         let Some(known) = self.known(&own.chain(ruled).collect::<Vec<_>>(), &BTreeMap::new(), None) else { return Ok(None) };
-        let full = expand::expand_for_include(name, &known);
+        let full = expand::expand_for_include(name, &known.values);
         let name: String = full.trim().chars().take(255).collect();
         Ok(Some(name).filter(|name| !name.is_empty()))
     }
@@ -203,29 +203,33 @@ impl<'p> Planner<'p> {
     }
 
     /// What rules know: predefined variables, over them these and those of the run. None when they cannot be expanded, which is told.
-    fn known(
-        &mut self,
-        variables: &[&'p Variable],
-        own: &BTreeMap<String, String>,
-        spec: Option<&'p JobSpec>,
-    ) -> Option<BTreeMap<String, String>> {
+    fn known(&mut self, variables: &[&'p Variable], own: &BTreeMap<String, String>, spec: Option<&'p JobSpec>) -> Option<Known> {
         let mut layers = Layers::default();
         layers.put(variables.iter().copied(), Origin::File);
         layers.put_plain(&self.inputs.variables, Origin::Run);
-        let mut known = self.expand(layers, own, spec)?.values;
+        self.known_of_layers(layers, own, spec)
+    }
+
+    /// The same of layers that are put together.
+    fn known_of_layers(&mut self, layers: Layers<'_>, own: &BTreeMap<String, String>, spec: Option<&'p JobSpec>) -> Option<Known> {
+        let Expanded { mut values, written, .. } = self.expand(layers, own, spec)?;
         for (name, value) in self.inputs.predefined.iter().chain(own) {
-            known.entry(name.clone()).or_insert_with(|| value.clone());
+            values.entry(name.clone()).or_insert_with(|| value.clone());
         }
-        Some(known)
+        Some(Known { values, written })
     }
 
     /// The first rule that matches, and what became of each.
-    fn first(&self, rules: &'p [Rule], known: &BTreeMap<String, String>) -> (Result<Option<&'p Rule>, Undecided>, Vec<RuleLook>) {
-        let sight = Sight { variables: known, masked: &self.inputs.masked, files: self.files };
+    fn first(&self, rules: &'p [Rule], known: &Known) -> (Result<Option<&'p Rule>, Undecided>, Vec<RuleLook>) {
+        let sight = self.sight(known);
         let mut findings = Vec::with_capacity(rules.len());
         let found = Rule::first(rules, &sight, |finding| findings.push(finding.clone()));
         let looks = rules.iter().enumerate().map(|(at, rule)| RuleLook::of(rule.place, findings.get(at))).collect();
         (found.map(|found| found.map(|(_, rule)| rule)), looks)
+    }
+
+    fn sight<'s>(&'s self, known: &'s Known) -> Sight<'s> {
+        Sight { variables: &known.values, written: &known.written, masked: &self.inputs.masked, files: self.files }
     }
 
     fn undecided(&mut self, undecided: Undecided) {
@@ -290,6 +294,13 @@ impl<'p> Planner<'p> {
         }
         affordable
     }
+}
+
+/// What rules know of variables.
+struct Known {
+    values: BTreeMap<String, String>,
+    /// Those that others are named in, as they are written.
+    written: BTreeMap<String, String>,
 }
 
 /// What variables come to; each has a price beside its text, or very many short ones would cost nothing.

@@ -12,8 +12,7 @@ use super::glob::Glob;
 use super::spec::{AutoCancelSpec, NeedSpec, Variable};
 
 /// GitLab takes it for a match when it would have to compare more than this (`clause/changes.rb`, `clause/exists.rb`).
-const COMPARISONS_OF_CHANGES: usize = 50_000;
-const COMPARISONS_OF_EXISTS: usize = 10_000;
+const COMPARISONS: usize = 50_000;
 
 /// One rule. Without a clause it matches.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +48,9 @@ pub(super) struct Paths {
 pub(super) struct Sight<'s> {
     /// All variables known before the job runs.
     pub(super) variables: &'s BTreeMap<String, String>,
+    /// Of these the ones that others are named in, as they are written: so conditions see them (`build/rules/rule/clause/if.rb` takes
+    /// `variables_hash`, the others `variables_hash_expanded`; `doc/ci/yaml/_index.md#rulesif`, additional details).
+    pub(super) written: &'s BTreeMap<String, String>,
     /// Of these the value is never told.
     pub(super) masked: &'s BTreeMap<String, String>,
     pub(super) files: &'s dyn Files,
@@ -125,7 +127,11 @@ impl Rule {
 
 impl Sight<'_> {
     pub(super) fn holds(&self, condition: &Expression) -> bool {
-        condition.holds(&|name| self.masked.get(name).or_else(|| self.variables.get(name)).map(String::as_str))
+        condition.holds(&|name| self.masked.get(name).or_else(|| self.as_written(name)).map(String::as_str))
+    }
+
+    fn as_written(&self, name: &str) -> Option<&String> {
+        self.written.get(name).or_else(|| self.variables.get(name))
     }
 
     /// The values of the variables in a condition, for people.
@@ -134,7 +140,7 @@ impl Sight<'_> {
             if self.masked.contains_key(name) {
                 return format!("${name} is masked");
             }
-            match self.variables.get(name) {
+            match self.as_written(name) {
                 Some(value) => format!("${name} is \"{}\"", shorten(value)),
                 None => format!("${name} is not set"),
             }
@@ -157,8 +163,8 @@ impl Paths {
             message: format!("`{}` cannot be decided: {why}", if kind == Kind::Changes { "changes" } else { "exists" }),
         };
         let known = |name: &str| sight.variables.get(name).map(String::as_str);
-        let expanded = |text: &str| expand::text(text, &known).unwrap_or_else(|| text.to_owned());
-        let (paths, limit) = match kind {
+        let expanded = |text: &str| expand::existing(text, &known).unwrap_or_else(|| text.to_owned());
+        let paths = match kind {
             Kind::Exists => {
                 let found = match &self.elsewhere {
                     None => sight.files.paths(),
@@ -168,7 +174,7 @@ impl Paths {
                         sight.files.paths_of(&wanted).map_err(|why| format!("`{}`: {why}", wanted.name()))
                     }
                 };
-                (found.map_err(|why| undecided(self.place, &why))?, COMPARISONS_OF_EXISTS)
+                found.map_err(|why| undecided(self.place, &why))?
             }
             Kind::Changes => {
                 let (since, place) = match (&self.compare_to, pushed_from(sight.variables)) {
@@ -179,34 +185,45 @@ impl Paths {
                         return Ok(Finding::Matched(why.to_owned()));
                     }
                 };
-                (sight.files.changed(&since).map_err(|why| undecided(place, &why))?, COMPARISONS_OF_CHANGES)
+                sight.files.changed(&since).map_err(|why| undecided(place, &why))?
             }
         };
         let globs: Vec<String> = self.globs.iter().map(|glob| expanded(glob)).collect();
         let (verb, nothing) = if kind == Kind::Changes { ("changed", "nothing that changed") } else { ("is there", "no file") };
-        if paths.len().saturating_mul(globs.len()) > limit && kind == Kind::Changes {
-            return Ok(Finding::Matched(format!("more than {limit} comparisons would be needed, which GitLab takes for a match")));
-        }
-        let mut comparisons = 0usize;
+        let compared = match kind {
+            Kind::Changes => globs.len(),
+            Kind::Exists => globs.iter().filter(|glob| !is_found_at_once(glob)).count(),
+        };
+        let mut found = None;
         for text in &globs {
+            let plain = kind == Kind::Exists && is_found_at_once(text);
+            if !plain && paths.len().saturating_mul(compared) > COMPARISONS {
+                continue;
+            }
             let Some(glob) = Glob::parse(text) else {
                 return Err(undecided(self.place, &format!("`{}` stands for too many paths", shorten(text))));
             };
-            // What GitLab finds without comparing is not counted there either.
-            let plain = kind == Kind::Exists && !super::glob::is_glob(text);
-            for path in paths.iter() {
-                comparisons += usize::from(!plain);
-                if comparisons > limit {
-                    return Ok(Finding::Matched(format!("more than {limit} comparisons would be needed, which GitLab takes for a match")));
-                }
-                if glob.matches(path) {
-                    return Ok(Finding::Matched(format!("`{path}` {verb} and matches `{}`", shorten(text))));
-                }
+            let in_folder = |path: &String| plain && text.ends_with('/') && path.starts_with(text);
+            found = paths.iter().find(|path| in_folder(path) || glob.matches(path)).map(|path| (path, text));
+            if found.is_some() {
+                break;
             }
+        }
+        if let Some((path, text)) = found {
+            return Ok(Finding::Matched(format!("`{path}` {verb} and matches `{}`", shorten(text))));
+        }
+        if paths.len().saturating_mul(compared) > COMPARISONS {
+            return Ok(Finding::Matched(format!("more than {COMPARISONS} comparisons would be needed, which GitLab takes for a match")));
         }
         let shown = globs.iter().map(|glob| format!("`{}`", shorten(glob))).collect::<Vec<_>>().join(", ");
         Ok(Finding::Missed(format!("{nothing} matches {shown}")))
     }
+}
+
+/// What GitLab finds without comparing: a path, a folder (`dir/`), an ending (`**/*.rs`) (`clause/exists.rb`, `glob_type`).
+fn is_found_at_once(glob: &str) -> bool {
+    let ending = glob.strip_prefix("**/*").filter(|ending| ending.starts_with('.') && !ending.contains('/'));
+    !super::glob::is_glob(ending.unwrap_or(glob))
 }
 
 /// What the ref named before the push that started this run; none when no push did.

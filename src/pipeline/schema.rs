@@ -44,6 +44,14 @@ fn of(family: &Family) -> Value {
             Standing::Refused(_) => continue,
         };
         let mut value = shape(family.name, keyword);
+        // Nothing says nothing, where a value need not be there.
+        let required = matches!(
+            (family.name, *keyword),
+            ("need", "job") | ("environment" | "image" | "service", "name") | ("changes", "paths") | ("parallel", "matrix")
+        );
+        if !["global", "default", "job"].contains(&family.name) && !required {
+            value = json!({"anyOf": [value, {"type": "null"}]});
+        }
         if ["global", "default", "job"].contains(&family.name) && *keyword != "script" {
             // What is a list anyway needs no other list to stand for a reference.
             let is_list = value.get("type").is_some_and(|kind| kind == "array");
@@ -67,13 +75,12 @@ fn whole(family: &str) -> Value {
     match family {
         "job" => json!({
             "if": {"required": ["rules"], "properties": {"rules": {"type": "array"}}},
-            "then": {"properties": {"only": false, "except": false, "start_in": false}},
+            "then": {"properties": {"only": {"type": "null"}, "except": {"type": "null"}, "start_in": {"type": "null"}}},
         }),
         "rule" | "workflow_rule" | "include_rule" | "policy" => json!({"minProperties": 1}),
         "changes" | "exists" => json!({"required": ["paths"], "dependentRequired": {"ref": ["project"]}}),
         "need" => json!({"required": ["job"]}),
         "parallel" => json!({"required": ["matrix"]}),
-        "allow_failure" => json!({"required": ["exit_codes"]}),
         "environment" | "image" | "service" => json!({"required": ["name"]}),
         "cache_key" => json!({"oneOf": [{"required": ["files"]}, {"required": ["files_commits"]}]}),
         _ => json!({}),
@@ -97,7 +104,7 @@ fn list(items: &Value) -> Value {
 }
 
 fn rules(family: &str) -> Value {
-    json!({"type": "array", "items": either(family, &json!({"type": "array"}))})
+    json!({"type": "array", "minItems": 1, "items": either(family, &json!({"type": "array"}))})
 }
 
 /// Variables, whose values may be scalars or, where one is named, mappings.
@@ -109,14 +116,15 @@ fn variables(mapping: Option<Value>) -> Value {
     json!({"type": "object", "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}, "additionalProperties": value})
 }
 
-/// The variables of a job or a service.
+/// The variables of a job.
 fn own_variables() -> Value {
     let fields = json!({"value": reference("scalar"), "expand": {"type": "boolean"}});
     variables(Some(json!({"type": "object", "properties": fields, "additionalProperties": false})))
 }
 
 fn matrix() -> Value {
-    let values = json!({"anyOf": [reference("scalar"), {"type": "array", "minItems": 1, "items": reference("scalar")}]});
+    let value = json!({"type": ["string", "integer"]});
+    let values = json!({"anyOf": [value, {"type": "array", "minItems": 1, "items": value}]});
     let mut one = variables(None);
     if let Some(one) = one.as_object_mut() {
         one.insert("minProperties".to_owned(), 1.into());
@@ -146,15 +154,15 @@ fn of_jobs(family: &str, keyword: &str) -> Value {
         (_, "cache") => either("cache", &json!({"type": "array", "maxItems": 4, "items": reference("cache")})),
         (_, "artifacts") => either("artifacts", &reference("text")),
         (_, "retry") => either("retry", &json!({"type": "integer", "minimum": 0, "maximum": 2})),
-        (_, "tags") => json!({"type": "array", "maxItems": 50, "items": reference("text")}),
         (_, "interruptible") => truth(),
         (_, "timeout" | "stage" | "start_in" | "resource_group" | "coverage" | "manual_confirmation") => reference("text"),
-        (_, "dependencies") | ("global", "stages") => reference("texts"),
+        (_, "tags" | "dependencies") => reference("texts"),
+        ("global", "stages") => list(&either("text", &json!({"type": "array"}))),
         ("global", "variables") => variables(Some(reference("variable"))),
         ("global", "workflow" | "default") | ("job", "inherit") => reference(keyword),
         ("global", "include") => one_or_list(&either("include", &reference("text"))),
         ("job", "variables") => own_variables(),
-        ("job", "needs") => list(&json!({"anyOf": [reference("need"), reference("text"), {"type": "array"}]})),
+        ("job", "needs") => either("need", &list(&json!({"anyOf": [reference("need"), reference("text"), {"type": "array"}]}))),
         ("job", "environment") => either("environment", &reference("text")),
         ("job", "extends") => either("texts", &reference("text")),
         ("job", "rules") => reference("rules"),
@@ -179,7 +187,8 @@ fn of_conditions(family: &str, keyword: &str) -> Value {
         ("policy", "changes") | (_, "paths") => globs(),
         ("policy", "refs" | "variables") => reference("texts"),
         (_, "changes") => either("changes", &globs()),
-        (_, "exists") => either("exists", &globs()),
+        ("include_rule", "exists") => json!({"anyOf": [reference("exists"), reference("texts"), reference("text")]}),
+        (_, "exists") => json!({"anyOf": [reference("exists"), globs(), reference("text")]}),
         ("rule", "when") => json!({"enum": ["on_success", "on_failure", "always", "manual", "delayed", "never"]}),
         (_, "when") => json!({"enum": ["always", "never"]}),
         (_, "allow_failure" | "interruptible") => json!({"type": "boolean"}),
@@ -223,7 +232,9 @@ fn of_parts(family: &str, keyword: &str) -> Value {
         ("environment", "kubernetes") => json!({}),
         ("variable", "value") => reference("scalar"),
         ("variable", "options") | ("artifacts" | "cache", "paths" | "exclude") => reference("texts"),
-        ("image" | "service", "entrypoint" | "command") => reference("words"),
+        ("image" | "service", "entrypoint") => reference("words"),
+        ("service", "command") => either("words", &reference("script")),
+        ("variable", "description") => either("text", &json!({"type": "integer"})),
         ("image" | "service", "pull_policy") => {
             let word = json!({"enum": ["always", "if-not-present", "never"]});
             json!({"anyOf": [word, {"type": "array", "minItems": 1, "items": word}]})
@@ -236,7 +247,7 @@ fn of_parts(family: &str, keyword: &str) -> Value {
             let user = json!({"anyOf": [reference("text"), {"type": "integer"}]});
             json!({"type": "object", "properties": {"user": user}, "additionalProperties": false})
         }
-        ("service", "variables") => own_variables(),
+        ("service", "variables") => variables(None),
         ("cache", "key") => either("cache_key", &reference("text")),
         ("cache", "fallback_keys") => json!({"type": "array", "maxItems": 5, "items": reference("text")}),
         ("cache_key", "files" | "files_commits") => json!({"type": "array", "minItems": 1, "maxItems": 2, "items": reference("text")}),

@@ -110,7 +110,8 @@ impl Extending<'_> {
     /// What `extends` names, as places in the list.
     fn bases(&mut self, at: usize) -> Vec<(usize, Place)> {
         let Some(entry) = self.entries.get(at) else { return Vec::new() };
-        let Some(wanted) = entry.value.get("extends") else { return Vec::new() };
+        // Nothing names nothing (`extendable/entry.rb`: `Array(nil)`).
+        let Some(wanted) = entry.value.get("extends").filter(|wanted| !wanted.is_null()) else { return Vec::new() };
         let of = format!("`{}`: `extends`", shorten(&entry.key));
         let single = std::slice::from_ref(wanted);
         let items = wanted.items().unwrap_or(single);

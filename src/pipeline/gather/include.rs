@@ -207,7 +207,7 @@ impl Gatherer<'_, '_> {
         let nothing = BTreeMap::new();
         let masked = if *origin == Origin::Nowhere { &nothing } else { &inputs.masked };
         let beside = Beside { files: self.around.files, origin };
-        let sight = Sight { variables: &self.variables, masked, files: &beside };
+        let sight = Sight { variables: &self.variables, written: &nothing, masked, files: &beside };
         match Rule::first(rules, &sight, |_| {}) {
             Ok(found) => found.is_some_and(|(_, rule)| rule.when != Some(crate::event::When::Never)),
             Err(undecided) => {

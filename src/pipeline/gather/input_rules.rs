@@ -29,11 +29,11 @@ fn rule(context: &mut Context, subject: &str, node: &Node, place: Place) -> Rule
     let of = format!("an entry of {subject}");
     let mut read = Ruled { place: node.place, condition: None, options: None, default: None };
     let Some(fields) = context.entries(&of, node, place) else { return read };
+    // A default of nothing is one.
+    read.default = node.get("default").cloned();
     for field in context.keywords(&of, keyword::INPUT_RULE, fields) {
         let subject = format!("{of}: `{}`", field.key);
         match field.key.as_str() {
-            "default" => read.default = Some(field.value.clone()),
-            _ if field.value.is_null() => {}
             "if" => read.condition = condition(context, &subject, &field.value, field.place),
             "options" => read.options = options(context, &subject, field),
             _ => {}

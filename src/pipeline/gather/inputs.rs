@@ -124,11 +124,11 @@ fn specification(context: &mut Context, entry: &Entry) -> Specification {
     }
     let of = format!("the input `{}`", entry.key);
     let Some(fields) = context.entries(&of, &entry.value, entry.place) else { return read };
+    // A default of nothing is one.
+    read.default = entry.value.get("default").cloned();
     for field in context.keywords(&of, keyword::INPUT, fields) {
         let subject = format!("{of}: `{}`", field.key);
         match field.key.as_str() {
-            "default" => read.default = Some(field.value.clone()),
-            _ if field.value.is_null() => {}
             "type" => read.kind = context.word(&subject, KINDS, &field.value, field.place),
             "options" => read.options = options(context, &subject, field),
             "description" if field.value.as_integer().is_none() => {

@@ -48,11 +48,12 @@ impl Planner<'_> {
         let (allow_failure, allow_failure_exit_codes) = allow_failure(spec, rule);
         let environment = spec.environment.as_ref().map(|environment| self.environment(spec, environment, &known));
         let placed = environment.as_ref().map(predefined::of_environment).unwrap_or_default();
-        let full = |text: &str| {
-            expand::text(text, &|name| known(name).or_else(|| placed.get(name).map(String::as_str))).unwrap_or_else(|| text.to_owned())
-        };
+        let with_place = |name: &str| known(name).or_else(|| placed.get(name).map(String::as_str));
+        let full = |text: &str| expand::existing(text, &with_place).unwrap_or_else(|| text.to_owned());
+        // What is unknown becomes nothing (`build/context/build.rb`, `seed/processable/resource_group.rb`).
+        let blank = |text: &str| expand::blank(text, &with_place).unwrap_or_else(|| text.to_owned());
         let environments = environments(spec, environment.as_ref());
-        let resource_group = spec.resource_group.as_deref().map(full);
+        let resource_group = spec.resource_group.as_deref().map(blank).filter(|group| !group.trim().is_empty());
         let tags = spec.tags.iter().map(|tag| full(tag)).collect();
         let text = |line: &Line| line.text.clone();
         Some(Job {
@@ -96,7 +97,7 @@ impl Planner<'_> {
     /// What `environment` says in this run. In its name and its `auto_stop_in` what is unknown becomes nothing (`lib/expand_variables.rb`); in its
     /// address it stays for the runner, which knows what earlier jobs reported, and for the end of the job, which may report more.
     fn environment<'v>(&mut self, job: &JobSpec, spec: &EnvironmentSpec, known: &impl Fn(&str) -> Option<&'v str>) -> JobEnvironment {
-        let whole = |text: &str| expand::text(text, &|name| Some(known(name).unwrap_or_default())).unwrap_or_else(|| text.to_owned());
+        let whole = |text: &str| expand::blank(text, known).unwrap_or_else(|| text.to_owned());
         let auto_stop = spec.auto_stop_in.as_ref().and_then(|(text, place)| self.auto_stop(job, &whole(text), *place));
         let mut environment = JobEnvironment {
             name: whole(&spec.name),
@@ -108,7 +109,7 @@ impl Planner<'_> {
         };
         let own = predefined::of_environment(&environment);
         let known = |name: &str| known(name).or_else(|| own.get(name).map(String::as_str));
-        environment.url = spec.url.as_ref().map(|url| expand::text(url, &known).unwrap_or_else(|| url.clone()));
+        environment.url = spec.url.as_ref().map(|url| expand::existing(url, &known).unwrap_or_else(|| url.clone()));
         environment
     }
 

@@ -1,13 +1,13 @@
 //! Which jobs are in the pipeline: `rules`, `only`, `except`, instance by instance.
 
-use super::{Chosen, Considered, JOB_LIMIT, Planner, Why, predefined};
+use super::{Chosen, Considered, JOB_LIMIT, Known, Planner, Why, predefined};
 use crate::event::When;
 use crate::pipeline::matrix::Instance;
 use crate::pipeline::only::MERGE_REQUEST;
-use crate::pipeline::rule::{Finding, Rule, Sight};
+use crate::pipeline::rule::{Finding, Rule};
 use crate::pipeline::spec::{JobSpec, Variable};
 use crate::pipeline::trace::{Layers, Origin, RuleLook};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// How many instances rules are asked about; those that are left out cost time too.
 const CONSIDERED_LIMIT: usize = 5 * JOB_LIMIT;
@@ -98,12 +98,13 @@ impl<'p> Planner<'p> {
         source.is_some_and(|source| source == MERGE_REQUEST)
     }
 
-    /// Where nothing else is said of refs, and no `workflow: rules` are there (`entry/policy.rb`, `DEFAULT_ONLY`; `entry/processable.rb`).
+    /// Where `only` says nothing of refs, and where there is neither `only` nor `workflow: rules` (`entry/policy.rb`, `DEFAULT_ONLY`;
+    /// `entry/processable.rb`).
     fn takes_branches_and_tags(&self, spec: &JobSpec) -> bool {
-        self.pipeline.workflow.rules.is_none() && spec.only.as_ref().is_none_or(|only| only.refs.is_none())
+        spec.only.as_ref().map_or(self.pipeline.workflow.rules.is_none(), |only| only.refs.is_none())
     }
 
-    fn by_rules(&mut self, spec: &'p JobSpec, rules: &'p [Rule], known: &BTreeMap<String, String>) -> Verdict<'p> {
+    fn by_rules(&mut self, spec: &'p JobSpec, rules: &'p [Rule], known: &Known) -> Verdict<'p> {
         let (found, looks) = self.first(rules, known);
         let (rule, why) = match found {
             Err(undecided) => {
@@ -126,8 +127,8 @@ impl<'p> Planner<'p> {
         Verdict { rule, looks, why }
     }
 
-    fn by_refs(&mut self, spec: &'p JobSpec, known: &BTreeMap<String, String>) -> Why {
-        let sight = Sight { variables: known, masked: &self.inputs.masked, files: self.files };
+    fn by_refs(&mut self, spec: &'p JobSpec, known: &Known) -> Why {
+        let sight = self.sight(known);
         let only = spec.only.as_ref().map(|only| only.all(&sight)).transpose();
         let except = spec.except.as_ref().map(|except| except.any(&sight)).transpose();
         let (only, except) = match (only, except) {
@@ -146,14 +147,10 @@ impl<'p> Planner<'p> {
     }
 
     /// What the rules of an instance know.
-    fn known_of(&mut self, spec: &'p JobSpec, instance: &Instance) -> Option<BTreeMap<String, String>> {
+    fn known_of(&mut self, spec: &'p JobSpec, instance: &Instance) -> Option<Known> {
         let own = predefined::of_planned(&instance.name, &spec.stage, instance.node);
         let layers = self.layers(spec, instance, &[]);
-        let mut known = self.expand(layers, &own, Some(spec))?.values;
-        for (name, value) in self.inputs.predefined.iter().chain(&own) {
-            known.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-        Some(known)
+        self.known_of_layers(layers, &own, Some(spec))
     }
 
     /// A job's variables from the weakest to the strongest.

@@ -102,6 +102,7 @@ fn coverage_report(context: &mut Context, of: &str, report: &Entry) -> Vec<Strin
     for entry in entries {
         let field = format!("{of}: `{}`", entry.key);
         match entry.key.as_str() {
+            _ if entry.value.is_null() => {}
             "coverage_format" => {
                 context.word(&field, FORMATS, &entry.value, entry.place);
             }
@@ -112,7 +113,7 @@ fn coverage_report(context: &mut Context, of: &str, report: &Entry) -> Vec<Strin
             }
         }
     }
-    for missing in ["coverage_format", "path"].into_iter().filter(|key| report.value.get(key).is_none()) {
+    for missing in ["coverage_format", "path"].into_iter().filter(|key| !Context::says(&report.value, key)) {
         context.problems.error(report.value.place, "artifacts", format!("{of} has no `{missing}`"));
     }
     path.into_iter().collect()
@@ -121,7 +122,7 @@ fn coverage_report(context: &mut Context, of: &str, report: &Entry) -> Vec<Strin
 fn expiry(context: &mut Context, of: &str, entry: &Entry) -> Option<u64> {
     let text = context.text(of, &entry.value, entry.place)?;
     let seconds = duration::parse(&text);
-    if text != "never" && seconds.is_none() {
+    if !text.eq_ignore_ascii_case("never") && seconds.is_none() {
         let message = format!("{of} is `{}`, which is no duration", shorten(&text));
         context.problems.error(entry.value.place, "duration", message).hint("for instance `1 week`, `30 mins` or `never`");
     }
@@ -131,11 +132,13 @@ fn expiry(context: &mut Context, of: &str, entry: &Entry) -> Option<u64> {
 /// Letters, digits, `-`, `_` and blanks (`entry/artifacts.rb`).
 fn expose_as(context: &mut Context, of: &str, entry: &Entry, artifacts: &Node) {
     let Some(text) = context.text(of, &entry.value, entry.place) else { return };
-    if !text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_ ".contains(letter)) || text.len() > 100 {
-        context.problems.error(entry.value.place, "artifacts", format!("{of} can have letters, digits, `-`, `_` and blanks, at most 100"));
+    let first = text.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_');
+    if !first || !text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_ ".contains(letter)) || text.len() > 100 {
+        let message = format!("{of} can have letters, digits, `-`, `_` and blanks, at most 100, and no `-` or blank first");
+        context.problems.error(entry.value.place, "artifacts", message);
     }
     let globs = artifacts.get("paths").and_then(Node::items);
-    match globs {
+    match globs.filter(|globs| !globs.is_empty()) {
         None => {
             context.problems.error(entry.place, "artifacts", format!("{of} goes with `paths`"));
         }

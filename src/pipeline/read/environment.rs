@@ -49,7 +49,7 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
             _ => {}
         }
     }
-    if node.get("name").is_none() {
+    if !Context::says(node, "name") {
         context.problems.error(node.place, "environment-name", format!("{subject} has no `name`"));
     }
     name.map(|(name, place)| EnvironmentSpec { name, place, url, tier, action, on_stop, auto_stop_in })

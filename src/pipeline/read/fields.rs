@@ -30,11 +30,12 @@ pub(super) struct Limit {
     word: &'static str,
 }
 
-/// GitLab's limit for `timeout`.
-pub(super) const MONTH: Limit = Limit { seconds: 31 * 86_400, word: "month" };
+/// GitLab's limit for `timeout`: Rails' `1.month`.
+pub(super) const MONTH: Limit = Limit { seconds: 2_629_746, word: "month" };
 /// GitLab's limit for `start_in`.
 pub(super) const WEEK: Limit = Limit { seconds: 7 * 86_400, word: "week" };
 
+/// GitLab takes fewer than this (`entry/tags.rb`: `parsed_tags.size >= TAGS_LIMIT`).
 const TAG_LIMIT: usize = 50;
 
 type Table = [(&'static str, Standing)];
@@ -44,9 +45,16 @@ impl Context {
         self.problems.error(at(node, place), "type", format!("{subject} must be {wanted}, not {}", node.kind())).hint(quote_hint(node));
     }
 
-    /// The entries of a mapping whose keywords are done; of the others a problem is told here.
+    /// The entries of a mapping whose keywords are done; of the others a problem is told here. A key of nothing says nothing
+    /// (`entry/factory.rb`, `Unspecified`; `allow_nil`): who must have one looks for a value.
     pub(in crate::pipeline) fn keywords<'e>(&mut self, subject: &str, table: &Table, entries: &'e [Entry]) -> Vec<&'e Entry> {
-        entries.iter().filter(|entry| self.keyword(subject, table, entry)).collect()
+        let said = |entry: &&Entry| self.keyword(subject, table, entry);
+        entries.iter().filter(said).filter(|entry| !entry.value.is_null()).collect()
+    }
+
+    /// Whether a mapping says something under a key.
+    pub(super) fn says(node: &Node, key: &str) -> bool {
+        node.get(key).is_some_and(|value| !value.is_null())
     }
 
     fn keyword(&mut self, subject: &str, table: &Table, entry: &Entry) -> bool {
@@ -143,11 +151,12 @@ impl Context {
         numbers
     }
 
-    /// `tags`, at most as many as GitLab takes (`entry/tags.rb`).
+    /// `tags`, as many as GitLab takes; the same one twice is one.
     pub(super) fn tags(&mut self, subject: &str, node: &Node, place: Place) -> Vec<String> {
         let tags = self.texts(subject, node, place);
-        if tags.len() > TAG_LIMIT {
-            self.problems.error(node.place, "too-many-tags", format!("{subject} has {} tags; at most {TAG_LIMIT} are allowed", tags.len()));
+        let count = tags.iter().collect::<std::collections::HashSet<_>>().len();
+        if count >= TAG_LIMIT {
+            self.problems.error(node.place, "too-many-tags", format!("{subject} has {count} tags; fewer than {TAG_LIMIT} are allowed"));
         }
         tags
     }

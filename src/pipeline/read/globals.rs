@@ -204,7 +204,9 @@ fn stages(context: &mut Context, subject: &str, node: &Node, place: Place) -> Ve
         return Vec::new();
     };
     let mut stages: Vec<String> = Vec::with_capacity(items.len());
-    for item in items {
+    let mut flat = Vec::new();
+    flatten(context, subject, items, 0, &mut flat);
+    for item in flat {
         let Some(stage) = context.text(&format!("an entry of {subject}"), item, node.place) else { continue };
         if stages.contains(&stage) {
             context.problems.warning(item.place, "duplicate-stage", format!("the stage `{}` is named twice", shorten(&stage)));
@@ -216,6 +218,22 @@ fn stages(context: &mut Context, subject: &str, node: &Node, place: Place) -> Ve
         }
     }
     stages
+}
+
+/// How deep lists may lie in each other (`entry/stages.rb`).
+const DEPTH_LIMIT: usize = 10;
+
+fn flatten<'n>(context: &mut Context, subject: &str, items: &'n [Node], depth: usize, flat: &mut Vec<&'n Node>) {
+    for item in items {
+        match item.items() {
+            None => flat.push(item),
+            Some(inner) if depth + 1 < DEPTH_LIMIT => flatten(context, subject, inner, depth + 1, flat),
+            Some(_) => {
+                let message = format!("the lists in {subject} lie in each other more than {DEPTH_LIMIT} deep");
+                context.problems.error(item.place, "too-deep", message);
+            }
+        }
+    }
 }
 
 /// More than anybody has, and few enough to be looked through for every job.

@@ -17,7 +17,6 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
             "name" => name = context.text(&of, &entry.value, entry.place),
             "entrypoint" => options.entrypoint = Some(words(context, &of, &entry.value, entry.place)),
             "pull_policy" => options.pull_policy = pull_policy(context, &of, &entry.value, entry.place),
-            "user" => options.user = context.text(&of, &entry.value, entry.place),
             "docker" | "kubernetes" => {
                 options_known(context, &of, entry);
                 let field = |key: &str| entry.value.get(key).and_then(Node::as_str).map(str::to_owned);
@@ -27,7 +26,7 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
             _ => {}
         }
     }
-    if node.get("name").is_none() {
+    if !Context::says(node, "name") {
         context.problems.error(node.place, "image-name", format!("{subject} has no `name`"));
     }
     (name, options)

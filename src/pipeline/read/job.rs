@@ -32,10 +32,6 @@ pub(super) fn read(context: &mut Context, globals: &Globals, entry: &Entry) -> O
     let mut spec = blank(globals, entry, inherits);
     let mut stage = None;
     for field in context.keywords(&job, keyword::JOB, fields) {
-        // A key of nothing says nothing, and what it says of a base is taken away (`entry/factory.rb`, `Unspecified`).
-        if field.value.is_null() && field.key != "script" {
-            continue;
-        }
         let subject = format!("{job}: `{}`", field.key);
         if field.key == "stage" {
             stage = context.text(&subject, &field.value, field.place).map(|stage| (stage, field.value.place));
@@ -51,7 +47,8 @@ pub(super) fn read(context: &mut Context, globals: &Globals, entry: &Entry) -> O
         how_it_runs(context, &mut spec, &subject, field);
     }
     require_script(context, &job, entry, fields);
-    not_together(context, &job, fields);
+    not_together(context, &job, &entry.key, fields);
+    pages(context, &job, &mut spec, fields);
     stage::read(context, globals, &job, &mut spec, stage);
     name_of_pages(context, &spec);
     named.extend(deploys::named_in(&spec.script));
@@ -164,6 +161,26 @@ fn name_of_pages(context: &mut Context, spec: &JobSpec) {
     }
 }
 
+/// A job called `pages`, or with `pages`, hands on what would be published (`entry/job.rb`, `artifacts_with_pages_publish_path`).
+fn pages(context: &mut Context, job: &str, spec: &mut JobSpec, fields: &[Entry]) {
+    let field = |key: &str| fields.iter().find(|field| field.key == key && !field.value.is_null());
+    let is = match field("pages") {
+        Some(pages) => pages.value.as_bool() != Some(false),
+        None => spec.name == "pages",
+    };
+    if !is {
+        return;
+    }
+    if field("pages").is_none() {
+        context.problems.warning(spec.place, "not-honoured", format!("{job} is run, and no pages are published"));
+    }
+    let own = field("pages").and_then(|pages| pages.value.get("publish")).or(field("publish").map(|publish| &publish.value));
+    let path = own.and_then(Node::as_str).unwrap_or("public").to_owned();
+    if !spec.artifacts.paths.contains(&path) {
+        Arc::make_mut(&mut spec.artifacts).paths.push(path);
+    }
+}
+
 /// Every name that an instance has must be one; so must the plain one.
 fn instance_names(context: &mut Context, job: &str, spec: &JobSpec) {
     let plain = spec.name.parse::<JobName>().err();
@@ -186,6 +203,11 @@ fn instance_names(context: &mut Context, job: &str, spec: &JobSpec) {
 }
 
 fn require_script(context: &mut Context, job: &str, entry: &Entry, fields: &[Entry]) {
+    if let Some(script) = fields.iter().find(|field| field.key == "script" && field.value.is_null()) {
+        let told = context.problems.error(script.place, "blank", format!("{job}: `script` is blank"));
+        told.hint("a job that does nothing has `script: \"true\"`");
+        return;
+    }
     let other = ["script", "trigger", "run"].iter().any(|key| fields.iter().any(|field| field.key == *key));
     if !other {
         context
@@ -196,10 +218,10 @@ fn require_script(context: &mut Context, job: &str, entry: &Entry, fields: &[Ent
 }
 
 /// Keywords that GitLab takes one of (`entry/processable.rb`, `entry/job.rb`).
-fn not_together(context: &mut Context, job: &str, fields: &[Entry]) {
-    let field = |key: &str| fields.iter().find(|field| field.key == key);
+fn not_together(context: &mut Context, job: &str, name: &str, fields: &[Entry]) {
+    let field = |key: &str| fields.iter().find(|field| field.key == key && !field.value.is_null());
     let delayed = field("when").is_some_and(|field| field.value.as_str() == Some("delayed"));
-    if field("rules").is_some_and(|rules| !rules.value.is_null()) {
+    if field("rules").is_some() {
         for key in ["only", "except"] {
             if let Some(field) = field(key) {
                 let message = format!("{job}: `{key}` cannot go with `rules`");
@@ -227,8 +249,14 @@ fn not_together(context: &mut Context, job: &str, fields: &[Entry]) {
         && field("when").is_none_or(|field| field.value.as_str() != Some("manual"))
         && field("rules").is_none()
     {
-        let message = format!("{job}: `manual_confirmation` goes with `when: manual`");
-        context.problems.error(confirmation.place, "manual-confirmation", message).hint("add `when: manual`");
+        let message = format!("{job}: `manual_confirmation` goes with `when: manual`, and is not asked here");
+        context.problems.warning(confirmation.place, "manual-confirmation", message).hint("add `when: manual`");
+    }
+    // `entry/job.rb`, `pages_job?`.
+    let of_pages = field("pages").is_some_and(|pages| pages.value.as_bool() != Some(false));
+    if let Some(publish) = field("publish").filter(|_| !of_pages && name != "pages") {
+        let message = format!("{job}: `publish` is for a job of pages alone");
+        context.problems.error(publish.place, "publish", message).hint("add `pages: true`");
     }
 }
 
@@ -249,12 +277,6 @@ fn allow_failure(context: &mut Context, subject: &str, node: &Node, place: Place
     let mut codes = Vec::new();
     for entry in context.keywords(subject, keyword::ALLOW_FAILURE, entries) {
         codes = context.integers(&format!("{subject}: `{}`", entry.key), &entry.value, entry.place);
-    }
-    if node.get("exit_codes").is_none() {
-        context
-            .problems
-            .error(node.place, "type", format!("{subject} has no `exit_codes`"))
-            .hint("write `true`, `false` or `exit_codes: 137`");
     }
     Some(AllowFailure::ExitCodes(codes))
 }

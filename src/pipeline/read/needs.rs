@@ -13,7 +13,8 @@ const LIMIT: usize = 50;
 const DEPTH_LIMIT: usize = 10;
 
 pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Place) -> Vec<NeedSpec> {
-    if node.items().is_none() {
+    // A single one may be a mapping (`entry/needs.rb`).
+    if node.items().is_none() && node.entries().is_none_or(<[Entry]>::is_empty) {
         context.wrong_type(subject, "a list of jobs", node, place);
         return Vec::new();
     }
@@ -72,7 +73,7 @@ fn need(context: &mut Context, subject: &str, node: &Node, list: Place) -> Optio
         }
     }
     let foreign = ["pipeline", "project"].iter().any(|key| node.get(key).is_some());
-    if node.get("job").is_none() && !foreign {
+    if !Context::says(node, "job") && !foreign {
         context.problems.error(node.place, "needs", format!("{of} has no `job`"));
     }
     // A job of another project is not looked for among this file's.

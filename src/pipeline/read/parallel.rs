@@ -21,7 +21,7 @@ pub(super) fn read(context: &mut Context, subject: &str, node: &Node, place: Pla
             for entry in context.keywords(subject, keyword::PARALLEL, entries) {
                 found = matrix(context, &format!("{subject}: `matrix`"), &entry.value, entry.place);
             }
-            if entries.is_empty() {
+            if !Context::says(node, "matrix") {
                 context.problems.error(node.place, "parallel", format!("{subject} has no `matrix`"));
             }
             found.map(Parallel::Matrix)
@@ -57,9 +57,12 @@ pub(super) fn matrix(context: &mut Context, subject: &str, node: &Node, place: P
             variables::unquoted(context, &of, entry);
             let single = std::slice::from_ref(&entry.value);
             let values = entry.value.items().unwrap_or(single);
-            let texts: Vec<String> = values.iter().filter(|value| !value.is_null()).filter_map(Node::scalar_text).collect();
+            // Text and whole numbers (`legacy_validation_helpers.rb`, `validate_array_value_variables`).
+            let plain = |value: &&Node| matches!(value.value, Value::String(_) | Value::Integer(_));
+            let texts: Vec<String> = values.iter().filter(plain).filter_map(Node::scalar_text).collect();
             if texts.is_empty() || texts.len() < values.len() {
-                context.wrong_type(&format!("{of}: `{}`", entry.key), "text, a number or a list of them", &entry.value, entry.place);
+                let wrong = values.iter().find(|value| !plain(value)).unwrap_or(&entry.value);
+                context.wrong_type(&format!("{of}: `{}`", entry.key), "text, a whole number or a list of them", wrong, entry.place);
                 whole = false;
             }
             lists.push((entry.key.clone(), texts));

@@ -58,6 +58,7 @@ fn refs(context: &mut Context, subject: &str, node: &Node, place: Place) -> Vec<
                     .case_insensitive(flags.contains('i'))
                     .dot_matches_new_line(flags.contains('s'))
                     .multi_line(flags.contains('m'))
+                    .swap_greed(flags.contains('U'))
                     .size_limit(1 << 20)
                     .build();
                 if built.is_err() {
@@ -75,5 +76,5 @@ fn refs(context: &mut Context, subject: &str, node: &Node, place: Place) -> Vec<
 /// `/expression/flags`.
 fn slashed(text: &str) -> Option<(&str, &str)> {
     let (expression, flags) = text.strip_prefix('/')?.rsplit_once('/')?;
-    flags.bytes().all(|flag| matches!(flag, b'i' | b's' | b'm')).then_some((expression, flags))
+    flags.bytes().all(|flag| matches!(flag, b'i' | b's' | b'm' | b'U')).then_some((expression, flags))
 }

@@ -3,10 +3,10 @@
 use super::fields::{Context, WEEK, shorten};
 use super::variables::Whose;
 use super::{job, needs, variables, workflow};
-use crate::document::{Node, Place, Value};
+use crate::document::{Entry, Node, Place, Value};
 use crate::event::When;
 use crate::pipeline::expression::Expression;
-use crate::pipeline::keyword::{self, Standing};
+use crate::pipeline::keyword::{self, Standing, standing};
 use crate::pipeline::rule::{Paths, Rule};
 
 /// How deep lists may lie in each other, as in a script.
@@ -23,6 +23,10 @@ pub(in crate::pipeline) fn read(
 ) -> Vec<Rule> {
     let mut rules = Vec::new();
     match node.items() {
+        // `entry/rules.rb`, `entry/include/rules.rb`: `validates :config, presence: true`.
+        Some([]) => {
+            context.problems.error(node.place, "blank", format!("{subject} is empty")).hint("remove it, or write `rules: [{when: never}]`");
+        }
         Some(items) => gather(context, subject, table, items, 0, &mut rules),
         None => context.wrong_type(subject, "a list", node, place),
     }
@@ -56,13 +60,13 @@ fn rule(context: &mut Context, subject: &str, table: &[(&'static str, Standing)]
         match entry.key.as_str() {
             "if" => rule.condition = condition(context, &field, &entry.value, entry.place),
             "changes" => rule.changes = Some(clause(context, &field, keyword::CHANGES, &entry.value, entry.place)),
-            "exists" => rule.exists = Some(clause(context, &field, keyword::EXISTS, &entry.value, entry.place)),
+            "exists" => rule.exists = Some(exists(context, &field, table, entry)),
             "when" => rule.when = context.word(&field, job::WHEN, &entry.value, entry.place),
             "start_in" => rule.start_in_seconds = context.duration(&field, &entry.value, entry.place, WEEK),
             "allow_failure" => rule.allow_failure = context.truth(&field, &entry.value, entry.place),
             "interruptible" => rule.interruptible = context.truth(&field, &entry.value, entry.place),
             "auto_cancel" => rule.auto_cancel = workflow::auto_cancel(context, &field, &entry.value, entry.place),
-            "variables" => rule.variables = variables::read(context, &field, Whose::Rule, &entry.value, entry.place),
+            "variables" => rule.variables = variables::read(context, &field, Whose::Scalars, &entry.value, entry.place),
             "needs" => rule.needs = Some(needs::read(context, &field, &entry.value, entry.place)),
             _ => {}
         }
@@ -74,6 +78,21 @@ fn rule(context: &mut Context, subject: &str, table: &[(&'static str, Standing)]
         context.problems.error(node.place, "start-in", message).hint("for instance `when: delayed` and `start_in: 30 minutes`");
     }
     rule
+}
+
+/// One path may stand alone; and a rule of an include has no limit for a plain list (`entry/rules/rule/exists.rb`).
+fn exists(context: &mut Context, subject: &str, table: &[(&'static str, Standing)], entry: &Entry) -> Paths {
+    let (node, place) = (&entry.value, entry.place);
+    if let Some(text) = node.as_str() {
+        return Paths { place, globs: vec![text.to_owned()], compare_to: None, elsewhere: None };
+    }
+    // Rules of an include are those that set no variables.
+    let limit = if standing(table, "variables").is_none() { usize::MAX } else { GLOB_LIMIT };
+    if node.entries().is_some() {
+        clause(context, subject, keyword::EXISTS, node, place)
+    } else {
+        globs(context, subject, limit, node, place)
+    }
 }
 
 /// `workflow: rules` and `include: rules` know no other `when` (`entry/workflow.rb`, `entry/include/rules.rb`).
@@ -106,18 +125,23 @@ fn clause(context: &mut Context, subject: &str, table: &[(&'static str, Standing
             _ => {}
         }
     }
-    if node.get("paths").is_none() {
+    // `exists` may have a `paths` of nothing, `changes` may not.
+    if !Context::says(node, "paths") && (node.get("paths").is_none() || standing(table, "compare_to").is_some()) {
         context.problems.error(node.place, "blank", format!("{subject} has no `paths`"));
     }
-    if let (None, Some((_, place))) = (node.get("project"), &reference) {
+    if let (false, Some((_, place))) = (Context::says(node, "project"), &reference) {
         context.problems.error(*place, "exists", format!("{subject}: `ref` goes with `project`"));
     }
     read.elsewhere = project.map(|project| (project, reference.map(|(text, _)| text)));
     read
 }
 
-/// A list of globs.
+/// A list of globs, at most as many as GitLab takes.
 pub(super) fn paths(context: &mut Context, subject: &str, node: &Node, place: Place) -> Paths {
+    globs(context, subject, GLOB_LIMIT, node, place)
+}
+
+fn globs(context: &mut Context, subject: &str, limit: usize, node: &Node, place: Place) -> Paths {
     // An empty one is no error to GitLab; it matches nothing.
     let globs: Vec<String> = match node.items() {
         Some(items) => {
@@ -130,8 +154,8 @@ pub(super) fn paths(context: &mut Context, subject: &str, node: &Node, place: Pl
         }
         None => context.texts(subject, node, place),
     };
-    if globs.len() > GLOB_LIMIT {
-        let message = format!("{subject} has {} globs; at most {GLOB_LIMIT} are allowed", globs.len());
+    if globs.len() > limit {
+        let message = format!("{subject} has {} globs; at most {limit} are allowed", globs.len());
         context.problems.error(node.place, "too-many-globs", message);
     }
     Paths { place, globs, compare_to: None, elsewhere: None }

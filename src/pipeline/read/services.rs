@@ -2,7 +2,7 @@
 
 use super::fields::Context;
 use super::variables::Whose;
-use super::{image, variables};
+use super::{image, script, variables};
 use crate::document::{Node, Place};
 use crate::pipeline::kept::Service;
 use crate::pipeline::keyword;
@@ -31,17 +31,21 @@ fn service(context: &mut Context, subject: &str, node: &Node, place: Place) -> O
                 service.alias = alias.split([' ', ',']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
             }
             "entrypoint" => service.entrypoint = Some(image::words(context, &field, &entry.value, entry.place)),
-            "command" => service.command = Some(image::words(context, &field, &entry.value, entry.place)),
+            // Text, or texts in lists (`entry/service.rb`: `Entry::Commands`).
+            "command" => {
+                let lines = script::read(context, &field, &entry.value, entry.place);
+                service.command = Some(lines.into_iter().map(|line| line.text).collect());
+            }
             "pull_policy" => service.image.pull_policy = image::pull_policy(context, &field, &entry.value, entry.place),
             "variables" => {
-                let own = variables::read(context, &field, Whose::Job, &entry.value, entry.place);
+                let own = variables::read(context, &field, Whose::Scalars, &entry.value, entry.place);
                 service.variables = own.into_iter().map(|variable| (variable.name, variable.value)).collect();
             }
             "docker" | "kubernetes" => image::options_known(context, &field, entry),
             _ => {}
         }
     }
-    if node.get("name").is_none() {
+    if !Context::says(node, "name") {
         context.problems.error(node.place, "image-name", format!("{of} has no `name`"));
     }
     Some(service)

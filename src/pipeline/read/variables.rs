@@ -10,10 +10,10 @@ use crate::pipeline::spec::Variable;
 pub(super) enum Whose {
     /// The file's own: everything.
     File,
-    /// A job's or a service's: its value, and whether it is expanded.
+    /// A job's: its value, and whether it is expanded.
     Job,
-    /// A rule's: no mapping.
-    Rule,
+    /// A rule's or a service's: no mapping, and a value.
+    Scalars,
 }
 
 pub(super) fn read(context: &mut Context, subject: &str, whose: Whose, node: &Node, place: Place) -> Vec<Variable> {
@@ -31,7 +31,12 @@ fn variable(context: &mut Context, subject: &str, whose: Whose, entry: &Entry) -
     unquoted(context, subject, entry);
     let of = format!("{subject}: `{name}`");
     let (value, raw) = match entry.value.entries() {
-        Some(fields) if whose != Whose::Rule => described(context, &of, whose, entry, fields)?,
+        Some(fields) if whose != Whose::Scalars => described(context, &of, whose, entry, fields)?,
+        // To GitLab nothing is an empty mapping here (`composable_hash.rb`).
+        None if whose == Whose::Scalars && entry.value.is_null() => {
+            context.wrong_type(&of, "text, a number or a boolean", &entry.value, entry.place);
+            return None;
+        }
         Some(_) | None => (scalar(context, &of, &entry.value, entry.place)?, false),
     };
     Some(Variable { name: name.clone(), place: entry.place, value, raw })
@@ -46,7 +51,7 @@ pub(super) fn unquoted(context: &mut Context, subject: &str, entry: &Entry) {
 }
 
 fn described(context: &mut Context, of: &str, whose: Whose, entry: &Entry, fields: &[Entry]) -> Option<(String, bool)> {
-    let (mut value, mut raw, mut options) = (None, false, None);
+    let (mut value, mut raw, mut options, mut is_text) = (None, false, None, true);
     for field in context.keywords(of, keyword::VARIABLE, fields) {
         let subject = format!("{of}: `{}`", field.key);
         if whose == Whose::Job && ["description", "options"].contains(&field.key.as_str()) {
@@ -55,9 +60,13 @@ fn described(context: &mut Context, of: &str, whose: Whose, entry: &Entry, field
             continue;
         }
         match field.key.as_str() {
-            "value" => value = Some((scalar(context, &subject, &field.value, field.place)?, field.value.place)),
+            "value" => {
+                is_text = field.value.as_str().is_some();
+                value = Some((scalar(context, &subject, &field.value, field.place)?, field.value.place));
+            }
             "expand" => raw = !context.truth(&subject, &field.value, field.place)?,
-            "options" => options = Some(context.texts(&subject, &field.value, field.place)),
+            "options" => options = Some(context.texts(&subject, &field.value, field.place)).filter(|options| !options.is_empty()),
+            _ if field.value.as_integer().is_some() => {}
             _ => {
                 context.text(&subject, &field.value, field.place);
             }
@@ -70,7 +79,7 @@ fn described(context: &mut Context, of: &str, whose: Whose, entry: &Entry, field
         }
         return options.is_none().then_some((String::new(), raw));
     };
-    if let Some(options) = options.filter(|options| !options.contains(&value)) {
+    if let Some(options) = options.filter(|options| !is_text || !options.contains(&value)) {
         let message = format!("{of}: the value `{}` is not among its options", shorten(&value));
         context.problems.error(place, "variable-value", message).suggest(&value, options.iter().map(String::as_str), None);
     }

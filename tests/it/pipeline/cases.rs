@@ -1,6 +1,7 @@
 //! A table of cases for every keyword that is taken, with GitLab's answer and where that is from; and the schema for editors held to
 //! the same table.
 
+mod readings;
 mod table;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use hms::pipeline::{Elsewhere, Foreign, Purpose, Remote, Severity};
 
 use super::world::Commit;
 use super::*;
+use readings::{Outcome, READINGS};
 use table::{ROWS, WHOLE};
 
 /// What becomes of a piece of a file.
@@ -164,8 +166,44 @@ fn every_error_of_a_whole_file_has_its_place() {
     }
 }
 
+/// What GitLab makes of whole files, constructs that are easily read otherwise among them.
+#[test]
+fn every_file_comes_to_what_gitlab_makes_of_it() {
+    let mut wrong = Vec::new();
+    for (source, text, given, outcome) in READINGS {
+        let mut commit = commit(text);
+        commit.files.extend([("src/a.rs".to_owned(), String::new()), ("docs/x.md".to_owned(), String::new())]);
+        let inputs = PlanInputs { variables: variables(given), ..PlanInputs::default() };
+        let reading = commit.read_for(&inputs, Purpose::Look);
+        let mut errors = shown(&of_severity(&reading, Severity::Error));
+        let plan = reading.pipeline.as_ref().map(|pipeline| hms::pipeline::plan_in(pipeline, &inputs, &commit).0);
+        if let Some(Err(problems)) = &plan {
+            errors.extend(problems.iter().map(|problem| format!("plan {}", problem.code)));
+        }
+        let plan = plan.and_then(Result::ok);
+        let (right, told) = match (outcome, &plan) {
+            (Outcome::Error(expected), None) => (errors.contains(&(*expected).to_owned()), format!("{errors:?}")),
+            (Outcome::PlanError(code), None) => (errors == [format!("plan {code}")], format!("{errors:?}")),
+            (Outcome::Fine, Some(_)) => (true, String::new()),
+            (Outcome::Jobs(expected), Some(plan)) => {
+                let names: Vec<String> = plan.jobs.iter().map(|job| job.name.to_string()).collect();
+                (names.join(" ") == *expected || names.join("|") == *expected, names.join("|"))
+            }
+            (Outcome::Shows(look, expected), Some(plan)) if !plan.jobs.is_empty() => (look(plan) == *expected, look(plan)),
+            (Outcome::Shows(..) | Outcome::Error(_) | Outcome::PlanError(_) | Outcome::Fine | Outcome::Jobs(_), _) => {
+                (false, format!("{errors:?}, {} jobs", plan.map_or(0, |plan| plan.jobs.len())))
+            }
+        };
+        if !right {
+            wrong.push(format!("{source}: {text} → {told}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} files:\n{}", wrong.len(), READINGS.len(), wrong.join("\n"));
+    assert!(READINGS.iter().all(|(source, ..)| !source.is_empty()));
+}
+
 /// Keywords whose value is never looked at, because nothing is done with it: each is named by a warning.
-const NOT_LOOKED_AT: [&str; 5] = ["global.pages", "job.pages", "job.publish", "job.dast_configuration", "environment.kubernetes"];
+const NOT_LOOKED_AT: [&str; 3] = ["job.pages", "job.dast_configuration", "environment.kubernetes"];
 
 #[test]
 fn every_keyword_that_is_taken_has_cases_of_both_kinds() {

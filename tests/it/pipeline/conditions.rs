@@ -40,7 +40,6 @@ fn workflow_decides_whether_there_is_a_pipeline() {
         ("[{if: $CI_COMMIT_BRANCH == 'x', when: never}, {when: always}]", true),
         ("[{exists: [Makefile]}]", true),
         ("[{changes: [docs/*]}]", false),
-        ("[]", false),
     ];
     for (rules, runs) in table {
         let text = format!("workflow:\n  name: 'run of $CI_COMMIT_BRANCH'\n  rules: {rules}\na: {{script: x}}\n");
@@ -377,7 +376,7 @@ excepted: {script: x, except: [tags]}
     };
     assert_eq!(planned(text), ["asked", "ruled"]);
     let with_workflow = format!("workflow: {{rules: [{{when: always}}]}}{text}");
-    assert_eq!(planned(&with_workflow), ["plain", "asked", "changed", "ruled", "excepted"]);
+    assert_eq!(planned(&with_workflow), ["plain", "asked", "ruled", "excepted"]);
 }
 
 /// `pipeline/chain/populate_metadata.rb`: the name is made when the rule is known, and what is unknown becomes nothing.

@@ -73,7 +73,7 @@ fn each_error_has_its_place() {
         ("a:\n  script: x\n  start_in: 1 h\n", &["3:3 start-in"], "goes with"),
         ("a:\n  script: x\n  allow_failure: maybe\n", &["3:18 type"], "true or false"),
         ("a:\n  script: x\n  allow_failure: {exit_codes: one}\n", &["3:31 type"], "whole number"),
-        ("a:\n  script: x\n  allow_failure: {}\n", &["3:18 type"], "no `exit_codes`"),
+        ("a:\n  script: x\n  rules: []\n", &["3:10 blank"], "is empty"),
         ("a:\n  script: x\n  parallel: 0\n", &["3:13 parallel"], "1 to 200"),
         ("a:\n  script: x\n  parallel: 201\n", &["3:13 parallel"], "1 to 200"),
         ("a:\n  script: x\n  parallel: four\n", &["3:13 type"], "whole number"),

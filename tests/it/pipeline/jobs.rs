@@ -142,7 +142,7 @@ fn each_error_has_its_place() {
         ("coverage: total", "1:26 condition"),
         ("coverage: '/(/'", "1:26 condition"),
         ("start_in: 8 days, when: delayed", "1:26 duration"),
-        ("manual_confirmation: yes?", "1:16 manual-confirmation"),
+        ("publish: dist", "1:16 publish"),
         ("services: postgres", "1:26 type"),
         ("services: [{alias: x}]", "1:27 image-name"),
         ("services: [{name: x, pull_policy: later}]", "1:50 unknown-value"),

@@ -30,7 +30,7 @@ fn a_matrix_has_gitlabs_names_and_variables() {
     );
     assert_eq!(plan.jobs[2].variables, variables(&[("OS", "mac"), ("ARCH", "arm")]));
     assert_eq!((plan.jobs[2].base_name.as_str(), &plan.jobs[2].matrix), ("build", &plan.jobs[2].variables));
-    let several = planned("a: {script: x, variables: {A: job}, parallel: {matrix: [{A: [1, two]}, {B: 3.0}]}}\n");
+    let several = planned("a: {script: x, variables: {A: job}, parallel: {matrix: [{A: [1, two]}, {B: '3.0'}]}}\n");
     let names: Vec<&str> = several.jobs.iter().map(|job| job.name.as_str()).collect();
     assert_eq!(names, ["a: [1]", "a: [two]", "a: [3.0]"]);
     assert_eq!(several.jobs[0].variables["A"], "1", "the matrix wins over the job");

@@ -178,7 +178,7 @@ fn variables_go_from_low_to_high_and_are_expanded_once() {
 
 #[test]
 fn rules_choose_and_add_variables() {
-    let text = "a:\n  script: x\n  variables: {A: job}\n  rules:\n    - if: $CI_COMMIT_BRANCH == 'main'\n      when: never\n    - if: $CI_COMMIT_BRANCH =~ /^feature/i && $A == 'job'\n      variables: {A: rule}\nb:\n  script: x\n  rules: [{if: $GONE}]\nc: {script: x, rules: []}\n";
+    let text = "a:\n  script: x\n  variables: {A: job}\n  rules:\n    - if: $CI_COMMIT_BRANCH == 'main'\n      when: never\n    - if: $CI_COMMIT_BRANCH =~ /^feature/i && $A == 'job'\n      variables: {A: rule}\nb:\n  script: x\n  rules: [{if: $GONE}]\n";
     let plan = planned_with(text, &PlanInputs { predefined: predefined(&facts()), ..PlanInputs::default() });
     assert_eq!(plan.jobs.len(), 1);
     assert_eq!(plan.jobs[0].variables["A"], "rule");

@@ -27,6 +27,7 @@ pub(super) const ROWS: Rows = &[
             ("stages: []", Taken),
             ("stages: test", no("type", "test")),
             ("stages: [test, 3]", no("type", "3")),
+            ("stages: [[test], [[b]]]", Taken),
             ("stages: {test: b}", no("type", "{")),
         ],
     ),
@@ -91,7 +92,6 @@ pub(super) const ROWS: Rows = &[
     ),
     ("global", "cache", "entry/caches.rb", &[("cache: {key: k, paths: [p]}", Taken), ("cache: k", no("type", "k\n"))]),
     ("global", "services", "entry/services.rb: an array", &[("services: [redis]", Taken), ("services: redis", no("type", "redis"))]),
-    ("global", "pages", "not carried out: named and let pass", &[("pages: {script: x}", Taken)]),
     // The header.
     (
         "input",
@@ -435,7 +435,8 @@ pub(super) const ROWS: Rows = &[
         &[
             ("rules: [{if: $A}, {when: always}]", Taken),
             ("rules: {if: $A}", no("type", "{if")),
-            ("rules: [{needs: []}]", no("unknown-key", "needs")),
+            ("rules: [{needs: []}]", Taken),
+            ("rules: [{interruptible: true}]", no("unknown-key", "interruptible")),
         ],
     ),
     (
@@ -468,6 +469,13 @@ pub(super) const ROWS: Rows = &[
             ("auto_cancel: {when: none}", no("unknown-key", "when")),
         ],
     ),
+    (
+        "workflow_rule",
+        "allow_failure",
+        "entry/workflow.rb: an allowed key",
+        &[("allow_failure: true", Taken), ("allow_failure: x", no("type", "x}"))],
+    ),
+    ("workflow_rule", "needs", "entry/workflow.rb: an allowed key", &[("needs: []", Taken), ("needs: b", no("type", "b}"))]),
     (
         "auto_cancel",
         "on_new_commit",
@@ -563,6 +571,7 @@ pub(super) const ROWS: Rows = &[
             ("needs: []", Taken),
             ("needs: [b]", Taken),
             ("needs: [[b]]", Taken),
+            ("needs: {job: b}", Taken),
             ("needs: b", no("type", "b}")),
             ("needs: [c]", late("unknown-need", "c]")),
             ("needs: [a]", late("self-need", "a]")),
@@ -653,7 +662,7 @@ pub(super) const ROWS: Rows = &[
         "entry/rules.rb, entry/processable.rb: hashes, nested at most ten deep; not with `only`, `except`, `start_in`",
         &[
             ("rules: [{if: $A}]", Taken),
-            ("rules: []", Taken),
+            ("rules: []", no("blank", "[]")),
             ("rules: [[{if: $A}]]", Taken),
             ("rules: {if: $A}", no("type", "{if")),
             ("rules: [$A]", no("type", "$A")),
@@ -752,15 +761,20 @@ pub(super) const ROWS: Rows = &[
     (
         "job",
         "manual_confirmation",
-        "entry/job.rb: a string, with `when: manual`",
+        "entry/job.rb: a string",
         &[
             ("when: manual, manual_confirmation: Really?", Taken),
             ("when: manual, manual_confirmation: [x]", no("type", "[x]")),
-            ("manual_confirmation: Really?", late("manual-confirmation", "manual_confirmation")),
+            ("manual_confirmation: Really?", Taken),
         ],
     ),
     ("job", "pages", "not carried out: named and let pass", &[("pages: true", Taken)]),
-    ("job", "publish", "not carried out: named and let pass", &[("publish: dist", Taken)]),
+    (
+        "job",
+        "publish",
+        "entry/job.rb: in a job of pages alone; not carried out",
+        &[("pages: true, publish: dist", Taken), ("publish: dist", late("publish", "publish"))],
+    ),
     ("job", "dast_configuration", "not carried out: named and let pass", &[("dast_configuration: {site_profile: p}", Taken)]),
     (
         "job",
@@ -780,8 +794,13 @@ pub(super) const ROWS: Rows = &[
     (
         "job",
         "tags",
-        "entry/tags.rb: an array of strings, fewer than 51",
-        &[("tags: [t, $T]", Taken), ("tags: t", no("type", "t}")), ("tags: [3]", no("type", "3")), (MANY_TAGS, no("too-many-tags", "[t"))],
+        "entry/tags.rb: an array of strings, fewer than 50 when each counts once",
+        &[
+            ("tags: [t, $T]", Taken),
+            ("tags: t", no("type", "t}")),
+            ("tags: [3]", no("type", "3")),
+            (MANY_TAGS, late("too-many-tags", "[a1")),
+        ],
     ),
     (
         "job",
@@ -856,6 +875,7 @@ pub(super) const ROWS: Rows = &[
         "entry/rules/rule/exists.rb: an array of strings, at most 50, or a hash",
         &[
             ("exists: [x]", Taken),
+            ("exists: x", Taken),
             ("exists: {paths: [x]}", Taken),
             ("exists: [[x]]", no("type", "[x]")),
             (MANY_EXISTS, no("too-many-globs", "[x")),
@@ -958,6 +978,8 @@ pub(super) const ROWS: Rows = &[
             ("matrix: [{}]", no("parallel", "{}]")),
             ("matrix: [{A: []}]", no("type", "[]")),
             ("matrix: [{A: {b: c}}]", no("type", "{b")),
+            ("matrix: [{A: [1.5]}]", no("type", "1.5")),
+            ("matrix: [{A: [true]}]", no("type", "true")),
             (LARGE_MATRIX, late("parallel", "[{A")),
         ],
     ),
@@ -970,7 +992,7 @@ pub(super) const ROWS: Rows = &[
             ("exit_codes: [3, 4]", Taken),
             ("exit_codes: '3'", no("type", "'3'")),
             ("exit_codes: [x]", no("type", "x]")),
-            ("codes: 3", no("type", "{codes")),
+            ("codes: 3", no("unknown-key", "codes")),
         ],
     ),
     ("retry", "max", "entry/retry.rb: 0 to 2", &[("max: 2", Taken), ("max: 3", no("retry", "3")), ("max: one", no("type", "one"))]),
@@ -1130,7 +1152,7 @@ pub(super) const ROWS: Rows = &[
         "image",
         "name",
         "entry/imageable.rb: required",
-        &[("name: i", Taken), ("user: u", no("image-name", "{user")), ("name: 3", no("type", "3"))],
+        &[("name: i", Taken), ("name: i, user: u", no("unknown-key", "user")), ("name: 3", no("type", "3"))],
     ),
     (
         "image",
@@ -1138,7 +1160,6 @@ pub(super) const ROWS: Rows = &[
         "entry/imageable.rb: an array of strings",
         &[("name: i, entrypoint: ['']", Taken), ("name: i, entrypoint: [3]", no("type", "3"))],
     ),
-    ("image", "user", "not carried out: named and let pass", &[("name: i, user: u", Taken), ("name: i, user: [u]", no("type", "[u]"))]),
     (
         "image",
         "docker",
@@ -1178,14 +1199,18 @@ pub(super) const ROWS: Rows = &[
     (
         "service",
         "command",
-        "entry/service.rb: an array of strings",
-        &[("name: s, command: [c, '-d']", Taken), ("name: s, command: [3]", no("type", "3"))],
+        "entry/service.rb: `Entry::Commands`",
+        &[("name: s, command: [c, '-d']", Taken), ("name: s, command: c -d", Taken), ("name: s, command: [3]", no("type", "3"))],
     ),
     (
         "service",
         "variables",
-        "entry/variables.rb",
-        &[("name: s, variables: {A: b}", Taken), ("name: s, variables: [A]", no("type", "[A]"))],
+        "entry/variables.rb: scalars",
+        &[
+            ("name: s, variables: {A: b}", Taken),
+            ("name: s, variables: [A]", no("type", "[A]")),
+            ("name: s, variables: {A: {value: b}}", no("type", "{value")),
+        ],
     ),
     (
         "service",
@@ -1321,7 +1346,7 @@ const LONG_DESCRIPTION: &str = concat!(
 );
 const MANY_OPTIONS: &str =
     "options: [b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b,b], default: b";
-const MANY_TAGS: &str = "tags: [t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t,t]";
+const MANY_TAGS: &str = "tags: [a1,b1,c1,d1,e1,f1,g1,h1,i1,j1,a2,b2,c2,d2,e2,f2,g2,h2,i2,j2,a3,b3,c3,d3,e3,f3,g3,h3,i3,j3,a4,b4,c4,d4,e4,f4,g4,h4,i4,j4,a5,b5,c5,d5,e5,f5,g5,h5,i5,j5]";
 const MANY_CHANGES: &str =
     "changes: [x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x]";
 const MANY_EXISTS: &str = "exists: [x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x]";
