@@ -98,7 +98,10 @@ pub(crate) fn dotenv(data: &[u8]) {
     assert!(data.len() < DOTENV_BYTES);
     let digits = |name: &str| name.bytes().next().is_some_and(|first| first.is_ascii_digit());
     for (name, value) in &variables {
-        assert!(is_variable_name(name) || digits(name) || name.chars().all(|letter| letter.is_ascii_uppercase()), "{name:?}");
+        assert!(
+            is_variable_name(name) || digits(name) || name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_'),
+            "{name:?}"
+        );
         assert!(!value.contains('\n'), "{value:?}");
     }
     let anew = variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");
