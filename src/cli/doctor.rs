@@ -13,7 +13,7 @@ use crate::deploy::AnyTarget;
 use crate::event::{AppName, EnvironmentName};
 use crate::ledger::{LedgerPlaces, entries, head, unresolved};
 use crate::policy::{Placed, resolve_environment};
-use crate::rollout::wired::cluster_place;
+use crate::rollout::wired::cluster_set;
 use crate::store::{Places, holder_of, now};
 use crate::text::plain;
 
@@ -267,7 +267,7 @@ fn clusters(at: Option<&Path>, environment: &Environment) -> Vec<Found> {
     let own: BTreeSet<EnvironmentName> = names.map(|name| resolve_environment(&commits.policy, &name).environment).collect();
     let on_cluster = |name: &EnvironmentName| {
         let placed = resolve_environment(&commits.policy, name);
-        cluster_place(&commits.app, &commits.policy, &placed.settings).map(|_| placed)
+        cluster_set(&commits.app, &commits.policy, &placed.settings).map(|_| placed)
     };
     own.iter().filter_map(on_cluster).map(|placed| cluster(environment, &commits, &placed)).collect()
 }

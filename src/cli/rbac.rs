@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::deploy::kubernetes::rbac;
 use crate::event::EnvironmentName;
 use crate::policy::resolve_environment;
-use crate::rollout::wired::{cluster_place, places_together};
+use crate::rollout::wired::cluster_set;
 
 use super::failure::{Exit, Failure};
 use super::policy_verb::Commits;
@@ -24,9 +24,9 @@ pub(crate) fn rights(at: Option<&Path>, user: &str) -> Result<u8, Failure> {
     let mut out = std::io::stdout().lock();
     for name in &names {
         let settings = resolve_environment(&commits.policy, name).settings;
-        let Some(place) = cluster_place(&commits.app, &commits.policy, &settings) else { continue };
-        let rights = rbac(&place, &places_together(&place, &settings), &commits.app, user);
-        let context = place.context.as_deref().unwrap_or("in-cluster").to_owned();
+        let Some(set) = cluster_set(&commits.app, &commits.policy, &settings) else { continue };
+        let rights = rbac(&set, &commits.app, user);
+        let context = set.leading.context.as_deref().unwrap_or("in-cluster").to_owned();
         if told.insert((context.clone(), rights.clone())) {
             let line = if told.len() > 1 { "---\n" } else { "" };
             write!(out, "{line}# On the cluster of context {context}.\n{rights}")?;

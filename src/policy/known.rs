@@ -27,9 +27,10 @@ mappings! {
     IMAGE at [".hms.image"] has ["base", "entrypoint", "folder", "platform"];
     REGISTRY at [".hms.registry"] has ["image", "keep"];
     ENVIRONMENT at [".hms.environments.NAME"] has [
-        "of", "target", "context", "namespace", "workload", "containers", "take_over", "together", "traffic", "protected",
+        "of", "target", "context", "namespace", "workload", "containers", "take_over", "together", "migrate", "traffic", "protected",
         "approvals"
     ];
+    MIGRATE at [".hms.environments.NAME.migrate"] has ["command", "cronjob", "timeout"];
     TOGETHER at [".hms.environments.NAME.together[]"] has ["workload", "containers", "image", "stable", "canary"];
     TRAFFIC at [".hms.traffic", ".hms.environments.NAME.traffic"] has ["httproute", "ingress", "virtualservice", "traefikservice", "stable", "canary"];
     METRICS at [".hms.metrics"] has ["prometheus", "scrape", "requests", "latency", "version_label", "own"];

@@ -44,8 +44,8 @@ pub use difference::{Difference, difference};
 pub use freeze::{BadMoment, FreezeFacts, FreezeState, FreezeWindow, Moment, Span, breakers, freeze_at, frozen};
 pub use known::{MAPPINGS, Mapping};
 pub use model::{
-    Advisories, After, AfterHarm, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, OnHarm, OwnMetric, PassOn, Policy,
-    Registry, Rollback, Scan, Slo, Target, Together, Traffic, Unwatched, Version, VersionBump,
+    Advisories, After, AfterHarm, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, Migrate, OnHarm, OwnMetric,
+    PassOn, Policy, Registry, Rollback, Scan, Slo, Target, Together, Traffic, Unwatched, Version, VersionBump,
 };
 pub use notify::{NotifySink, NotifyWay};
 pub use operator::{Floors, Includes, MetricsAccess, Operator, OwnerProblem, RemoteOrigin, apply_floors, check_owner_mode, may_be_let_in};

@@ -106,6 +106,9 @@ pub enum Environment {
         /// On a cluster: workloads that every release goes to as well.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         together: Vec<Together>,
+        /// On a cluster: what is run once for a release before it comes up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        migrate: Option<Box<Migrate>>,
         /// On a cluster: who splits its traffic, where that is not what the app's `traffic` says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traffic: Option<Box<Traffic>>,
@@ -129,11 +132,25 @@ impl Environment {
             containers: Vec::new(),
             take_over: Vec::new(),
             together: Vec::new(),
+            migrate: None,
             traffic: None,
             protected: name.as_str() == "prod",
             approvals: 0,
         }
     }
+}
+
+/// What is run once for a release before it comes up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Migrate {
+    /// What is run in the release's image, as its workload runs it; empty where a `CronJob` says it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// The `CronJob` whose job it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cronjob: Option<String>,
+    /// How long it may take. Default 10m.
+    pub timeout: Period,
 }
 
 /// A workload that is released together with the environment's own.

@@ -104,9 +104,10 @@ fn environment(name: &EnvironmentName, table: &Table<'_>) -> Result<Environment,
     let protected = table.truth("protected")?.unwrap_or(name.as_str() == "prod");
     let workload = workload(table)?;
     let together = together::together(table, workload.as_deref())?;
+    let migrate = together::migrate(table)?;
     let (containers, take_over) = (table.parsed_list("containers")?, table.parsed_list("take_over")?);
     let own_traffic = traffic(table)?;
-    for key in ["workload", "containers", "take_over", "together", "traffic"] {
+    for key in ["workload", "containers", "take_over", "together", "migrate", "traffic"] {
         let fits = target == Target::Kubernetes || table.node(key).is_none();
         table.must(key, fits, "only an environment with `target: kubernetes` has one")?;
     }
@@ -118,6 +119,7 @@ fn environment(name: &EnvironmentName, table: &Table<'_>) -> Result<Environment,
         containers,
         take_over,
         together,
+        migrate: migrate.map(Box::new),
         traffic: own_traffic.map(Box::new),
         protected,
         approvals,

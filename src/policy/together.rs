@@ -1,8 +1,8 @@
-//! Workloads that are released together, and that no two environments share one.
+//! Workloads that are released together, what is run before them, and that no two environments share one.
 
 use super::reading::{image_name, required, workload};
 use super::table::Table;
-use super::{Environment, Policy, Problem, Target, Together, known};
+use super::{Environment, Migrate, Period, Policy, Problem, Target, Together, known};
 
 /// Reads the workloads that every release goes to beside `leading`.
 pub(super) fn together(table: &Table<'_>, leading: Option<&str>) -> Result<Vec<Together>, Problem> {
@@ -21,6 +21,19 @@ pub(super) fn together(table: &Table<'_>, leading: Option<&str>) -> Result<Vec<T
         all.push(Together { workload: name, containers, image, stable, canary });
     }
     Ok(all)
+}
+
+/// Reads what is run before a release comes up.
+pub(super) fn migrate(table: &Table<'_>) -> Result<Option<Migrate>, Problem> {
+    if table.node("migrate").is_none() {
+        return Ok(None);
+    }
+    let migrate = table.table("migrate", &known::MIGRATE)?;
+    let (command, cronjob): (Vec<String>, _) = (migrate.parsed_list("command")?, migrate.text("cronjob")?);
+    migrate.must("command", command.is_empty() != cronjob.is_none(), "name one: `command`, or the `cronjob` whose job it is")?;
+    let timeout = migrate.parsed("timeout")?.unwrap_or(Period::from_seconds(10 * 60));
+    migrate.must("timeout", timeout >= Period::from_seconds(1), "a second at least")?;
+    Ok(Some(Migrate { command, cronjob, timeout }))
 }
 
 /// Services are split by a router, each by its own entry, and a workload stands once.

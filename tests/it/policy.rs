@@ -175,6 +175,17 @@ fn a_mistake_is_named_with_its_place_and_what_was_meant() {
             "`.hms.environments.prod.together[0].workload`: is released with this environment already",
             None,
         ),
+        (
+            "environments: {prod: {target: kubernetes, context: c, namespace: n, migrate: {timeout: 5m}}}",
+            "`.hms.environments.prod.migrate.command`: name one: `command`, or the `cronjob`",
+            None,
+        ),
+        (
+            "environments: {prod: {target: kubernetes, context: c, namespace: n, migrate: {command: [a], cronjob: b}}}",
+            "`.hms.environments.prod.migrate.command`: name one",
+            None,
+        ),
+        ("environments: {prod: {migrate: {command: [a]}}}", "`.hms.environments.prod.migrate`: only an environment", None),
         ("environments: {prod: {together: [{workload: deployment/a}]}}", "`.hms.environments.prod.together`: only an env", None),
         ("metrics: {prometheus: 'http://u:p@host'}", "`.hms.metrics.prometheus`: it must hold no credentials", None),
         ("metrics: {scrape: 'file:///etc/passwd'}", "`.hms.metrics.scrape`: it must start with http://", None),

@@ -68,6 +68,7 @@ fn file(path: &str, name: &str, keys: &str) -> String {
             None if part == "traffic" && rest.contains("environments") => {
                 format!("{{target: kubernetes, context: c, namespace: n, traffic: {text}}}")
             }
+            None if part == "migrate" => format!("{{target: kubernetes, context: c, namespace: n, migrate: {text}}}"),
             Some("together") => {
                 let traffic = "{httproute: a, stable: a, canary: b}";
                 format!("{{target: kubernetes, context: c, namespace: n, traffic: {traffic}, together: [{text}]}}")

@@ -7,13 +7,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::access::Trouble;
+use super::arm::with_images;
 use super::diagnosis::{Finding, Hope};
 use super::effects::{Hands, impossible};
 use super::names;
 use super::object::{Kind, Object, Objects};
 use super::place::{ClusterPlace, Migration, Work};
 use super::workload::{images_by_container, template};
-use crate::deploy::kubernetes::arm::with_images;
 use crate::deploy::{ReleaseImage, ReleaseRecord, TargetError};
 use crate::event::Digest;
 
@@ -61,7 +62,7 @@ impl Hands<'_> {
                 job.admit(&self.fence)?;
                 match state(&job) {
                     State::Through => {
-                        (self.say)(format!("job {name} is through: {} was migrated already", record.release.short()));
+                        (self.say)(format!("job {name} is through: {} was migrated already", record.release.tag));
                         return Ok(());
                     }
                     // Whoever takes up this rollout does not do it again; a rollout that somebody began anew does.
@@ -79,17 +80,16 @@ impl Hands<'_> {
             }
             None => None,
         };
-        let job = match there {
-            Some(job) => job,
-            None => {
-                let body = self.job(stable, record, migration, held.as_deref()).await?;
-                (self.say)(format!("job {name} runs {} before {} comes up", migration.work, record.release.short()));
-                match jobs.create(&name, body).await {
-                    Ok(job) => job,
-                    // Another process of this rollout, or its own call whose answer was lost.
-                    Err(super::access::Trouble::Conflict { .. } | super::access::Trouble::Silent { .. }) => jobs.need(&name).await?,
-                    Err(trouble) => return Err(trouble.into()),
-                }
+        let job = if let Some(job) = there {
+            job
+        } else {
+            let body = self.job(stable, record, migration, held.as_deref()).await?;
+            (self.say)(format!("job {name} runs {} before {} comes up", migration.work, record.release.tag));
+            match jobs.create(&name, body).await {
+                Ok(job) => job,
+                // Another process of this rollout, or its own call whose answer was lost.
+                Err(Trouble::Conflict { .. } | Trouble::Silent { .. }) => jobs.need(&name).await?,
+                Err(trouble) => return Err(trouble.into()),
             }
         };
         self.until_through(&jobs, job, migration).await
@@ -122,7 +122,8 @@ impl Hands<'_> {
             spec["activeDeadlineSeconds"] = json!(migration.timeout.as_secs().max(1));
         }
         let mut notes = json!({names::RELEASE: record.release.digest.to_string(), self.fence.name.as_str(): self.fence.number.to_string()});
-        for (key, value) in [(names::ROLLOUT, rollout.map(str::to_owned)), (names::RUN, record.release.run.as_ref().map(ToString::to_string))]
+        for (key, value) in
+            [(names::ROLLOUT, rollout.map(str::to_owned)), (names::RUN, record.release.run.as_ref().map(ToString::to_string))]
         {
             if let Some(value) = value {
                 notes[key] = json!(value);
@@ -243,6 +244,18 @@ fn by_cron_job(place: &ClusterPlace, cron: &Object, images: &[ReleaseImage]) -> 
 }
 
 impl super::KubernetesTarget {
+    /// Takes the Job of a release away that is kept no more.
+    pub(super) async fn forget_migration(&self, release: &Digest) -> Result<(), TargetError> {
+        if self.migration.is_none() {
+            return Ok(());
+        }
+        let jobs = Objects::of(&self.access, JOB);
+        match jobs.get(&names::migration_object(self.place.workload.name(), release)).await? {
+            Some(job) => Ok(jobs.delete(&job).await?),
+            None => Ok(()),
+        }
+    }
+
     /// The line that a preview has for what is run first; none where there is nothing, or it was run.
     pub(super) async fn would_migrate(&self, release: &Digest) -> Result<Option<String>, TargetError> {
         let Some(migration) = &self.migration else { return Ok(None) };
@@ -300,7 +313,8 @@ mod tests {
                 "spec": {"schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": {"spec": spec}}}))
         };
         let pod = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "m", "image": "r/shop:1"}, {"name": "log", "image": "r/log:1"}]}});
-        let spec = by_cron_job(&place(&["web"]), &cron(json!({"ttlSecondsAfterFinished": 60, "backoffLimit": 2, "template": pod})), &images());
+        let spec =
+            by_cron_job(&place(&["web"]), &cron(json!({"ttlSecondsAfterFinished": 60, "backoffLimit": 2, "template": pod})), &images());
         let mut expected = json!({"backoffLimit": 2, "template": pod});
         expected["template"]["spec"]["containers"][0]["image"] = json!("r/shop@sha256:aa");
         assert_eq!(spec.unwrap(), expected);
@@ -312,7 +326,8 @@ mod tests {
     #[test]
     fn a_job_is_over_when_its_condition_says_so() {
         let job = |kind: &str, status: &str| {
-            let condition = json!({"type": kind, "status": status, "reason": "BackoffLimitExceeded", "message": "Job has reached the limit"});
+            let condition =
+                json!({"type": kind, "status": status, "reason": "BackoffLimitExceeded", "message": "Job has reached the limit"});
             state(&Object::from_value(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "m"},
                 "status": {"conditions": [condition]}})))
         };

@@ -6,6 +6,7 @@
 //! effects  ─ what each effect of the contract does, step by step        (effects, start, promote, back)
 //! workload ─ the user's Deployment, StatefulSet or DaemonSet            (workload, status, revision, diagnosis)
 //! set      ─ several workloads that are released together               (set)
+//! migrate  ─ what is run once for a release before it comes up          (migrate)
 //! arm      ─ the Deployment beside it, with labels of its own           (arm, beside)
 //! router   ─ who splits traffic, one file each                          (router/)
 //! counts   ─ who gets it, by the pods' own count                       (counts, in_force)
@@ -27,6 +28,7 @@ mod effects;
 mod images;
 mod in_force;
 mod making;
+mod migrate;
 mod names;
 mod object;
 mod observe;
@@ -47,7 +49,7 @@ mod written;
 use std::path::Path;
 
 pub use counts::{Page, RequestCount};
-pub use place::{ClusterPlace, DEFAULT_SETTLE, RouterName, TrafficPlace, WorkloadName};
+pub use place::{ClusterPlace, ClusterSet, DEFAULT_SETTLE, Migration, RouterName, TrafficPlace, Work, WorkloadName};
 pub use rbac::rbac;
 pub use rights::Rights;
 
@@ -70,6 +72,7 @@ pub struct KubernetesTarget {
     records: Records,
     place: ClusterPlace,
     others: Vec<ClusterPlace>,
+    migration: Option<Migration>,
     role: Role,
     registry: Registry,
     count: Option<RequestCount>,
@@ -83,13 +86,19 @@ impl KubernetesTarget {
     pub async fn open(place: ClusterPlace, app: &AppName, registry: Registry) -> Result<Self, TargetError> {
         let access = Access::open(place.context.as_deref(), &place.namespace).await?;
         let records = Records::new(access.clone(), app.clone());
-        Ok(Self { access, app: app.clone(), records, place, others: Vec::new(), role: Role::Leads, registry, count: None })
+        Ok(Self { access, app: app.clone(), records, place, others: Vec::new(), migration: None, role: Role::Leads, registry, count: None })
     }
 
     /// The same, with the pods' counts of their requests: they say when a weight is in force and when pods get nothing any more.
     #[must_use]
     pub fn counting(self, count: RequestCount) -> Self {
         Self { count: Some(count), ..self }
+    }
+
+    /// The same, with what is run once for a release before it comes up.
+    #[must_use]
+    pub fn migrating(self, migration: Option<Migration>) -> Self {
+        Self { migration, ..self }
     }
 
     /// The environment's workload, which must be there.
@@ -225,6 +234,7 @@ impl Target for KubernetesTarget {
                 return Err(TargetError::NotPossible { reason: format!("release {} runs", release.short()) });
             }
         }
+        self.forget_migration(release).await?;
         self.records.remove_release(release).await
     }
 

@@ -21,6 +21,8 @@ pub(super) const ARM: &str = "hms/arm";
 pub(super) const RELEASE: &str = "hms/release";
 /// What the names of fences begin with: an app and an environment count for themselves, and may write into one object.
 pub(super) const FENCES: &str = "hms/fence.";
+/// The rollout that held the environment.
+pub(super) const ROLLOUT: &str = "hms/rollout";
 /// The run that asked.
 pub(super) const RUN: &str = "hms/run";
 /// Per cent applied.
@@ -70,6 +72,12 @@ pub(super) fn fence(app: &AppName, environment: &EnvironmentName) -> String {
 /// The Deployment beside a workload.
 pub(super) fn arm_object(workload: &str) -> String {
     format!("{workload}-canary")
+}
+
+/// The Job that is run for a release before it comes up. Its pods have it as a label, which has at most 63 characters.
+pub(super) fn migration_object(workload: &str, release: &Digest) -> String {
+    let short = workload.get(..37).unwrap_or(workload).trim_end_matches(['-', '.']);
+    format!("{short}-migrate-{}", release.hex().get(..16).unwrap_or_default())
 }
 
 /// A name as part of an object's name. `.` parts names and `_` is not allowed there: such a name gets its hash, so that two never share one.

@@ -25,6 +25,45 @@ pub struct ClusterPlace {
     pub take_over: Vec<String>,
 }
 
+/// All of an environment's places: where its releases go together, and what is run before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSet {
+    /// The workload that leads.
+    pub leading: ClusterPlace,
+    /// Those that are released together with it.
+    pub others: Vec<ClusterPlace>,
+    /// What is run once for a release before it comes up.
+    pub migration: Option<Migration>,
+}
+
+/// What is run once for a release before it comes up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// What.
+    pub work: Work,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What a migration runs, in the release's image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// A command, as the leading workload runs its own.
+    Command(Vec<String>),
+    /// The job of a `CronJob`.
+    CronJob(String),
+}
+
+impl std::fmt::Display for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // What follows may be a secret.
+            Self::Command(command) => write!(f, "`{}`", command.first().map_or("", String::as_str)),
+            Self::CronJob(name) => write!(f, "the job of cronjob/{name}"),
+        }
+    }
+}
+
 /// A workload by kind and name, for instance `deployment/shop`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkloadName {

@@ -18,7 +18,7 @@ impl KubernetesTarget {
             why: format!("{} has no record of it", self.access.name()),
         })?;
         self.is_for_all(&record)?;
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = self.would_migrate(release).await?.into_iter().collect();
         for member in self.members() {
             lines.extend(member.one_would_change(&record, arm, weight).await?);
         }

@@ -1,7 +1,7 @@
 //! The rights that hms needs in a namespace, and no more: for a person to read and apply (`hms doctor --rbac`).
 
 use super::names::{app_object, arm_object};
-use super::{ClusterPlace, RouterName, WorkloadName};
+use super::{ClusterPlace, ClusterSet, Migration, RouterName, Work, WorkloadName};
 use crate::event::AppName;
 
 /// A right: API group, resources, objects by name where only these are meant, verbs.
@@ -15,9 +15,10 @@ pub(super) struct Rule {
 /// What lets `user` do what hms does for an app at the places of one environment, as YAML: a `Role` and, for the cluster's identity, a `ClusterRole`, with their
 /// bindings. A service account's name as a user is `system:serviceaccount:NAMESPACE:NAME`.
 #[must_use]
-pub fn rbac(place: &ClusterPlace, others: &[ClusterPlace], app: &AppName, user: &str) -> String {
+pub fn rbac(set: &ClusterSet, app: &AppName, user: &str) -> String {
+    let ClusterSet { leading: place, others, migration } = set;
     let mut rules: Vec<String> = Vec::new();
-    for rule in std::iter::once(place).chain(others).flat_map(self::rules).map(|rule| written(&rule)) {
+    for rule in all_rules(place, others, migration.as_ref()).iter().map(written) {
         if !rules.contains(&rule) {
             rules.push(rule);
         }
@@ -51,8 +52,21 @@ fn binding(kind: &str, name: &str, user: &str) -> String {
     format!("roleRef: {{{group}, kind: {kind}, name: {}}}\nsubjects:\n- {{{group}, kind: User, name: {}}}\n", quoted(name), quoted(user))
 }
 
-/// Everything that hms does at a place, in its namespace.
-pub(super) fn rules(place: &ClusterPlace) -> Vec<Rule> {
+/// Everything that hms does for an environment, in its namespace; some of it may be there twice.
+pub(super) fn all_rules(leading: &ClusterPlace, others: &[ClusterPlace], migration: Option<&Migration>) -> Vec<Rule> {
+    let mut all: Vec<Rule> = std::iter::once(leading).chain(others).flat_map(rules).collect();
+    if let Some(migration) = migration {
+        // Its name is made of the release's.
+        let verbs = &["get", "create", "delete"];
+        all.push(Rule { group: "batch", resources: &["jobs"], names: Vec::new(), verbs });
+        if let Work::CronJob(name) = &migration.work {
+            all.push(Rule { group: "batch", resources: &["cronjobs"], names: vec![name.clone()], verbs: &["get"] });
+        }
+    }
+    all
+}
+
+fn rules(place: &ClusterPlace) -> Vec<Rule> {
     let rule = |group, resources, verbs| Rule { group, resources, names: Vec::new(), verbs };
     let named = |group, resources, names: &[&str], verbs| {
         let names = names.iter().map(|name| (*name).to_owned()).collect();

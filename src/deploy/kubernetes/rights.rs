@@ -6,7 +6,7 @@ use kube::api::PostParams;
 
 use super::KubernetesTarget;
 use super::access::read;
-use super::rbac::{Rule, rules};
+use super::rbac::{Rule, all_rules};
 use crate::deploy::TargetError;
 
 /// Rights that hms never uses, and that a stolen credential would be used for.
@@ -74,7 +74,7 @@ impl KubernetesTarget {
             rights.missing.push(cluster.told());
         }
         let mut questions: Vec<Asked> = Vec::new();
-        for question in std::iter::once(&self.place).chain(&self.others).flat_map(rules).flat_map(|rule| asked(&rule)) {
+        for question in all_rules(&self.place, &self.others, self.migration.as_ref()).iter().flat_map(asked) {
             if !questions.contains(&question) {
                 questions.push(question);
             }

@@ -54,6 +54,9 @@ impl Hands<'_> {
                 self.at(&member.target).rehearse(&member.object, release, &|_| ()).await?;
             }
         }
+        if arm == ArmName::Canary {
+            self.migrate(&stable.object, &record).await?;
+        }
         let with_arm: Vec<&Member> = members.iter().filter(|member| member.target.gets_arm(arm)).collect();
         let mut written = Vec::new();
         for member in &with_arm {

@@ -17,4 +17,4 @@ pub use lineage::Lineage;
 pub use meter::{MetricsMeter, NoMeter, TargetMeter};
 pub use recorder::LedgerRecorder;
 pub use same_place::{known_elsewhere, moved_from};
-pub use targets::{ClusterName, Home, Targets, Variable, cluster_place, home_of, places_together};
+pub use targets::{ClusterName, Home, Targets, Variable, cluster_set, home_of};

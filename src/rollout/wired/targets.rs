@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::InForce;
 use crate::canary::provider::{Selector, requests_on};
-use crate::deploy::kubernetes::{ClusterPlace, DEFAULT_SETTLE, KubernetesTarget, RequestCount, RouterName, TrafficPlace, WorkloadName};
+use crate::deploy::kubernetes::{
+    ClusterPlace, ClusterSet, DEFAULT_SETTLE, KubernetesTarget, Migration, RequestCount, RouterName, TrafficPlace, Work, WorkloadName,
+};
 use crate::deploy::local::LocalTarget;
 use crate::deploy::registry::{Credentials, Registry, RegistrySettings};
 use crate::deploy::{AnyTarget, Target, TargetError};
@@ -123,12 +125,9 @@ impl Targets {
     /// # Errors
     /// When the kubeconfig does not lead there.
     pub async fn of(&self, policy: &Policy, placed: &Placed) -> Result<AnyTarget, TargetError> {
-        match cluster_place(&self.app, policy, &placed.settings) {
+        match cluster_set(&self.app, policy, &placed.settings) {
             None => Ok(self.local().listening_at(policy.local.listen).into()),
-            Some(place) => {
-                let others = places_together(&place, &placed.settings);
-                Ok(counting(self.cluster(place).await?, policy).together(others).into())
-            }
+            Some(set) => self.of_set(set, policy).await,
         }
     }
 
@@ -138,10 +137,18 @@ impl Targets {
     /// When the kubeconfig does not lead there.
     pub async fn of_named(&self, policy: &Policy, named: &ClusterName) -> Result<AnyTarget, TargetError> {
         let settings = resolve_environment(policy, &EnvironmentName::prod()).settings;
-        let place = cluster_place(&self.app, policy, &settings).unwrap_or_else(|| self.bare(named));
-        let place = ClusterPlace { context: Some(named.context.clone()), namespace: named.namespace.clone(), ..place };
-        let others = places_together(&place, &settings);
-        Ok(counting(self.cluster(place).await?, policy).together(others).into())
+        let at = |place: ClusterPlace| ClusterPlace { context: Some(named.context.clone()), namespace: named.namespace.clone(), ..place };
+        let set = cluster_set(&self.app, policy, &settings).unwrap_or_else(|| {
+            let leading = self.bare(named);
+            ClusterSet { leading, others: Vec::new(), migration: None }
+        });
+        let set = ClusterSet { leading: at(set.leading), others: set.others.into_iter().map(at).collect(), migration: set.migration };
+        self.of_set(set, policy).await
+    }
+
+    async fn of_set(&self, set: ClusterSet, policy: &Policy) -> Result<AnyTarget, TargetError> {
+        let target = self.cluster(set.leading).await?;
+        Ok(counting(target, policy).together(set.others).migrating(set.migration).into())
     }
 
     async fn cluster(&self, place: ClusterPlace) -> Result<KubernetesTarget, TargetError> {
@@ -205,9 +212,8 @@ pub fn home_of(policy: &Policy) -> Home {
     }
 }
 
-/// The place on a cluster that an environment's settings name; none for this machine.
-#[must_use]
-pub fn cluster_place(app: &AppName, policy: &Policy, settings: &Environment) -> Option<ClusterPlace> {
+/// The place of an environment's leading workload.
+fn cluster_place(app: &AppName, policy: &Policy, settings: &Environment) -> Option<ClusterPlace> {
     let Environment::Place { target: Kind::Kubernetes, context, namespace, workload, containers, take_over, traffic, .. } = settings else {
         return None;
     };
@@ -233,9 +239,21 @@ pub fn cluster_place(app: &AppName, policy: &Policy, settings: &Environment) -> 
     })
 }
 
-/// The places of the workloads that an environment's releases go to beside the one at `leading`.
+/// The places on a cluster that an environment's settings name, with what is run before a release; none for this machine.
 #[must_use]
-pub fn places_together(leading: &ClusterPlace, settings: &Environment) -> Vec<ClusterPlace> {
+pub fn cluster_set(app: &AppName, policy: &Policy, settings: &Environment) -> Option<ClusterSet> {
+    let leading = cluster_place(app, policy, settings)?;
+    let others = places_together(&leading, settings);
+    let Environment::Place { migrate, .. } = settings else { return None };
+    let migration = migrate.as_ref().map(|migrate| Migration {
+        work: migrate.cronjob.clone().map_or_else(|| Work::Command(migrate.command.clone()), Work::CronJob),
+        timeout: migrate.timeout.duration(),
+    });
+    Some(ClusterSet { leading, others, migration })
+}
+
+/// The places of the workloads that an environment's releases go to beside the one at `leading`.
+fn places_together(leading: &ClusterPlace, settings: &Environment) -> Vec<ClusterPlace> {
     let Environment::Place { together, .. } = settings else { return Vec::new() };
     let of = |one: &Together| {
         let services = one.stable.clone().zip(one.canary.clone());

@@ -3,6 +3,7 @@
 //! `HMS_TEST_CLUSTER` names the folder of a cluster that `tests/cluster/up` started; the tests run in its network
 //! (`DIR/enter cargo test …`). They are ignored unless they are asked for.
 
+mod migration;
 mod sets;
 mod trouble;
 
