@@ -143,6 +143,7 @@ pub(crate) fn make_run(
         config_path: (arguments.file != ".hms-ci.yml").then(|| arguments.file.clone()),
         protected: None,
         no_linger: no_linger(environment, arguments),
+        concurrency: arguments.concurrency,
     };
     let mut predefined = pipeline_variables(&clone.repository, &created, &arguments.file, "").map_err(Failure::from)?;
     let protected = ref_is_protected(&environment.operator, &predefined);

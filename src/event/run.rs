@@ -326,6 +326,9 @@ pub struct RunCreated {
     /// The engine ends at a gate even when a canary has weight.
     #[serde(default)]
     pub no_linger: bool,
+    /// How many of its jobs may run at once; none for as many as the host has processors.
+    #[serde(default)]
+    pub concurrency: Option<std::num::NonZeroU32>,
 }
 
 /// A job as views need it; the script is not among it.

@@ -1,5 +1,6 @@
 //! `hms run`.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -35,6 +36,9 @@ pub struct RunArguments {
     /// The jobs named by --job run whatever their rules and `workflow` say.
     #[arg(long, requires = "job")]
     pub ignore_rules: bool,
+    /// How many of its jobs may run at once. The default is one for each processor, and two at least.
+    #[arg(long, value_name = "NUMBER")]
+    pub concurrency: Option<NonZeroU32>,
     /// A value for the pipeline file's own `spec: inputs`.
     #[arg(long, value_name = "KEY=VALUE")]
     pub input: Vec<String>,
@@ -54,7 +58,7 @@ pub struct RunArguments {
     #[arg(long)]
     pub linger: bool,
     /// Go on with a run instead of starting one.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["reference", "variable", "job", "stage"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["reference", "variable", "job", "stage", "concurrency"])]
     pub resume: Option<String>,
     /// What becomes of an interrupted job that deploys or is manual.
     #[arg(long, value_enum)]

@@ -129,6 +129,7 @@ impl Story {
                 dirty: false,
                 protected: None,
                 no_linger: false,
+                concurrency: None,
             })),
         );
         run.add(0, RunEvent::EngineStarted { engine: process(), program: "0.1.0".into() });

@@ -104,7 +104,7 @@ pub struct EngineSetup {
     pub briefing: Briefing,
     /// On whose behalf it acts by itself.
     pub actor: Actor,
-    /// How many jobs may run at once.
+    /// How many jobs may run at once, where the run does not say.
     pub places_for_jobs: usize,
     /// The operator's floors.
     pub floors: Floors,
@@ -380,8 +380,10 @@ impl Engine {
         self.queue_due()?;
         let ready = |job: &&JobState| job.status == JobStatus::Pending || job.waits_to_start();
         let queued: Vec<JobName> = self.state.jobs.iter().filter(ready).map(|job| job.plan.name.clone()).collect();
+        let asked = self.state.created.as_ref().and_then(|created| created.concurrency);
+        let places = asked.and_then(|most| usize::try_from(most.get()).ok()).unwrap_or(self.setup.places_for_jobs);
         for job in queued {
-            if self.live.len() >= self.setup.places_for_jobs {
+            if self.live.len() >= places {
                 break;
             }
             self.start_in_turn(&job)?;

@@ -105,6 +105,7 @@ pub(crate) fn created(jobs: Vec<PlannedJob>) -> RunEvent {
         dirty: false,
         protected: None,
         no_linger: false,
+        concurrency: None,
     }))
 }
 

@@ -370,3 +370,23 @@ fn a_second_signal_ends_at_once_what_does_not_heed_the_first() {
     assert!(said.err.contains("cancelling it at once") && asked() == 2, "{said:?}");
     assert_eq!(world.status("1")["outcome"], "canceled");
 }
+
+/// Jobs that do little but wait need no processor of their own.
+#[test]
+fn as_many_jobs_run_at_once_as_the_run_says() {
+    let world = World::new("x:\n  script: 'true'\n");
+    let here = world.path("here").display().to_string();
+    std::fs::create_dir(world.path("here")).unwrap();
+    // Each waits until all eight are there.
+    let wait = format!("touch {here}/$CI_NODE_INDEX; until [ $(ls {here} | wc -l) = 8 ]; do sleep 0.02; done");
+    world.commit(&format!("a:\n  parallel: 8\n  timeout: 30 seconds\n  script: '{wait}'\n"), "two");
+    let said = world.hms(&["run", "--headless", "--concurrency", "8"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    // One at a time, no two are ever there.
+    let alone = "mkdir \"$HOLD\" && sleep 0.05 && rmdir \"$HOLD\"";
+    world.commit(&format!("a:\n  parallel: 4\n  script: '{alone}'\n"), "three");
+    let hold = format!("HOLD={}", world.path("hold").display());
+    let said = world.hms(&["run", "--headless", "--concurrency", "1", "--variable", &hold]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(world.hms(&["run", "--headless", "--concurrency", "0"]).code, Some(2));
+}
