@@ -101,3 +101,27 @@ fn a_key_of_files_follows_what_is_in_them_and_refs_that_are_not_protected_have_t
     world.git(&["merge", "-q", "topic"]);
     assert!(was_there(), "`unprotect` is for all refs");
 }
+
+/// `doc/ci/yaml/_index.md#cacheuntracked`: what git does not track, ignored files among it, and nothing of the commit.
+#[test]
+fn untracked_files_are_kept_and_those_of_the_commit_are_not() {
+    let world = World::new("x:\n  script: 'true'\n");
+    std::fs::write(world.path("repo/tracked"), "as committed\n").unwrap();
+    std::fs::write(world.path("repo/.gitignore"), "*.log\n").unwrap();
+    let file = |more: &str| {
+        format!(
+            "a:\n  cache: {{key: u, untracked: true{more}}}\n  script:\n    - cat tracked new deep/er x.log || true\n    - mkdir -p deep\n    \
+             - echo changed > tracked\n    - echo n > new\n    - echo d > deep/er\n    - echo l > x.log\n"
+        )
+    };
+    world.commit(&file(""), "two");
+    run(&world, &[]);
+    assert!(log(&world, "a").contains("as committed"), "{}", log(&world, "a"));
+    run(&world, &[]);
+    assert!(log(&world, "a").contains("as committed\nn\nd\nl\n"), "{}", log(&world, "a"));
+    // With paths beside it both are kept.
+    world.commit(&file(", paths: [tracked]"), "three");
+    run(&world, &[]);
+    run(&world, &[]);
+    assert!(log(&world, "a").contains("changed\nn\nd\nl\n"), "{}", log(&world, "a"));
+}

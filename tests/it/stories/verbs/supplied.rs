@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::World;
+use super::{World, kill, wait_for};
 
 const SECRET: &str = "s3cr3t-value-of-the-vault";
 
@@ -125,4 +125,27 @@ fn a_protected_variable_is_for_runs_of_protected_refs_alone() {
     }
     assert_eq!(world.read("out").lines().skip(4).collect::<Vec<_>>(), ["false  ", "true token given", "true token given"]);
     assert!(world.hms(&["plan", "--ref", "topic"]).code == Some(0));
+}
+
+#[test]
+fn the_file_of_a_variable_goes_also_when_the_keeper_was_killed() {
+    let world =
+        World::new("a:\n  script:\n    - echo $CONFIG > $OUT.new\n    - mv $OUT.new $OUT\n    - while [ ! -e $GO ]; do sleep 0.02; done\n");
+    let value = world.path("value");
+    std::fs::write(&value, "s3cr3t-of-the-file\n").unwrap();
+    std::fs::set_permissions(&value, PermissionsExt::from_mode(0o600)).unwrap();
+    operator(&world, &format!("variables: {{CONFIG: {{path: {}, type: file, repositories: REPO}}}}", value.display()));
+    let given = [format!("OUT={}", world.path("out").display()), format!("GO={}", world.path("go").display())];
+    assert_eq!(world.hms(&["run", "--detach", "--variable", &given[0], "--variable", &given[1]]).code, Some(0));
+    let path = wait_for("the job", || Some(world.read("out")).filter(|path| !path.is_empty()));
+    let path = std::path::Path::new(path.trim());
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "s3cr3t-of-the-file");
+    kill(&World::holder(&world.run_folder(1).join("jobs/a/1/keeper.json")).unwrap());
+    wait_for("the file's end", || (!path.exists()).then_some(()));
+    // The next attempt has one of its own, which goes with it.
+    std::fs::write(world.path("go"), "").unwrap();
+    wait_for("the next attempt", || (world.job("1", "a")["status"] == "success").then_some(()));
+    let second = world.read("out");
+    assert!(second.trim() != path.to_str().unwrap() && !std::path::Path::new(second.trim()).exists(), "{second}");
+    assert!(!world.run_folder(1).join("variables/a/1").exists());
 }
