@@ -22,6 +22,8 @@ pub(super) struct Cached<'a> {
     pub(super) protected: bool,
     /// The folder of all caches.
     pub(super) folder: &'a Path,
+    /// Values that nothing on the disk may hold.
+    pub(super) masks: &'a [String],
 }
 
 impl Cached<'_> {
@@ -100,7 +102,9 @@ impl Cached<'_> {
 
     fn folder_of(&self, key: &str) -> std::path::PathBuf {
         let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
-        let shown: String = key.chars().take(SHOWN_CHARACTERS).map(plain).collect();
+        // A folder's name is on the disk, where no masked value is.
+        let is_secret = self.masks.iter().any(|secret| key.contains(secret.as_str()));
+        let shown = if is_secret { "masked".to_owned() } else { key.chars().take(SHOWN_CHARACTERS).map(plain).collect() };
         let digest = Digest::of(key.as_bytes());
         let digest: String = digest.as_str().trim_start_matches("sha256:").chars().take(16).collect();
         self.folder.join(format!("{shown}-{digest}"))

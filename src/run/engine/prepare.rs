@@ -183,6 +183,7 @@ pub(super) fn prepare(order: &Order) -> Result<Prepared, NotPrepared> {
         variables: &spec.variables.iter().cloned().collect(),
         protected: order.created.protected == Some(true),
         folder: &order.caches,
+        masks: &spec.masks,
     };
     spec.caches = cached.specify(&order.job.cache);
     let log = order.attempt_folder.join("keeper.log");

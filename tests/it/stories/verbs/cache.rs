@@ -125,3 +125,22 @@ fn untracked_files_are_kept_and_those_of_the_commit_are_not() {
     run(&world, &[]);
     assert!(log(&world, "a").contains("changed\nn\nd\nl\n"), "{}", log(&world, "a"));
 }
+
+/// What is masked in a log is no folder's name either, and the cache is found again all the same.
+#[test]
+fn a_masked_value_in_a_key_names_no_folder() {
+    let world = World::new("a:\n  cache: {key: $TOKEN, paths: [f]}\n  script: [cat f || true, echo again >> f]\n");
+    let variables = world.path("variables");
+    std::fs::write(&variables, "TOKEN=topsecret-value-1\n").unwrap();
+    std::fs::set_permissions(&variables, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for _ in 0..2 {
+        run(&world, &["--variable-file", variables.to_str().unwrap()]);
+    }
+    assert!(log(&world, "a").contains("\nagain\n"), "{}", log(&world, "a"));
+    let names: Vec<String> = walkdir::WalkDir::new(world.path("repo/.git/hms"))
+        .into_iter()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    assert!(names.iter().any(|name| name.starts_with("masked-")), "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("topsecret")), "{names:?}");
+}
