@@ -7,7 +7,7 @@ use crate::deploy::local::LocalTarget;
 use crate::event::{AppName, JobName, RolloutId, RolloutPhase, RolloutState, Weight};
 use crate::executor::log_path;
 use crate::report::{RunReport, engine_gone, run_report};
-use crate::run::reader::{EngineLife, RunReader, find, list};
+use crate::run::reader::{EngineLife, Listed, RunReader, find, list};
 use crate::store::is_alive;
 use crate::text::{duration, plain};
 
@@ -15,6 +15,7 @@ use super::arguments::Output;
 use super::environment::Environment;
 use super::failure::{Exit, Failure};
 use super::follow::Followed;
+use super::place::notice;
 use super::run_new::Clone;
 
 /// How a run stands.
@@ -138,40 +139,49 @@ pub(super) fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// The repository's runs.
+/// The repository's runs. One that cannot be read is said to be so, and keeps none of the others back.
 pub(crate) fn runs(environment: &Environment, clone: &Clone, output: Output) -> Result<u8, Failure> {
     let mut out = std::io::stdout();
-    let mut rows = Vec::new();
+    let (mut rows, mut code) = (Vec::new(), 0);
     for listed in list(&clone.folder)? {
-        let mut reader = RunReader::new(&listed.folder);
-        reader.poll()?;
-        let engine = reader.engine()?;
-        let mut followed = Followed::new(&listed.folder, &environment.places);
-        // The rollouts of a parked run can have ended since; those of any other are not read for a line.
-        let state = if engine == EngineLife::Parked { followed.poll().map(|_| followed.state())? } else { reader.state() };
-        let engine = engine.word();
-        let title = state.created.as_ref().map(|created| created.title.clone()).unwrap_or_default();
-        let created_at = state.created_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
-        rows.push(serde_json::json!({
-            "number": listed.number, "run": listed.run, "revision": listed.revision, "title": title,
-            "outcome": state.outcome(), "engine": engine, "created_at": created_at,
-        }));
-        if output == Output::Text {
-            writeln!(
-                out,
-                "{:>5}  {}  {:<11}  {:<7}  {}",
+        let row = row(environment, &listed).unwrap_or_else(|failure| {
+            code = failure.exit.code();
+            let why = failure.in_one_line();
+            notice(&format!(
+                "run {}: {why}; the others are as they are (what is left of it: {})",
                 listed.number,
-                listed.revision.short(),
-                word(&state.outcome()),
-                engine,
-                plain(&title)
-            )?;
+                listed.folder.path().display()
+            ));
+            serde_json::json!({"number": listed.number, "run": listed.run, "revision": listed.revision, "error": why})
+        });
+        if output == Output::Text {
+            let text = |key: &str| row.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+            let outcome = if row.get("error").is_some() { "damaged" } else { text("outcome") };
+            let (number, revision, engine, title) = (listed.number, listed.revision.short(), text("engine"), plain(text("title")));
+            writeln!(out, "{number:>5}  {revision}  {outcome:<11}  {engine:<7}  {title}")?;
         }
+        rows.push(row);
     }
     if output == Output::Json {
         writeln!(out, "{}", serde_json::json!({"format": 1, "runs": rows}))?;
     } else if rows.is_empty() {
         writeln!(out, "no runs yet: hms run")?;
     }
-    Ok(0)
+    Ok(code)
+}
+
+/// A run in the list.
+fn row(environment: &Environment, listed: &Listed) -> Result<serde_json::Value, Failure> {
+    let mut reader = RunReader::new(&listed.folder);
+    reader.poll()?;
+    let engine = reader.engine()?;
+    let mut followed = Followed::new(&listed.folder, &environment.places);
+    // The rollouts of a parked run can have ended since; those of any other are not read for a line.
+    let state = if engine == EngineLife::Parked { followed.poll().map(|_| followed.state())? } else { reader.state() };
+    let title = state.created.as_ref().map(|created| created.title.clone()).unwrap_or_default();
+    let created_at = state.created_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
+    Ok(serde_json::json!({
+        "number": listed.number, "run": listed.run, "revision": listed.revision, "title": title,
+        "outcome": state.outcome(), "engine": engine.word(), "created_at": created_at,
+    }))
 }

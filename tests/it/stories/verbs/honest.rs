@@ -135,3 +135,23 @@ fn no_job_finds_what_another_left_in_its_home() {
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(world.hms(&["logs", "b"]).out.contains("\n0\n"));
 }
+
+/// A run whose journal somebody damaged keeps no other one from being listed.
+#[test]
+fn a_damaged_run_is_said_to_be_one_and_hides_no_other() {
+    let world = World::new("a:\n  script: 'true'\n");
+    for _ in 0..2 {
+        assert_eq!(world.hms(&["run", "--headless"]).code, Some(0));
+    }
+    let journal = world.run_folder(1).join("journal");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let lines: Vec<&str> = text.lines().enumerate().map(|(index, line)| if index == 2 { "{" } else { line }).collect();
+    std::fs::write(&journal, format!("{}\n", lines.join("\n"))).unwrap();
+    let said = world.hms(&["runs"]);
+    assert_eq!(said.code, Some(3), "{said:?}");
+    let rows: Vec<&str> = said.out.lines().collect();
+    assert!(rows.len() == 2 && rows[0].contains("damaged") && rows[1].contains("success"), "{said:?}");
+    assert!(said.err.contains("run 1: ") && said.err.contains("journal:3") && said.err.contains("what is left of it: "), "{said:?}");
+    let told: serde_json::Value = serde_json::from_str(&world.hms(&["runs", "--output", "json"]).out).unwrap();
+    assert!(told["runs"][0]["error"].is_string() && told["runs"][1]["outcome"] == "success", "{told:#}");
+}
