@@ -83,6 +83,7 @@ fn dispatch(hms: Hms) -> Result<u8, Failure> {
         Verb::Runs => status::runs(&Environment::find()?, &clone()?, output),
         Verb::Status { run, app: None } => status::status(&Environment::find()?, &clone()?, run.as_deref(), output),
         Verb::Logs { job, run, attempt, follow } => logs::logs(&clone()?, &job, run.as_deref(), (attempt, follow), output),
+        Verb::Artifacts(verb) => super::artifacts::artifacts(&clone()?, &verb, output),
         Verb::Approve { run: Some(run), job: Some(job), reason, variable, wait, .. } => {
             let variables = super::run_new::given_variables("--variable", &variable)?;
             let build = |_: &_, facts| Command::Approve { job: job.clone(), facts, reason: reason.clone(), variables: variables.clone() };

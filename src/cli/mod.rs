@@ -4,6 +4,7 @@
 
 mod approve_outside;
 pub mod arguments;
+mod artifacts;
 mod auto_cancel;
 mod auto_stop;
 mod canary;

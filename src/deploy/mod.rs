@@ -10,6 +10,7 @@ pub mod kubernetes;
 pub mod local;
 pub mod registry;
 pub mod release;
+pub mod tar;
 
 pub use any::AnyTarget;
 pub use contract::{

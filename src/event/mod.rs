@@ -25,8 +25,8 @@ pub use drill::{Drill, DrillResult};
 pub use ids::{AppName, AttemptId, BadName, Digest, EnvironmentName, JobName, LedgerId, Revision, RolloutId, RunId};
 pub use notice::{BadNoticeKind, Notice, NoticeKind};
 pub use projection::{
-    AttemptState, Course, DeployEnd, EngineState, JobState, JobStatus, Mark, MarkKind, Production, RolloutPhase, RolloutState, RunState,
-    Told,
+    ArtifactsLife, AttemptState, Course, DeployEnd, EngineState, JobState, JobStatus, Mark, MarkKind, Production, RolloutPhase,
+    RolloutState, RunState, Told,
 };
 pub use release::{
     AcceptedPolicy, AppRecord, BrokenFreeze, EnvironmentRecord, LedgerHead, LedgerOwner, ReleaseRef, Slot, TargetIdentity, Watch, Weights,

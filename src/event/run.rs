@@ -238,6 +238,15 @@ pub enum RunEvent {
         /// Which attempt's, from 1.
         number: u32,
     },
+    /// Somebody wants what an attempt handed on to stay, whatever `expire_in` says. Written by whoever holds the run's lock. Synced.
+    ArtifactsKept {
+        /// Which job's.
+        job: JobName,
+        /// Which attempt's, from 1.
+        number: u32,
+        /// Who.
+        actor: Actor,
+    },
     /// Only a person can go on, and nothing is left to watch: the engine ends. Synced.
     Parked {
         /// The jobs that wait.

@@ -26,7 +26,7 @@ pub enum ExecutorError {
         log: PathBuf,
     },
     /// Its exit record is there and cannot be understood.
-    #[error("{path} is no exit record")]
+    #[error("{path} is no record of an attempt")]
     BadRecord {
         /// Which file.
         path: PathBuf,

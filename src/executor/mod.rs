@@ -37,7 +37,7 @@ mod variable_files;
 mod variable_name;
 mod variants;
 
-pub use artifacts::artifact_glob_names;
+pub use artifacts::{KeptArtifact, KeptArtifacts, artifact_glob_names, kept_artifacts};
 pub use cache::{CachePolicy, CacheSpec};
 pub use dotenv::{DOTENV_BYTES, DOTENV_VARIABLES, DotenvError, read_dotenv};
 pub use error::ExecutorError;

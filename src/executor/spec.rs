@@ -100,6 +100,9 @@ pub struct ArtifactSpec {
     /// Whether everything that the commit did not bring is kept as well.
     #[serde(default)]
     pub untracked: bool,
+    /// What a download of them is called.
+    #[serde(default)]
+    pub name: Option<String>,
     /// After which end the paths are kept: `on_success`, `on_failure` or `always`; `never` and `manual` keep none.
     pub when: When,
     /// Globs of `JUnit` reports, kept after any end but a timeout.
@@ -119,6 +122,7 @@ impl Default for ArtifactSpec {
             paths: Vec::new(),
             exclude: Vec::new(),
             untracked: false,
+            name: None,
             when: When::OnSuccess,
             reports_junit: Vec::new(),
             reports_dotenv: Vec::new(),

@@ -247,7 +247,7 @@ pub const ARTIFACTS: Table = &[
     ("reports", Done),
     ("untracked", Done),
     ("expire_in", Done),
-    ("name", Warned("it names a download in GitLab; nothing is downloaded here")),
+    ("name", Done),
     ("expose_as", Warned("there is no merge request to show it in")),
     ("public", Warned("artifacts are readable by their owner only")),
     ("access", Warned("artifacts are readable by their owner only")),

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::event::{EngineState, JobName, RunEvent, RunOutcome, RunState};
+use crate::event::{Actor, ArtifactsLife, EngineState, JobName, RunEvent, RunOutcome, RunState};
 use crate::pipeline::Plan;
-use crate::store::{Durability, Holder, Journal, Lock};
+use crate::store::{Durability, Holder, Journal, JournalError, Lock, LockError};
 
 use super::reader::{RunReader, engine_of, list};
 use super::{RepositoryFolder, RunFolder};
@@ -21,7 +21,8 @@ pub struct Expired {
     pub job: JobName,
     /// Which attempt of it, from 1.
     pub attempt: u32,
-    folder: RunFolder,
+    /// The run's folder.
+    pub folder: RunFolder,
 }
 
 /// A run as it is looked at.
@@ -41,12 +42,58 @@ pub fn expired(repository: &RepositoryFolder, now: DateTime<Utc>) -> Vec<Expired
     over.flat_map(|run| of_run(&run, now)).collect()
 }
 
-/// Does away with them: the journal first, under the run's lock, then the files. A run that somebody has taken up meanwhile keeps its own.
-pub fn remove_expired(repository: &RepositoryFolder, holder: &Holder, now: DateTime<Utc>) {
-    for expired in expired(repository, now) {
-        // What cannot be done away with now is looked at again by the next run.
-        let _ = remove(&expired, holder, now);
+/// Does away with them, and gives those that are gone: the journal first, under the run's lock, then the files. A run that somebody has taken up
+/// meanwhile keeps its own; what cannot be done away with now is looked at again by the next run.
+#[must_use]
+pub fn remove_expired(repository: &RepositoryFolder, holder: &Holder, now: DateTime<Utc>) -> Vec<Expired> {
+    expired(repository, now).into_iter().filter(|expired| remove(expired, holder, now).is_some()).collect()
+}
+
+/// Artifacts that could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// Somebody drives the run.
+    #[error("the run goes on")]
+    Lock(#[from] LockError),
+    /// Its journal could not be read or written.
+    #[error("the run's journal failed")]
+    Journal(#[from] JournalError),
+    /// It was written by a later hms.
+    #[error("the run's journal holds events of a later hms")]
+    Later,
+}
+
+/// Keeps what a run's jobs handed on for as long as the run is there, or that of one job (GitLab's "Keep"), and gives what was not kept before. What is
+/// gone cannot be kept.
+///
+/// # Errors
+/// When somebody drives the run, or its journal fails.
+pub fn keep_artifacts(
+    folder: &RunFolder,
+    job: Option<&JobName>,
+    actor: &Actor,
+    holder: &Holder,
+    now: DateTime<Utc>,
+) -> Result<Vec<(JobName, u32)>, KeepError> {
+    let _held = Lock::try_take(&folder.lock(), holder)?;
+    let mut opened = Journal::<RunEvent>::open(&folder.journal())?;
+    if opened.events.iter().any(|stamped| stamped.event == RunEvent::Unknown) {
+        return Err(KeepError::Later);
     }
+    let state = RunState::fold(&opened.events);
+    let mut kept = Vec::new();
+    for found in state.jobs.iter().filter(|found| job.is_none_or(|job| job == &found.plan.name)) {
+        for attempt in found.attempts.iter().filter(|attempt| attempt.artifacts == ArtifactsLife::ByTime) {
+            if folder.artifacts(&found.plan.name, attempt.number).is_dir() {
+                kept.push((found.plan.name.clone(), attempt.number));
+            }
+        }
+    }
+    for (job, number) in &kept {
+        let event = RunEvent::ArtifactsKept { job: job.clone(), number: *number, actor: actor.clone() };
+        opened.journal.append(now, event, Durability::Synced)?;
+    }
+    Ok(kept)
 }
 
 fn remove(expired: &Expired, holder: &Holder, now: DateTime<Utc>) -> Option<()> {
@@ -100,7 +147,10 @@ fn due(state: &RunState, plan: &Plan, now: DateTime<Utc>) -> Vec<(JobName, u32)>
     for job in &state.jobs {
         let life = plan.job(&job.plan.name).and_then(|job| job.artifacts.expire_in_seconds);
         let Some(life) = life.and_then(|seconds| TimeDelta::try_seconds(i64::try_from(seconds).ok()?)) else { continue };
-        let over = job.attempts.iter().filter(|attempt| !attempt.artifacts_expired && attempt.ended_at.is_some_and(|at| now - at > life));
+        let over = job
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.artifacts == ArtifactsLife::ByTime && attempt.ended_at.is_some_and(|at| now - at > life));
         due.extend(over.map(|attempt| (job.plan.name.clone(), attempt.number)));
     }
     due

@@ -13,6 +13,6 @@ pub mod reader;
 mod registry;
 
 pub use environments::{Deployment, EnvironmentStanding, KnownEnvironment, Mark, StopJob, StopJobStanding, delivered, environments, mark};
-pub use expiry::{Expired, expired, remove_expired};
+pub use expiry::{Expired, KeepError, expired, keep_artifacts, remove_expired};
 pub use folder::{RepositoryFolder, RunFolder};
 pub use registry::{NewRun, RegisterError, Registered, register};

@@ -16,7 +16,7 @@ pub use canary::{
     WhichCanary,
 };
 pub use look::{LookArguments, Picture, PlanArguments};
-pub use run::{Interrupted, RunArguments};
+pub use run::{ArtifactsVerb, Interrupted, RunArguments, WhichArtifacts};
 pub use target::{
     AdoptArguments, BreakArguments, DriftVerb, DrillArguments, EnvironmentsArguments, EnvironmentsVerb, FreezeVerb, ImagesArguments,
     LedgerVerb, LocalVerb, PolicyVerb, RollbackArguments,
@@ -129,6 +129,12 @@ pub enum Verb {
         #[arg(long, short)]
         follow: bool,
     },
+    /// What jobs handed on: list it, take it out, keep it, or do away with what has expired.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  hms artifacts show build --run 42\n  hms artifacts get build --run 42\n  hms artifacts keep 42\n  hms artifacts expired"
+    )]
+    Artifacts(ArtifactsVerb),
     /// Say yes at a gate, or to a release from outside a run.
     #[command(after_help = "Example:\n  hms approve 42 prod\n  hms approve --env prod --release sha256:… --reason 'seen in staging'")]
     Approve {

@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::event::JobName;
 
 /// `hms run`.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line, and clap wants a field for each")]
@@ -66,6 +68,52 @@ pub struct RunArguments {
     /// GitLab's rules to the letter: hms's deviations are off.
     #[arg(long)]
     pub gitlab_strict: bool,
+}
+
+/// `hms artifacts`.
+#[derive(Debug, Subcommand)]
+pub enum ArtifactsVerb {
+    /// List what a job handed on, with sizes.
+    #[command(after_help = "Example:\n  hms artifacts show build --run 42")]
+    Show(WhichArtifacts),
+    /// Write what a job handed on as one file, named by `artifacts: name`, for tar to unpack.
+    #[command(after_help = "Example:\n  hms artifacts get build --run 42\n  hms artifacts get build --to - | tar -xz")]
+    Get {
+        /// Which.
+        #[command(flatten)]
+        which: WhichArtifacts,
+        /// The file to write, or `-` for standard output; by default NAME.tar.gz here.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Keep what a run's jobs handed on, whatever their `expire_in` says.
+    #[command(after_help = "Example:\n  hms artifacts keep 42\n  hms artifacts keep 42 build")]
+    Keep {
+        /// The run.
+        run: String,
+        /// One job's alone.
+        job: Option<JobName>,
+    },
+    /// List what the next run would do away with, because its time is over; with --remove, do it now.
+    #[command(after_help = "Example:\n  hms artifacts expired\n  hms artifacts expired --remove")]
+    Expired {
+        /// Do away with it.
+        #[arg(long)]
+        remove: bool,
+    },
+}
+
+/// Of which job, and which attempt of it.
+#[derive(Debug, Args)]
+pub struct WhichArtifacts {
+    /// The job.
+    pub job: JobName,
+    /// The run; the newest, when none is named.
+    #[arg(long)]
+    pub run: Option<String>,
+    /// One attempt's, from 1; the last one's when none is named.
+    #[arg(long, value_name = "NUMBER")]
+    pub attempt: Option<u32>,
 }
 
 /// What becomes of an interrupted job.

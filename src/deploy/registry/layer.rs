@@ -14,8 +14,8 @@ use flate2::{Compression, GzBuilder};
 use sha2::Digest as _;
 
 use super::error::Problem;
-use super::tar::{self, END, padding};
 use crate::deploy::release::{Kind, Listing, copy, open, walk};
+use crate::deploy::tar::{self, END, padding};
 use crate::event::Digest;
 
 /// Beginning of a name that means a removal in layers (image-spec, `layer.md`, whiteouts): a file of this name would remove another.
@@ -96,7 +96,7 @@ fn write_tree(tree: &Path, prefix: &Prefix, archive: &mut impl Write) -> Result<
         move |source| Problem::File { path, source }
     };
     for folder in prefix.folders() {
-        archive.write_all(&tar::header(&format!("{folder}/"), tar::Kind::Folder)).map_err(written(&folder))?;
+        archive.write_all(&tar::header(format!("{folder}/").as_bytes(), tar::Kind::Folder)).map_err(written(&folder))?;
     }
     for (path, kind) in entries {
         if path.split('/').any(|part| part.starts_with(WHITEOUT)) {
@@ -105,13 +105,13 @@ fn write_tree(tree: &Path, prefix: &Prefix, archive: &mut impl Write) -> Result<
         for (at, _) in path.match_indices('/') {
             let folder = path.get(..at).unwrap_or_default();
             if made.insert(folder.to_owned()) {
-                archive.write_all(&tar::header(&format!("{root}/{folder}/"), tar::Kind::Folder)).map_err(written(folder))?;
+                archive.write_all(&tar::header(format!("{root}/{folder}/").as_bytes(), tar::Kind::Folder)).map_err(written(folder))?;
             }
         }
         let name = format!("{root}/{path}");
         match kind {
             Kind::Link { text } => {
-                archive.write_all(&tar::header(&name, tar::Kind::Link { text: &text })).map_err(written(&path))?;
+                archive.write_all(&tar::header(name.as_bytes(), tar::Kind::Link { text: &text })).map_err(written(&path))?;
                 listing.link(path, &text);
             }
             Kind::File { executable } => {
@@ -127,7 +127,7 @@ fn write_tree(tree: &Path, prefix: &Prefix, archive: &mut impl Write) -> Result<
 fn write_file(from: &Path, name: &str, executable: bool, archive: &mut impl Write) -> io::Result<(Digest, u64)> {
     let mut file = open(from).map_err(io::Error::other)?;
     let expected = file.metadata()?.len();
-    archive.write_all(&tar::header(name, tar::Kind::File { executable, bytes: expected }))?;
+    archive.write_all(&tar::header(name.as_bytes(), tar::Kind::File { executable, bytes: expected }))?;
     let (digest, bytes) = copy(&mut file, archive)?;
     if bytes != expected {
         return Err(io::Error::other("it was changed while it was read"));

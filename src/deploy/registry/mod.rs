@@ -19,7 +19,6 @@ mod recipe;
 mod removing;
 mod retention;
 mod settings;
-mod tar;
 mod token;
 mod transport;
 

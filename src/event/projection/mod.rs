@@ -6,4 +6,4 @@ mod run;
 
 pub use course::{Course, Mark, MarkKind, Told};
 pub use rollout::{Production, RolloutPhase, RolloutState};
-pub use run::{AttemptState, DeployEnd, EngineState, JobState, JobStatus, RunState};
+pub use run::{ArtifactsLife, AttemptState, DeployEnd, EngineState, JobState, JobStatus, RunState};

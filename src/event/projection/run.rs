@@ -141,6 +141,18 @@ pub struct DeployEnd {
     pub message: String,
 }
 
+/// What becomes of what an attempt handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ArtifactsLife {
+    /// It goes when its time is over, if it has one.
+    #[default]
+    ByTime,
+    /// Somebody wants it to stay.
+    Kept,
+    /// It is not there any more.
+    Over,
+}
+
 /// An attempt, folded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptState {
@@ -174,8 +186,8 @@ pub struct AttemptState {
     pub again: bool,
     /// Coverage in percent.
     pub coverage: Option<f64>,
-    /// What it handed on is not there any more.
-    pub artifacts_expired: bool,
+    /// What becomes of what it handed on.
+    pub artifacts: ArtifactsLife,
 }
 
 impl RunState {
@@ -314,6 +326,7 @@ impl RunState {
             RunEvent::HoldOverridden { job, release, .. } => self.with_job(job, |job| job.overridden = Some(release.clone())),
             RunEvent::CommandRefused { command, refusal, .. } => self.refusals.push((command.clone(), refusal.message.clone())),
             RunEvent::ArtifactsExpired { job, number } => self.with_job(job, |job| job.expire(*number)),
+            RunEvent::ArtifactsKept { job, number, .. } => self.with_job(job, |job| job.keep(*number)),
             RunEvent::Parked { unwatched, .. } => self.engine = EngineState::Parked { unwatched: *unwatched },
             RunEvent::RunEnded { outcome, .. } => {
                 self.engine = EngineState::Ended;
@@ -416,7 +429,13 @@ impl JobState {
 
     fn expire(&mut self, number: u32) {
         for attempt in self.attempts.iter_mut().filter(|attempt| attempt.number == number) {
-            attempt.artifacts_expired = true;
+            attempt.artifacts = ArtifactsLife::Over;
+        }
+    }
+
+    fn keep(&mut self, number: u32) {
+        for attempt in self.attempts.iter_mut().filter(|attempt| attempt.number == number) {
+            attempt.artifacts = ArtifactsLife::Kept;
         }
     }
 
@@ -516,7 +535,7 @@ impl AttemptState {
             message: None,
             again: false,
             coverage: None,
-            artifacts_expired: false,
+            artifacts: ArtifactsLife::ByTime,
         }
     }
 }

@@ -7,8 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use serde::Serialize;
-
+use super::manifest::{Entry, Manifest};
 use super::pattern::Pattern;
 use super::place::{Tree, open_below, stays_inside};
 use super::walk::{Met, Then, walk};
@@ -35,27 +34,6 @@ pub(in crate::executor) struct Collected {
     pub(in crate::executor) tests: Option<TestCounts>,
     /// What a person should know.
     pub(in crate::executor) warnings: Vec<String>,
-}
-
-/// `artifacts.json`, format 1: what is in the tree.
-#[derive(Serialize)]
-struct Manifest<'a> {
-    format: u32,
-    counts: ArtifactCounts,
-    entries: &'a [Entry],
-}
-
-/// A file or a link of the tree.
-#[derive(Serialize)]
-struct Entry {
-    /// Below the checkout; bytes that are no UTF-8 are replaced and secrets masked, the tree has the real name.
-    path: String,
-    /// A link's text; none for a file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    link: Option<String>,
-    /// Of a file, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<u64>,
 }
 
 /// Copies what the patterns name into `tree_folder` and writes the manifest. `tracked` is what the commit brought, for `untracked`.
@@ -86,7 +64,8 @@ pub(in crate::executor) fn collect(
             entries.push(Entry { path: secrets.mask(&entry.path), link: entry.link.map(|link| secrets.mask(&link)), ..entry });
         }
     }
-    let text = serde_json::to_vec(&Manifest { format: 1, counts: collected.counts, entries: &entries })
+    let name = spec.name.as_deref().map(|name| secrets.mask(name));
+    let text = serde_json::to_vec(&Manifest { format: 1, name, counts: collected.counts, entries })
         .map_err(|error| ArtifactError::of("write", manifest)(error.into()))?;
     store::replace(manifest, &text).map_err(|error| ArtifactError::of("write", manifest)(std::io::Error::other(error.to_string())))?;
     Ok(collected)

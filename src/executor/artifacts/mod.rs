@@ -4,6 +4,7 @@
 //! when artifacts are collected, and none has started when they are put back, so that nobody moves what is being looked at.
 
 mod collect;
+mod manifest;
 mod pattern;
 mod place;
 mod restore;
@@ -12,6 +13,8 @@ mod walk;
 pub(super) use collect::{Collected, collect, copy_reports, keep_reports, read_reports};
 pub(super) use restore::restore;
 pub(super) use walk::snapshot;
+
+pub use manifest::{Entry as KeptArtifact, Manifest as KeptArtifacts, kept_artifacts};
 
 use std::path::{Path, PathBuf};
 

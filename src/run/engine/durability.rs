@@ -13,6 +13,7 @@ pub(super) fn durability(event: &RunEvent) -> Durability {
         | RunEvent::CancelRequested { .. }
         | RunEvent::JobCancelRequested { .. }
         | RunEvent::ArtifactsExpired { .. }
+        | RunEvent::ArtifactsKept { .. }
         | RunEvent::ReleaseMade { .. }
         | RunEvent::RolloutLinked { .. }
         | RunEvent::DeployEnded { .. }

@@ -218,7 +218,7 @@ impl Engine {
             // Beside the run, which waits for nothing of it: other runs' artifacts, each under that run's own lock.
             let (repository, host) = (self.setup.folder.repository(), self.setup.actor.host.clone());
             let holder = Holder { process: this_process(), host, role: "removal of expired artifacts".to_owned(), socket: None };
-            tokio::task::spawn_blocking(move || remove_expired(&repository, &holder, now()));
+            tokio::task::spawn_blocking(move || drop(remove_expired(&repository, &holder, now())));
         }
         for text in std::mem::take(&mut self.setup.briefing.notices) {
             self.notice(None, text)?;

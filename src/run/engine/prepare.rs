@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::event::{AttemptId, AttemptResult, Digest, JobName, ProcessName, Revision, RunCreated, When};
+use crate::event::{ArtifactsLife, AttemptId, AttemptResult, Digest, JobName, ProcessName, Revision, RunCreated, When};
 use crate::executor::{ArtifactSpec, KeeperSpec, KeeperState, Resource, keeper_state, start_keeper};
 use crate::pipeline::{ArtifactsWhen, is_environment_name};
 use crate::policy::SuppliedVariable;
@@ -100,7 +100,7 @@ impl Engine {
         let producers = self.plan.producers_of(job);
         let last_of = |producer: &crate::pipeline::Job| Some(self.state.job(&producer.name)?.attempts.last()?.number);
         let gone = |producer: &&crate::pipeline::Job| {
-            self.state.job(&producer.name).and_then(|job| job.attempts.last()).is_some_and(|last| last.artifacts_expired)
+            self.state.job(&producer.name).and_then(|job| job.attempts.last()).is_some_and(|last| last.artifacts == ArtifactsLife::Over)
         };
         if let Some(producer) = producers.iter().copied().find(gone) {
             let (run, name) = (created.number, quoted(producer.name.as_str()));
@@ -219,6 +219,7 @@ fn specification(order: &Order, pipeline: &BTreeMap<String, String>, reported: &
         paths: expanded(&artifacts.paths, &variables),
         exclude: expanded(&artifacts.exclude, &variables),
         untracked: artifacts.untracked,
+        name: artifacts.name.as_ref().and_then(|name| expanded(std::slice::from_ref(name), &variables).pop()),
         when: match artifacts.when {
             ArtifactsWhen::OnSuccess => When::OnSuccess,
             ArtifactsWhen::OnFailure => When::OnFailure,

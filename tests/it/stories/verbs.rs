@@ -1,5 +1,6 @@
 //! The verbs as a person types them: the real program, a home of its own, a repository of its own.
 
+mod artifacts;
 mod auto_cancel;
 mod cache;
 mod delayed;

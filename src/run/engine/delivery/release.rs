@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 
 use crate::deploy::release::{assemble, digest_of_tree};
 use crate::deploy::{AnyTarget, ImageSource, ReleaseRecord, Target};
-use crate::event::{AttemptResult, Digest, ReleaseRef, RunState, ScanSummary};
+use crate::event::{ArtifactsLife, AttemptResult, Digest, ReleaseRef, RunState, ScanSummary};
 use crate::pipeline::Plan;
 use crate::policy::Image;
 use crate::repo::Repository;
@@ -125,7 +125,7 @@ fn remove(folder: &Path) -> Result<(), DiskError> {
 /// The first job that succeeded and whose artifacts are not there any more.
 fn expired(state: &RunState) -> Option<&crate::event::JobName> {
     let last = |job: &&crate::event::JobState| {
-        job.attempts.last().is_some_and(|last| last.artifacts_expired && last.result == Some(AttemptResult::Success))
+        job.attempts.last().is_some_and(|last| last.artifacts == ArtifactsLife::Over && last.result == Some(AttemptResult::Success))
     };
     state.jobs.iter().find(last).map(|job| &job.plan.name)
 }

@@ -3,9 +3,9 @@
 //! Source: POSIX.1-2018, `pax`: ustar interchange format, and pax extended headers for what its fields cannot hold.
 
 /// Everything is written in blocks of so many bytes.
-pub(super) const BLOCK: usize = 512;
+pub const BLOCK: usize = 512;
 /// Two empty blocks end an archive.
-pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 /// The most that a name's field holds.
 const NAME_BYTES: usize = 100;
 /// The most that eleven octal digits hold.
@@ -13,14 +13,26 @@ const SIZE_LIMIT: u64 = 0o777_7777_7777;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind<'a> {
+pub enum Kind<'a> {
+    /// A folder, whose path ends in `/`.
     Folder,
-    File { executable: bool, bytes: u64 },
-    Link { text: &'a [u8] },
+    /// A file.
+    File {
+        /// Whether it can be run.
+        executable: bool,
+        /// How long it is, in bytes.
+        bytes: u64,
+    },
+    /// A link.
+    Link {
+        /// Where it leads.
+        text: &'a [u8],
+    },
 }
 
 /// The header of an entry, with a pax header before it when it needs one. Times are 0, the owner is root, and nothing has a name.
-pub(super) fn header(path: &str, kind: Kind<'_>) -> Vec<u8> {
+#[must_use]
+pub fn header(path: &[u8], kind: Kind<'_>) -> Vec<u8> {
     let (mode, size, flag, link): (u32, u64, u8, &[u8]) = match kind {
         Kind::Folder => (0o755, 0, b'5', b""),
         Kind::File { executable: true, bytes } => (0o755, bytes, b'0', b""),
@@ -29,8 +41,8 @@ pub(super) fn header(path: &str, kind: Kind<'_>) -> Vec<u8> {
     };
     let fits = |text: &[u8]| text.len() <= NAME_BYTES && text.is_ascii();
     let mut records = Vec::new();
-    if !fits(path.as_bytes()) {
-        records.extend(record("path", path.as_bytes()));
+    if !fits(path) {
+        records.extend(record("path", path));
     }
     if !fits(link) {
         records.extend(record("linkpath", link));
@@ -46,12 +58,13 @@ pub(super) fn header(path: &str, kind: Kind<'_>) -> Vec<u8> {
         all.extend(padding(length));
     }
     let short = |text: &[u8]| text.iter().filter(|byte| byte.is_ascii()).take(NAME_BYTES).copied().collect::<Vec<u8>>();
-    all.extend(block(&short(path.as_bytes()), mode, if size > SIZE_LIMIT { 0 } else { size }, flag, &short(link)));
+    all.extend(block(&short(path), mode, if size > SIZE_LIMIT { 0 } else { size }, flag, &short(link)));
     all
 }
 
 /// What follows so many bytes up to the end of their block.
-pub(super) fn padding(bytes: u64) -> Vec<u8> {
+#[must_use]
+pub fn padding(bytes: u64) -> Vec<u8> {
     let block = u64::try_from(BLOCK).unwrap_or(u64::MAX);
     vec![0; usize::try_from((block - bytes % block) % block).unwrap_or(0)]
 }
@@ -110,18 +123,18 @@ mod tests {
 
     #[test]
     fn what_fits_needs_no_second_header() {
-        assert_eq!(header("app/a", Kind::File { executable: true, bytes: 5 }).len(), BLOCK);
-        assert_eq!(header(&"a".repeat(100), Kind::Folder).len(), BLOCK);
-        assert_eq!(header(&"a".repeat(101), Kind::Folder).len(), 3 * BLOCK);
-        assert_eq!(header("é", Kind::Folder).len(), 3 * BLOCK);
-        assert_eq!(header("a", Kind::Link { text: &[b'b'; 101] }).len(), 3 * BLOCK);
-        assert_eq!(header("a", Kind::File { executable: false, bytes: SIZE_LIMIT + 1 }).len(), 3 * BLOCK);
+        assert_eq!(header(b"app/a", Kind::File { executable: true, bytes: 5 }).len(), BLOCK);
+        assert_eq!(header("a".repeat(100).as_bytes(), Kind::Folder).len(), BLOCK);
+        assert_eq!(header("a".repeat(101).as_bytes(), Kind::Folder).len(), 3 * BLOCK);
+        assert_eq!(header("é".as_bytes(), Kind::Folder).len(), 3 * BLOCK);
+        assert_eq!(header(b"a", Kind::Link { text: &[b'b'; 101] }).len(), 3 * BLOCK);
+        assert_eq!(header(b"a", Kind::File { executable: false, bytes: SIZE_LIMIT + 1 }).len(), 3 * BLOCK);
     }
 
     proptest! {
         #[test]
         fn headers_are_whole_blocks_and_records_have_their_length(path in "\\PC{1,200}", text in proptest::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert_eq!(header(&path, Kind::Link { text: &text }).len() % BLOCK, 0);
+            prop_assert_eq!(header(path.as_bytes(), Kind::Link { text: &text }).len() % BLOCK, 0);
             let record = record("path", &text);
             let length: usize = String::from_utf8_lossy(&record).split(' ').next().unwrap().parse().unwrap();
             prop_assert_eq!(length, record.len());
