@@ -48,6 +48,10 @@ fn policy(at: Option<&Path>, scrape: &[String], prometheus: &[String], version_l
         let failure = Failure::new(Exit::NotCarriedOut, "`.hms.metrics` names no source: the target measures itself");
         return Err(failure.hint("hms metrics doctor --prometheus URL, or --scrape URL, looks at another one"));
     }
+    if let MetricsSource::Pods(labels) = &policy.metrics.source {
+        let message = format!("the pods `{labels}` are read through their cluster's API server while a canary is watched");
+        return Err(Failure::new(Exit::NotCarriedOut, message).hint("hms doctor says whether the rights are there"));
+    }
     if let Some(label) = version_label {
         label.clone_into(&mut policy.metrics.version_label);
     }
@@ -134,6 +138,7 @@ impl Looked {
         let (key, first) = match &metrics.source {
             MetricsSource::Prometheus(first) => ("prometheus", first.as_str()),
             MetricsSource::Scrape(first) => ("scrape", first.as_str()),
+            MetricsSource::Pods(labels) => ("pods", labels.as_str()),
             MetricsSource::Target => ("scrape", ""),
         };
         let place = std::iter::once(first).chain(metrics.fallbacks.iter().map(String::as_str)).collect::<Vec<_>>().join(", ");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::kubernetes::KubernetesTarget;
 use super::local::LocalTarget;
-use super::{Applied, ArmName, Effect, Held, ImageSource, Observation, ReleaseRecord, Target, TargetError};
+use super::{Applied, ArmName, Effect, Held, ImageSource, MetricsPage, Observation, ReleaseRecord, Target, TargetError};
 use crate::event::{AppRecord, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity, Weight};
 
 /// A target of some kind.
@@ -104,6 +104,10 @@ impl Target for AnyTarget {
 
     async fn drift(&self, environment: &EnvironmentName) -> Result<Vec<Drift>, TargetError> {
         of_either!(self, target => target.drift(environment))
+    }
+
+    async fn pages(&self, labels: &str) -> Result<Vec<MetricsPage>, TargetError> {
+        of_either!(self, target => target.pages(labels))
     }
 
     async fn prepare(&self, record: ReleaseRecord, tree: &Path, image: Option<&ImageSource>) -> Result<ReleaseRecord, TargetError> {

@@ -118,6 +118,17 @@ pub struct ArmView {
     pub restarts: u32,
 }
 
+/// A page of metrics of one process that serves, in the Prometheus text format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsPage {
+    /// Which process, for good: one that starts anew is another.
+    pub instance: String,
+    /// The value of the version label of its arm, where that is known.
+    pub version: Option<String>,
+    /// The page, whole.
+    pub text: String,
+}
+
 /// What an environment is at this moment, as the target sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
@@ -301,6 +312,14 @@ pub trait Target: Send + Sync {
             }
             Err(TargetError::Conflict { what: format!("environment {environment}"), found: before.version })
         }
+    }
+
+    /// The pages of metrics of the processes that have these labels here. One that serves users and cannot be read fails all of them. A target
+    /// without such processes says so.
+    fn pages(&self, labels: &str) -> impl Future<Output = Result<Vec<MetricsPage>, TargetError>> + Send {
+        let _ = labels;
+        let reason = "`metrics.pods` is about the pods of a cluster, and this target has none".to_owned();
+        async { Err(TargetError::NotPossible { reason }) }
     }
 
     /// What a release that was just made is called here: a target that runs images names it by theirs, and finds or makes them. Where bytes

@@ -14,6 +14,7 @@ pub mod tar;
 
 pub use any::AnyTarget;
 pub use contract::{
-    Applied, ArmName, ArmView, Effect, Health, Held, ImageSource, Observation, ReleaseImage, ReleaseRecord, Target, TargetError,
+    Applied, ArmName, ArmView, Effect, Health, Held, ImageSource, MetricsPage, Observation, ReleaseImage, ReleaseRecord, Target,
+    TargetError,
 };
 pub use drift::differences;

@@ -33,7 +33,7 @@ mappings! {
     MIGRATE at [".hms.environments.NAME.migrate"] has ["command", "cronjob", "timeout"];
     TOGETHER at [".hms.environments.NAME.together[]"] has ["workload", "containers", "image", "stable", "canary"];
     TRAFFIC at [".hms.traffic", ".hms.environments.NAME.traffic"] has ["httproute", "ingress", "virtualservice", "traefikservice", "stable", "canary"];
-    METRICS at [".hms.metrics"] has ["prometheus", "scrape", "requests", "latency", "version_label", "own"];
+    METRICS at [".hms.metrics"] has ["prometheus", "scrape", "pods", "requests", "latency", "version_label", "own"];
     OWN at [".hms.metrics.own.NAME"] has ["status", "bad", "all", "latency", "slower_than", "slo"];
     CANARY at [".hms.canary"] has [
         "slo", "steps", "bake", "on_harm", "on_hold", "unwatched", "warm_up", "interval", "pass_on", "alpha", "beta", "min_requests",

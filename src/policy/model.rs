@@ -297,6 +297,8 @@ pub enum MetricsSource {
     Prometheus(String),
     /// A page in the Prometheus text format at this address.
     Scrape(String),
+    /// The pages of a cluster's pods with these labels, through its API server.
+    Pods(String),
 }
 
 /// How a canary is walked and judged.

@@ -168,6 +168,10 @@ fn metrics(table: &Table<'_>) -> Result<Metrics, Problem> {
         (None, Some(address)) => (MetricsSource::Scrape(address), endpoints.collect()),
         (None, None) => (defaults.source, Vec::new()),
     };
+    let pods = metrics.text("pods")?;
+    metrics.must("pods", pods.as_ref().is_none_or(|labels| !labels.trim().is_empty()), "say by which labels, as app=shop")?;
+    metrics.must("pods", pods.is_none() || source == MetricsSource::Target, "there is another source too: choose one")?;
+    let source = pods.map_or(source, MetricsSource::Pods);
     Ok(Metrics {
         source,
         fallbacks,
@@ -182,7 +186,7 @@ fn own_metrics(metrics: &Table<'_>) -> Result<BTreeMap<String, OwnMetric>, Probl
     let Some(node) = metrics.node("own") else { return Ok(BTreeMap::new()) };
     let all = Table::open(node, &metrics.path_of("own"))?;
     let requests = metrics.text("requests")?.unwrap_or_else(|| Metrics::default().requests);
-    let elsewhere = metrics.node("prometheus").is_some() || metrics.node("scrape").is_some();
+    let elsewhere = ["prometheus", "scrape", "pods"].iter().any(|key| metrics.node(key).is_some());
     let mut read = BTreeMap::new();
     for (name, place, node, path) in all.rows() {
         let good = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
@@ -195,7 +199,8 @@ fn own_metrics(metrics: &Table<'_>) -> Result<BTreeMap<String, OwnMetric>, Probl
         read.insert(name.to_owned(), own_metric(&own, &requests)?);
         let needs = ["bad", "all", "latency"].into_iter().find(|key| own.node(key).is_some());
         if let Some(key) = needs.filter(|_| !elsewhere) {
-            let why = "set `prometheus` or `scrape`: the target's own metrics tell statuses and durations of all requests, and no others";
+            let why =
+                "set `prometheus`, `scrape` or `pods`: the target's own metrics tell statuses and durations of all requests, and no others";
             return Err(own.problem(key, why));
         }
     }

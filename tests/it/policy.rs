@@ -188,6 +188,8 @@ fn a_mistake_is_named_with_its_place_and_what_was_meant() {
         ("environments: {prod: {migrate: {command: [a]}}}", "`.hms.environments.prod.migrate`: only an environment", None),
         ("environments: {prod: {together: [{workload: deployment/a}]}}", "`.hms.environments.prod.together`: only an env", None),
         ("metrics: {prometheus: 'http://u:p@host'}", "`.hms.metrics.prometheus`: it must hold no credentials", None),
+        ("metrics: {prometheus: 'http://a', pods: app=shop}", "`.hms.metrics.pods`: there is another source too: choose one", None),
+        ("metrics: {pods: ' '}", "`.hms.metrics.pods`: say by which labels", None),
         ("metrics: {scrape: 'file:///etc/passwd'}", "`.hms.metrics.scrape`: it must start with http://", None),
         ("metrics: {prometheus: 'http://a', scrape: 'http://b'}", "`.hms.metrics.scrape`: there is `prometheus` too", None),
         ("registry: {image: a/b:latest}", "`.hms.registry.image`: leave the tag out", None),

@@ -62,7 +62,7 @@ impl ManyScrapes {
 }
 
 /// The sum: each series carries the address it came from, so that one instance's restart is seen as its own.
-fn together(all: BTreeMap<String, Sample>, now: DateTime<Utc>) -> Sample {
+pub(super) fn together(all: BTreeMap<String, Sample>, now: DateTime<Utc>) -> Sample {
     let at = all.values().map(|sample| sample.at).max().unwrap_or(now);
     let mut versions: BTreeMap<String, VersionCounters> = BTreeMap::new();
     for (address, sample) in all {

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Probe};
 use kube::ResourceExt;
@@ -12,12 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::KubernetesTarget;
-use super::access::Access;
-
-/// How long one pod may take to answer.
-const PAGE: Duration = Duration::from_secs(3);
-/// Ports that are looked for by name when no annotation says where the page is.
-const PORT_NAMES: [&str; 3] = ["metrics", "http-metrics", "prometheus"];
+use super::pages::{page, page_of};
 
 /// What is on a page: how many requests it counts; none when it has no such counter, else why it cannot be read.
 pub type Page = Result<Option<f64>, String>;
@@ -111,31 +105,6 @@ impl KubernetesTarget {
     }
 }
 
-async fn page(access: &Access, place: &str) -> Result<String, String> {
-    let what = format!("{place} through the API server");
-    let request = hyper::Request::get(place).body(Vec::new()).map_err(|error| format!("{what}: {error}"))?;
-    match tokio::time::timeout(PAGE, access.client().request_text(request)).await {
-        Ok(Ok(page)) => Ok(page),
-        Ok(Err(error)) => Err(format!("{what}: {}", crate::store::chain(&error))),
-        Err(_) => Err(format!("{what}: no answer within {} s", PAGE.as_secs())),
-    }
-}
-
-/// The path of a pod's page in the API server: by the annotations that Prometheus's own examples read, else by a port's name, else the
-/// first port.
-fn page_of(pod: &Pod, spec: &PodSpec) -> Option<String> {
-    let noted = |name: &str| pod.annotations().get(name).map(String::as_str);
-    let mut ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
-    let named = ports.clone().find(|port| port.name.as_deref().is_some_and(|name| PORT_NAMES.contains(&name)));
-    let port = match noted("prometheus.io/port") {
-        Some(port) => port.to_owned(),
-        None => named.or_else(|| ports.next())?.container_port.to_string(),
-    };
-    let scheme = noted("prometheus.io/scheme").filter(|scheme| *scheme == "https").map_or("", |_| "https:");
-    let path = noted("prometheus.io/path").unwrap_or("/metrics").trim_start_matches('/');
-    Some(format!("/api/v1/namespaces/{}/pods/{scheme}{}:{port}/proxy/{path}", pod.namespace()?, pod.name_any()))
-}
-
 /// How often the kubelet asks a pod by HTTP how it is.
 fn checks_per_second(spec: &PodSpec) -> f64 {
     let probes = spec.containers.iter().flat_map(|container| [&container.readiness_probe, &container.liveness_probe]).flatten();
@@ -145,6 +114,8 @@ fn checks_per_second(spec: &PodSpec) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;

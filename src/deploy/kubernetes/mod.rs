@@ -32,6 +32,7 @@ mod migrate;
 mod names;
 mod object;
 mod observe;
+mod pages;
 mod place;
 mod preview;
 mod promote;
@@ -54,7 +55,7 @@ pub use rbac::rbac;
 pub use rights::Rights;
 
 use crate::deploy::registry::Registry;
-use crate::deploy::{Applied, ArmName, Effect, ImageSource, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
+use crate::deploy::{Applied, ArmName, Effect, ImageSource, MetricsPage, Observation, ReleaseImage, ReleaseRecord, Target, TargetError};
 use crate::event::{AppName, AppRecord, Digest, Drift, EnvironmentName, EnvironmentRecord, ReleaseRef, TargetIdentity, Weight};
 
 use access::Access;
@@ -149,6 +150,10 @@ pub fn release_digest(images: &[ReleaseImage]) -> Option<Digest> {
 impl Target for KubernetesTarget {
     async fn identity(&self) -> Result<TargetIdentity, TargetError> {
         self.access.identity().await
+    }
+
+    async fn pages(&self, labels: &str) -> Result<Vec<MetricsPage>, TargetError> {
+        self.pages_of(labels).await
     }
 
     async fn app_record(&self) -> Result<AppRecord, TargetError> {

@@ -16,7 +16,7 @@ use crate::rollout::ports::{After, AfterHarm, Meter, OnHarm, Ports, Protection, 
 use crate::rollout::{Answer, Hear, Hearing, Setup, Tell};
 use crate::store::{Inside, Peer, Places, inside_run, now};
 
-use super::{CanaryJudge, InForce, LedgerRecorder, Lineage, MetricsMeter, NoMeter, PolicyGatekeeper, TargetMeter};
+use super::{CanaryJudge, InForce, LedgerRecorder, Lineage, MetricsMeter, NoMeter, PodsMeter, PolicyGatekeeper, TargetMeter};
 
 /// How long a release may take until it answers its health check.
 pub const START_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
@@ -187,10 +187,24 @@ fn meter<T: Target + 'static>(
             Err(why) => Arc::new(NoMeter(why)),
         };
     }
+    if let MetricsSource::Pods(labels) = &policy.metrics.source {
+        return match selectors(policy) {
+            Ok(settings) => Arc::new(PodsMeter::new(target, labels.clone(), settings)),
+            Err(why) => Arc::new(NoMeter(why)),
+        };
+    }
     match provider(policy, accesses) {
         Ok(provider) => Arc::new(MetricsMeter::new(provider)),
         Err(why) => Arc::new(NoMeter(why)),
     }
+}
+
+/// Which series are read.
+fn selectors(policy: &Policy) -> Result<MetricsSettings, String> {
+    let metrics = &policy.metrics;
+    let requests = metrics.requests.parse().map_err(|error| format!("`metrics.requests`: {error}"))?;
+    let latency = metrics.latency.parse().map_err(|error| format!("`metrics.latency`: {error}"))?;
+    Ok(MetricsSettings { own: own_selectors(policy)?, ..MetricsSettings::new(requests, Some(latency), metrics.version_label.clone()) })
 }
 
 /// The source of metrics that policy names.
@@ -199,14 +213,12 @@ fn meter<T: Target + 'static>(
 /// Why there is none: a selector, an address or a credential that cannot be used, or the target's own metrics.
 pub fn provider(policy: &Policy, accesses: &[MetricsAccess]) -> Result<Provider, String> {
     let metrics = &policy.metrics;
-    let requests = metrics.requests.parse().map_err(|error| format!("`metrics.requests`: {error}"))?;
-    let latency = metrics.latency.parse().map_err(|error| format!("`metrics.latency`: {error}"))?;
-    let settings =
-        MetricsSettings { own: own_selectors(policy)?, ..MetricsSettings::new(requests, Some(latency), metrics.version_label.clone()) };
+    let settings = selectors(policy)?;
     let accesses = accesses.iter().map(access).collect::<Result<Vec<Access>, _>>()?;
     let all = |first: &'_ str| std::iter::once(first.to_owned()).chain(metrics.fallbacks.iter().cloned()).collect::<Vec<String>>();
     let made = match &metrics.source {
         MetricsSource::Target => return Err("the target measures itself".to_owned()),
+        MetricsSource::Pods(labels) => return Err(format!("the pods `{labels}` are read through their cluster while a canary is watched")),
         MetricsSource::Scrape(address) if metrics.fallbacks.is_empty() => {
             MetricsScrape::with_access(address, settings, &accesses).map(Provider::Scrape)
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Mutex;
 
-use crate::canary::provider::{MetricsScrape, MetricsSettings, OwnSelectors, Provider};
-use crate::deploy::Target;
-use crate::event::{AppName, EnvironmentName};
+use crate::canary::provider::{MetricsScrape, MetricsSettings, OwnSelectors, PodPage, Provider, read_pods};
+use crate::deploy::{MetricsPage, Target};
+use crate::event::{AppName, EnvironmentName, Sample};
 use crate::rollout::ports::{Meter, Past, Scrape};
 use crate::store::{chain, now};
 
@@ -71,6 +71,40 @@ impl<T: Target> TargetMeter<T> {
 impl<T: Target> Meter for TargetMeter<T> {
     fn scrape(&self) -> Scrape<'_> {
         Box::pin(async { self.provider().await?.scrape(now()).await.map_err(|error| chain(&error)) })
+    }
+}
+
+/// The pages of a cluster's pods, through its API server.
+pub struct PodsMeter<T> {
+    target: Arc<T>,
+    labels: String,
+    settings: MetricsSettings,
+}
+
+impl<T: Target> PodsMeter<T> {
+    /// Reads from the pods with those labels.
+    #[must_use]
+    pub fn new(target: Arc<T>, labels: String, settings: MetricsSettings) -> Self {
+        Self { target, labels, settings }
+    }
+
+    async fn read(&self) -> Result<Sample, String> {
+        let pages = self.target.pages(&self.labels).await.map_err(|error| error.to_string())?;
+        if pages.is_empty() {
+            return Err(format!("no running pod has the labels `{}`: see `metrics.pods`", self.labels));
+        }
+        let page = |page: MetricsPage| PodPage { instance: page.instance, version: page.version, text: page.text };
+        let pages: Vec<PodPage> = pages.into_iter().map(page).collect();
+        // Pages can be megabytes; reading them must not hold up a key or a timer.
+        let settings = self.settings.clone();
+        let read = tokio::task::spawn_blocking(move || read_pods(&pages, &settings, now()));
+        read.await.map_err(|error| error.to_string())?.map_err(|error| chain(&error))
+    }
+}
+
+impl<T: Target> Meter for PodsMeter<T> {
+    fn scrape(&self) -> Scrape<'_> {
+        Box::pin(self.read())
     }
 }
 

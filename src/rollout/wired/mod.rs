@@ -14,7 +14,7 @@ pub use force::{Asker, ForceError, InForce, accept, in_force};
 pub use gatekeeper::PolicyGatekeeper;
 pub use judge::CanaryJudge;
 pub use lineage::Lineage;
-pub use meter::{MetricsMeter, NoMeter, TargetMeter};
+pub use meter::{MetricsMeter, NoMeter, PodsMeter, TargetMeter};
 pub use recorder::LedgerRecorder;
 pub use same_place::{known_elsewhere, moved_from};
 pub use targets::{ClusterName, Home, Targets, Variable, cluster_set, home_of};

@@ -5,6 +5,7 @@ mod figures;
 mod images;
 mod inside;
 mod kills;
+mod pods;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

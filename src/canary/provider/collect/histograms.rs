@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::exposition::{Labels, Point};
 use super::super::metrics::OwnSelectors;
 use super::super::selector::Selector;
-use super::{CollectError, Collector, key};
+use super::{CollectError, Collector, Source, key};
 use crate::event::HistogramSeries;
 
 /// Buckets as bound and cumulative count, by version and labels.
@@ -58,8 +58,8 @@ impl Collector<'_> {
 }
 
 /// Whether a point is a bucket of the histogram that a selector chooses.
-pub(super) fn is_bucket_of(histogram: &Selector, point: &Point) -> bool {
-    point.name.strip_suffix("_bucket") == Some(histogram.base_name()) && histogram.fits(&point.labels)
+pub(super) fn is_bucket_of(histogram: &Selector, point: &Point, source: &Source) -> bool {
+    point.name.strip_suffix("_bucket") == Some(histogram.base_name()) && source.fits(histogram, &point.labels)
 }
 
 pub(super) fn add_bucket(

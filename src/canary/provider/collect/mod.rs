@@ -27,7 +27,7 @@ use histograms::{Histograms, add_bucket, finished, is_bucket_of};
 use status::is_error;
 
 /// So many chosen series are read at most; more are a selector that chooses too much, and would fill the journal.
-const SERIES_LIMIT: usize = 10_000;
+pub(super) const SERIES_LIMIT: usize = 10_000;
 
 /// Makes a sample of a page in the text format, for whoever has it already.
 ///
@@ -58,6 +58,7 @@ pub(in crate::canary::provider) fn collect(
 
 pub(in crate::canary::provider) struct Collector<'a> {
     settings: &'a MetricsSettings,
+    source: Source,
     bucket_name: Option<String>,
     requests: BTreeMap<(String, String), CounterSeries>,
     synthetic: BTreeMap<String, f64>,
@@ -79,6 +80,7 @@ impl<'a> Collector<'a> {
         let base = settings.latency.as_ref().map(Selector::base_name);
         Self {
             settings,
+            source: Source::Scraped,
             bucket_name: base.map(|base| format!("{base}_bucket")),
             requests: BTreeMap::new(),
             synthetic: BTreeMap::new(),
@@ -93,8 +95,13 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// Reads the page of one pod, before any server has put labels on it.
+    pub(in crate::canary::provider) fn of_pod(settings: &'a MetricsSettings, version: Option<String>) -> Self {
+        Self { source: Source::Pod { version }, ..Self::new(settings) }
+    }
+
     /// The names of the metrics that may be chosen.
-    fn names(&self) -> Vec<String> {
+    pub(in crate::canary::provider) fn names(&self) -> Vec<String> {
         let own = &self.settings.own;
         let counters = std::iter::once(&self.settings.requests).chain(own.iter().flat_map(OwnSelectors::counters));
         let buckets = own.iter().filter_map(OwnSelectors::histogram).map(|latency| format!("{}_bucket", latency.base_name()));
@@ -102,11 +109,14 @@ impl<'a> Collector<'a> {
     }
 
     pub(in crate::canary::provider) fn take(&mut self, point: Point) -> Result<(), CollectError> {
-        let chosen = |selector: &Selector| point.name == selector.name() && selector.fits(&point.labels);
+        let source = &self.source;
+        let chosen = |selector: &Selector| point.name == selector.name() && source.fits(selector, &point.labels);
         let is_request = chosen(&self.settings.requests);
         let latency = self.settings.latency.as_ref();
-        let is_bucket = Some(&point.name) == self.bucket_name.as_ref() && latency.is_some_and(|latency| latency.fits(&point.labels));
-        let is_own = |own: &OwnSelectors| own.counters().any(chosen) || own.histogram().is_some_and(|one| is_bucket_of(one, &point));
+        let is_bucket =
+            Some(&point.name) == self.bucket_name.as_ref() && latency.is_some_and(|latency| source.fits(latency, &point.labels));
+        let is_own =
+            |own: &OwnSelectors| own.counters().any(chosen) || own.histogram().is_some_and(|one| is_bucket_of(one, &point, source));
         if !is_request && !is_bucket && !self.settings.own.iter().any(is_own) {
             return Ok(());
         }
@@ -119,7 +129,8 @@ impl<'a> Collector<'a> {
         }
         self.take_time(point.line, point.timestamp_ms)?;
         let mut labels = point.labels.clone();
-        let Some(version) = labels.remove(&self.settings.version_label).filter(|version| !version.is_empty()) else {
+        let said = labels.remove(&self.settings.version_label);
+        let Some(version) = self.source.version().or(said).filter(|version| !version.is_empty()) else {
             self.unversioned = Some(point.name);
             return Ok(());
         };
@@ -140,12 +151,13 @@ impl<'a> Collector<'a> {
     fn take_own(&mut self, point: &Point, version: &str, labels: &Labels) -> Result<(), CollectError> {
         let settings = self.settings;
         for own in &settings.own {
-            if let Some(histogram) = own.histogram().filter(|histogram| is_bucket_of(histogram, point)) {
+            if let Some(histogram) = own.histogram().filter(|histogram| is_bucket_of(histogram, point, &self.source)) {
                 let histograms = self.own_histograms.entry(own.name.clone()).or_default();
                 add_bucket(histograms, point, version, labels.clone(), unit_of(histogram.base_name()))?;
             }
             let OwnSeries::Ratio { all, bad } = &own.series else { continue };
-            let chosen = |selector: &Selector| point.name == selector.name() && selector.fits(&point.labels);
+            let source = &self.source;
+            let chosen = |selector: &Selector| point.name == selector.name() && source.fits(selector, &point.labels);
             let (is_all, is_bad) = (all.as_ref().is_some_and(chosen), chosen(bad));
             if is_all || is_bad {
                 let series = CounterSeries { key: format!("{}{{{}}}", point.name, key(labels)), error: is_bad, value: point.value };
@@ -241,6 +253,31 @@ impl<'a> Collector<'a> {
         match self.unversioned {
             Some(metric) if versions.is_empty() => Err(CollectError::NoVersion { metric, label: self.settings.version_label.clone() }),
             Some(_) | None => Ok(Sample { at: self.newest.unwrap_or(now), versions, source: None }),
+        }
+    }
+}
+
+/// Where a page comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    /// A server, or a process that knows its labels: they are as they are meant.
+    Scraped,
+    /// A single pod. Conditions on labels that only a server adds are passed over, and its version is the pod's where that is known.
+    Pod { version: Option<String> },
+}
+
+impl Source {
+    fn fits(&self, selector: &Selector, labels: &Labels) -> bool {
+        match self {
+            Self::Scraped => selector.fits(labels),
+            Self::Pod { .. } => selector.may_fit(labels),
+        }
+    }
+
+    fn version(&self) -> Option<String> {
+        match self {
+            Self::Scraped => None,
+            Self::Pod { version } => version.clone(),
         }
     }
 }
