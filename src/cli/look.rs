@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::event::{RefType, Revision, RunId};
+use crate::event::{RefType, Revision};
 use crate::pipeline::{Files, NoFiles, PipelineFacts, PlanInputs, Reference, Surroundings, predefined};
 use crate::policy::Includes;
 use crate::repo::{Origin, Repository, Resolved};
+use crate::run::{RepositoryFolder, next_number};
 
 use super::arguments::LookArguments;
 use super::commit_files::CommitFiles;
 use super::environment::operator;
 use super::failure::{Exit, Failure};
 use super::pipeline_file::ref_is_protected;
-use super::run_new::given_variables;
+use super::run_new::{given_inputs, given_variables};
 
 /// The file's name when none is given.
 const USUAL: &str = ".hms-ci.yml";
@@ -46,7 +47,7 @@ impl Source {
         source.inputs.predefined.insert("CI_COMMIT_REF_PROTECTED".to_owned(), protected.to_string());
         source.includes = operator.includes;
         source.inputs.variables = given_variables("--variable", &asked.variable)?;
-        source.inputs.inputs = given_variables("--input", &asked.input)?;
+        source.inputs.inputs = given_inputs(&asked.input)?;
         // A merge request's pipeline has no branch of its own.
         if source.inputs.variables.get("CI_PIPELINE_SOURCE").is_some_and(|source| source == "merge_request_event") {
             source.inputs.predefined.remove("CI_COMMIT_BRANCH");
@@ -124,7 +125,7 @@ fn reference_of(resolved: &Resolved) -> Option<Reference> {
     })
 }
 
-/// What `rules` would know at that commit. A run's own number and id are left out: there is no run.
+/// What `rules` would know at that commit, of a run that would be the next.
 pub(crate) fn variables(
     repository: &Repository,
     revision: &Revision,
@@ -132,7 +133,7 @@ pub(crate) fn variables(
     config_path: &str,
 ) -> BTreeMap<String, String> {
     let Ok(commit) = repository.commit_facts(revision) else { return BTreeMap::new() };
-    let mut all = predefined(&PipelineFacts {
+    predefined(&PipelineFacts {
         revision: revision.clone(),
         message: Some(commit.message),
         author: Some(commit.author),
@@ -144,13 +145,11 @@ pub(crate) fn variables(
         project_path: repository.origin().map(|Origin { path, .. }| path),
         server_host: repository.origin().map(|Origin { host, .. }| host),
         config_path: Some(config_path.to_owned()),
-        number: 0,
-        run: RunId::from_ulid(ulid::Ulid::nil()),
+        number: next_number(&RepositoryFolder::of(&repository.common_dir())).ok(),
+        run: None,
         created_at: None,
         source: Some("web".to_owned()),
         name: None,
         protected: None,
-    });
-    all.retain(|name, _| !name.starts_with("CI_PIPELINE_I"));
-    all
+    })
 }

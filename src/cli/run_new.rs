@@ -12,7 +12,7 @@ use crate::pipeline::{Needed, NoPart, Part, Plan, PlanInputs, Purpose, ReadOptio
 use crate::policy::{Policy, Settings, may_be_let_in};
 use crate::repo::{Repository, Resolved};
 use crate::run::engine::{Briefing, Started, pipeline_variables, start_engine};
-use crate::run::{NewRun, Registered, RepositoryFolder, register};
+use crate::run::{NewRun, RegisterError, Registered, RepositoryFolder, next_number, register};
 use crate::store::{Holder, now, this_process};
 
 use super::arguments::{Interrupted, RunArguments};
@@ -92,6 +92,9 @@ pub(crate) enum Cause<'a> {
     },
 }
 
+/// Runs that may come before this one while it is planned.
+const OVERTAKEN_TIMES: usize = 100;
+
 /// Makes a run of a commit and registers it. Problems are written to `notices`.
 pub(crate) fn make_run(
     environment: &Environment,
@@ -101,6 +104,27 @@ pub(crate) fn make_run(
     cause: &Cause<'_>,
     notices: &mut dyn Write,
 ) -> Result<Registered, Failure> {
+    let (mut new, mut holder) = new_run(environment, clone, arguments, resolved, cause, notices)?;
+    for _ in 0..OVERTAKEN_TIMES {
+        match register(&clone.folder, new, &holder, now()) {
+            Err(RegisterError::Overtaken(_)) => {
+                (new, holder) = new_run(environment, clone, arguments, resolved, cause, &mut std::io::sink())?;
+            }
+            registered => return Ok(registered?),
+        }
+    }
+    Ok(register(&clone.folder, new, &holder, now())?)
+}
+
+/// What is to be registered: the run with its plan, as the number that is the next now.
+fn new_run(
+    environment: &Environment,
+    clone: &Clone,
+    arguments: &RunArguments,
+    resolved: &Resolved,
+    cause: &Cause<'_>,
+    notices: &mut dyn Write,
+) -> Result<(NewRun, Holder), Failure> {
     let path = Path::new(&arguments.file);
     let Some(bytes) = clone.repository.read_file_at(&resolved.revision, path)? else {
         let message = format!("the commit {} has no {}", resolved.revision.short(), arguments.file);
@@ -113,7 +137,7 @@ pub(crate) fn make_run(
     let who = actor("hms run");
     let mut created = RunCreated {
         run: RunId::from_ulid(ulid::Ulid::generate()),
-        number: 0,
+        number: next_number(&clone.folder)?,
         app: app_in_force(environment, clone, &settings, &arguments.file),
         revision: resolved.revision.clone(),
         ref_name: resolved.ref_name.clone(),
@@ -145,7 +169,7 @@ pub(crate) fn make_run(
         no_linger: no_linger(environment, arguments),
         concurrency: arguments.concurrency,
     };
-    let mut predefined = pipeline_variables(&clone.repository, &created, &arguments.file, "").map_err(Failure::from)?;
+    let mut predefined = pipeline_variables(&clone.repository, &created, &arguments.file, None).map_err(Failure::from)?;
     let protected = ref_is_protected(&environment.operator, &predefined);
     predefined.insert("CI_COMMIT_REF_PROTECTED".to_owned(), protected.to_string());
     created.protected = Some(protected);
@@ -153,7 +177,7 @@ pub(crate) fn make_run(
         variables: given,
         predefined,
         masked: masked.values,
-        inputs: given_variables("--input", &arguments.input)?,
+        inputs: given_inputs(&arguments.input)?,
         regardless: arguments.job.iter().filter(|_| arguments.ignore_rules).cloned().collect(),
     };
     let files = CommitFiles::of(&clone.repository, &resolved.revision, &environment.operator.includes);
@@ -179,7 +203,7 @@ pub(crate) fn make_run(
         Cause::Watched { name, .. } => Some((*name).to_owned()),
     };
     let holder = Holder { process: this_process(), host: who.host, role: who.via, socket: None };
-    Ok(register(&clone.folder, NewRun { created, pipeline: bytes, plan, watched_ref }, &holder, now())?)
+    Ok((NewRun { created, pipeline: bytes, plan, watched_ref }, holder))
 }
 
 /// The part of a plan that was asked for, all of it when none was named; and what is said of it.
@@ -251,6 +275,14 @@ pub(crate) fn given_variables(flag: &str, given: &[String]) -> Result<BTreeMap<S
                 .ok_or_else(|| bad(text))
         })
         .collect()
+}
+
+/// Values for the pipeline file's own inputs, as they were typed: their types are in its `spec`.
+pub(crate) fn given_inputs(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let bad = |text: &str| Failure::new(Exit::Usage, format!("`--input {text}` is not KEY=VALUE"));
+    let named =
+        |text: &String| text.split_once('=').filter(|(key, _)| !key.is_empty()).map(|(key, value)| (key.to_owned(), value.to_owned()));
+    given.iter().map(|text| named(text).ok_or_else(|| bad(text))).collect()
 }
 
 /// What is let in: what the operator names, where it is set, and what was asked for, which must be.

@@ -163,7 +163,7 @@ impl<'p> Planner<'p> {
     /// Whether there is a pipeline, and what it is called; else why there is none.
     fn workflow(&mut self) -> Result<Option<String>, String> {
         let workflow = &self.pipeline.workflow;
-        let Some(known) = self.known(&self.pipeline.variables.iter().collect::<Vec<_>>(), &BTreeMap::new(), None) else {
+        let Some(known) = self.known(&self.pipeline.variables.iter().collect::<Vec<_>>(), &predefined::before_pipeline(), None) else {
             return Ok(None);
         };
         if let Some(rules) = workflow.rules.as_ref().filter(|_| self.inputs.regardless.is_empty()) {
@@ -213,7 +213,7 @@ impl<'p> Planner<'p> {
     /// The same of layers that are put together.
     fn known_of_layers(&mut self, layers: Layers<'_>, own: &BTreeMap<String, String>, spec: Option<&'p JobSpec>) -> Option<Known> {
         let Expanded { mut values, written, .. } = self.expand(layers, own, spec)?;
-        for (name, value) in self.inputs.predefined.iter().chain(own) {
+        for (name, value) in own.iter().chain(&self.inputs.predefined) {
             values.entry(name.clone()).or_insert_with(|| value.clone());
         }
         Some(Known { values, written })

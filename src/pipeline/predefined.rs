@@ -11,6 +11,8 @@ use super::environment::guessed_tier;
 use super::plan::{Job, JobEnvironment};
 use super::slug::{environment_slug, slug};
 
+const NUMBER: &str = "CI_PIPELINE_IID";
+
 /// What is known of a run's commit, project and run. Times are RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineFacts {
@@ -37,9 +39,9 @@ pub struct PipelineFacts {
     /// The pipeline file, from the top of the repository.
     pub config_path: Option<String>,
     /// The run's number in the repository.
-    pub number: u64,
-    /// The run's id.
-    pub run: RunId,
+    pub number: Option<u64>,
+    /// The run's id: none while it is planned, as in GitLab.
+    pub run: Option<RunId>,
     /// When the run was created.
     pub created_at: Option<String>,
     /// What started it, in GitLab's words: `push`, `web`, `api`.
@@ -126,8 +128,8 @@ pub fn predefined(facts: &PipelineFacts) -> BTreeMap<String, String> {
         set.put("CI_SERVER_FQDN", host);
     }
     set.known("CI_CONFIG_PATH", facts.config_path.as_deref());
-    set.put("CI_PIPELINE_ID", facts.run.as_str());
-    set.put("CI_PIPELINE_IID", facts.number.to_string());
+    set.known("CI_PIPELINE_ID", facts.run.as_ref().map(RunId::as_str));
+    set.known(NUMBER, facts.number.map(|number| number.to_string()).as_deref());
     set.known("CI_PIPELINE_CREATED_AT", facts.created_at.as_deref());
     set.known("CI_PIPELINE_SOURCE", facts.source.as_deref());
     set.known("CI_PIPELINE_NAME", facts.name.as_deref());
@@ -150,6 +152,12 @@ pub fn predefined_for_job(facts: &JobFacts<'_>) -> BTreeMap<String, String> {
     let mut all = set.0;
     all.extend(job.environment.as_ref().map(of_environment).unwrap_or_default());
     all
+}
+
+/// What `include`, inputs and the rules of `workflow` know in place of others: a pipeline has its number when they are decided
+/// (`pipeline/chain/seed.rb`), and an empty text until then.
+pub(super) fn before_pipeline() -> BTreeMap<String, String> {
+    BTreeMap::from([(NUMBER.to_owned(), String::new())])
 }
 
 /// What is known of a job's environment as soon as it is planned.

@@ -15,4 +15,4 @@ mod registry;
 pub use environments::{Deployment, EnvironmentStanding, KnownEnvironment, Mark, StopJob, StopJobStanding, delivered, environments, mark};
 pub use expiry::{Expired, KeepError, expired, keep_artifacts, remove_expired};
 pub use folder::{RepositoryFolder, RunFolder};
-pub use registry::{NewRun, RegisterError, Registered, register};
+pub use registry::{NewRun, RegisterError, Registered, next_number, register};

@@ -5,17 +5,19 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::event::{RepositoryEvent, Revision, RunCreated, RunEvent, RunId, Stamped};
-use crate::store::{DiskError, Durability, Holder, Journal, JournalError, Lock, LockError, make_private_folder, sync_folder, write_new};
+use crate::store::{
+    DiskError, Durability, Holder, Journal, JournalError, Lock, LockError, make_private_folder, read, sync_folder, write_new,
+};
 
 use super::{RepositoryFolder, RunFolder};
 
 /// How long the repository's lock is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a new run is made of. Number and id are given by [`register`].
+/// What a new run is made of.
 #[derive(Debug)]
 pub struct NewRun {
-    /// The first event, with number 0: the number is filled in.
+    /// The first event, with the number that it was planned with: [`next_number`].
     pub created: RunCreated,
     /// The pipeline file as read from the commit.
     pub pipeline: Vec<u8>,
@@ -44,6 +46,9 @@ pub enum RegisterError {
     /// The lock was not to be had in 10 s.
     #[error("the repository's runs are being changed")]
     Lock(#[from] LockError),
+    /// Another run took the number that this one was planned with.
+    #[error("other runs of this repository begin at this moment: run {0} is another one")]
+    Overtaken(u64),
     /// A journal could not be read or written.
     #[error("the run could not be registered")]
     Journal(#[from] JournalError),
@@ -52,11 +57,22 @@ pub enum RegisterError {
     Disk(#[from] DiskError),
 }
 
+/// The number that the next run gets, unless another comes before it.
+///
+/// # Errors
+/// When the repository's journal is damaged or of a later program.
+pub fn next_number(repository: &RepositoryFolder) -> Result<u64, JournalError> {
+    if !repository.journal().exists() {
+        return Ok(1);
+    }
+    Ok(number_after(&read(&repository.journal())?))
+}
+
 /// Gives a run its number, makes its folder, and writes its first event, all synced.
 ///
 /// # Errors
-/// When the lock is not to be had, or the disk says no; the number may then be lost, never given twice.
-pub fn register(repository: &RepositoryFolder, mut new: NewRun, holder: &Holder, now: DateTime<Utc>) -> Result<Registered, RegisterError> {
+/// When another run has its number, the lock is not to be had, or the disk says no; the number may then be lost, never given twice.
+pub fn register(repository: &RepositoryFolder, new: NewRun, holder: &Holder, now: DateTime<Utc>) -> Result<Registered, RegisterError> {
     repository.make()?;
     let _lock = Lock::take_within(&repository.lock(), holder, PATIENCE)?;
     let mut opened = Journal::<RepositoryEvent>::open(&repository.journal())?;
@@ -67,8 +83,11 @@ pub fn register(repository: &RepositoryFolder, mut new: NewRun, holder: &Holder,
     if let Some(found) = new.watched_ref.as_deref().and_then(|name| started_before(&opened.events, name, &new.created, repository)) {
         return Ok(found);
     }
-    let number = opened.events.iter().filter_map(number_of).max().unwrap_or(0) + 1;
-    new.created.number = number;
+    let number = number_after(&opened.events);
+    // Its rules may have asked for the number.
+    if new.created.number != number {
+        return Err(RegisterError::Overtaken(new.created.number));
+    }
     let folder = repository.run(number, &new.created.run);
     make_private_folder(folder.path())?;
     // Their names are synced with the journal's, when that is made.
@@ -95,6 +114,10 @@ fn started_before(
         .filter_map(|stamped| registration(&stamped.event))
         .find(|(.., revision, ref_name)| *ref_name == Some(watched) && *revision == &created.revision)?;
     Some(Registered { run: run.clone(), number, folder: repository.run(number, run), already: true })
+}
+
+fn number_after(events: &[Stamped<RepositoryEvent>]) -> u64 {
+    events.iter().filter_map(number_of).max().unwrap_or(0) + 1
 }
 
 fn number_of(stamped: &Stamped<RepositoryEvent>) -> Option<u64> {

@@ -58,7 +58,7 @@ impl Gatherer<'_, '_> {
         let (bytes, inner) = self.bytes(wanted, origin)?;
         let file = self.context.problems.name_file(&wanted.name);
         self.open.push(wanted.name.clone());
-        let given = Given { entries: &wanted.inputs, place: wanted.place, component: wanted.component.as_ref() };
+        let given = Given { entries: &wanted.inputs, include: Some(wanted.place), component: wanted.component.as_ref() };
         let entries = self.parse(&bytes, file, &given, &inner).map(|own| {
             let own = self.without_settings(own);
             let hidden = (inner == Origin::Nowhere).then(|| std::mem::take(&mut self.variables));

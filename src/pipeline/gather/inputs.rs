@@ -84,10 +84,17 @@ impl Specification {
 /// Who gives inputs, for the place of what is missing.
 pub(super) struct Given<'g> {
     pub(super) entries: &'g [Entry],
-    /// The include, or the file's own start.
-    pub(super) place: Place,
+    /// The include; none when they are given for a run.
+    pub(super) include: Option<Place>,
     /// The component that the file is of.
     pub(super) component: Option<&'g Component>,
+}
+
+impl Given<'_> {
+    /// The include, or the file's own start.
+    pub(super) fn place(&self) -> Place {
+        self.include.unwrap_or(Place::START)
+    }
 }
 
 /// A component that is included.
@@ -180,7 +187,9 @@ fn value(context: &mut Context, entry: &Entry, specification: &Specification, gi
     let ours = given.entries.iter().find(|one| one.key == *name && !left_blank(&one.value));
     if ours.is_none() && specification.is_required() {
         let message = format!("the input `{name}` must be given: it has no default");
-        context.problems.error(given.place, "missing-input", message).hint(format!("add `inputs: {{{name}: …}}` to the include"));
+        let hint =
+            given.include.map_or(format!("give it: `--input {name}=…`"), |_| format!("add `inputs: {{{name}: …}}` to the include"));
+        context.problems.error(given.include.unwrap_or(entry.place), "missing-input", message).hint(hint);
         return None;
     }
     let rule = rules.and_then(|rules| input_rules::chosen(rules, resolved, given.entries));
@@ -192,7 +201,11 @@ fn value(context: &mut Context, entry: &Entry, specification: &Specification, gi
     let default = default.map(|default| wanted.checked(context, default, "default"));
     match (ours, default) {
         (_, Some(None)) => None,
-        (Some(given), _) => wanted.checked(context, &given.value, "value"),
+        (Some(ours), _) => {
+            // What was typed has no place in a file.
+            let place = given.include.map_or(entry.place, |_| ours.value.place);
+            wanted.checked(context, &Node { place, ..ours.value.clone() }, "value")
+        }
         (None, Some(default)) => default,
         // A default of nothing: text is empty then.
         (None, None) if kind == Kind::Text => Some(Node { place: entry.place, value: Value::String(String::new()) }),

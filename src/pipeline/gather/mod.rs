@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 
 use super::files::{Elsewhere, Files};
 use super::planner::PlanInputs;
+use super::predefined::before_pipeline;
 use super::problem::Problems;
 use super::read::Context;
 use crate::document::{self, Entry, Node, Place, Value};
@@ -103,11 +104,12 @@ pub(super) struct Gatherer<'g, 's> {
 /// Reads a pipeline file with all that it includes. None when it cannot be read at all; the problem is told.
 pub(super) fn gather(context: &mut Context, around: &Surroundings<'_>, bytes: &[u8]) -> Option<Gathered> {
     let mut variables = around.inputs.predefined.clone();
+    variables.extend(before_pipeline());
     variables.extend(around.inputs.variables.iter().map(|(name, value)| (name.clone(), value.clone())));
     let budget = Budget { nodes: NODE_LIMIT, text_bytes: TEXT_LIMIT_BYTES, told: false };
     let mut gatherer = Gatherer { context, around, variables, budget, open: vec![around.path.to_owned()], fetched: Vec::new() };
     let given = gatherer.given_for_run();
-    let given = inputs::Given { entries: &given, place: Place::START, component: None };
+    let given = inputs::Given { entries: &given, include: None, component: None };
     let own = gatherer.parse(bytes, 0, &given, &Origin::Commit)?;
     let settings = own.iter().find(|entry| entry.key == ".hms").map(|entry| entry.value.clone());
     if let Some(node) = settings.as_ref().filter(|node| super::read::settings(bytes).as_ref().map(Node::plain) != Some(node.plain())) {
@@ -176,8 +178,8 @@ impl Gatherer<'_, '_> {
         let specified = self.specified(header.include, header.inputs, origin)?;
         let values = inputs::values(self.context, &specified, given)?;
         let component = self.of_component(&header.component, given)?;
-        let mapping = |entries: Vec<Entry>| Node { place: given.place, value: Value::Mapping(entries) };
-        let context = |key: &str, entries: Vec<Entry>| Entry::new(key, given.place, mapping(entries));
+        let mapping = |entries: Vec<Entry>| Node { place: given.place(), value: Value::Mapping(entries) };
+        let context = |key: &str, entries: Vec<Entry>| Entry::new(key, given.place(), mapping(entries));
         Some(mapping(vec![context("inputs", values), context("component", component)]))
     }
 
@@ -188,7 +190,7 @@ impl Gatherer<'_, '_> {
         let identity = match self.around.files.identity_of(elsewhere) {
             Ok(identity) => identity,
             Err(why) => {
-                self.context.problems.error(given.place, "include-refused", format!("`{}` cannot be looked at: {why}", elsewhere.name()));
+                self.context.problems.error(given.place(), "include-refused", format!("`{}` cannot be looked at: {why}", elsewhere.name()));
                 return None;
             }
         };
@@ -202,8 +204,8 @@ impl Gatherer<'_, '_> {
                     Elsewhere::Project { reference, .. } => reference.clone().unwrap_or_default(),
                 },
             };
-            let value = Node { place: given.place, value: Value::String(value) };
-            values.push(Entry::new(*what, given.place, value));
+            let value = Node { place: given.place(), value: Value::String(value) };
+            values.push(Entry::new(*what, given.place(), value));
         }
         Some(values)
     }

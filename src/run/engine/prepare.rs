@@ -169,8 +169,8 @@ pub(super) fn prepare(order: &Order) -> Result<Prepared, NotPrepared> {
         make_private_folder(parent).map_err(|error| NotPrepared::of(&error))?;
     }
     let mut notices = repository.checkout(&order.revision, &order.work).map_err(|error| NotPrepared::of(&error))?.notices();
-    let mut pipeline =
-        pipeline_variables(&repository, &order.created, &order.config_path, &order.created_at).map_err(|error| NotPrepared::of(&error))?;
+    let mut pipeline = pipeline_variables(&repository, &order.created, &order.config_path, Some(&order.created_at))
+        .map_err(|error| NotPrepared::of(&error))?;
     pipeline.extend(order.pipeline_name.clone().map(|name| ("CI_PIPELINE_NAME".to_owned(), name)));
     let reported = reported(&order.producers).map_err(NotPrepared::Trouble)?;
     let receiver = Receiver { created: &order.created, job: &order.job, folder: order.variables.clone() };

@@ -11,7 +11,8 @@ pub(super) const DEFAULT_TIMEOUT_SECONDS: u64 = 3600;
 
 const ADDRESS: &str = "CI_ENVIRONMENT_URL";
 
-/// The `CI_*` variables of the run, with what the repository says of the commit.
+/// The `CI_*` variables of the run, with what the repository says of the commit. Without the time when it was created it is planned:
+/// rules know no id of it.
 ///
 /// # Errors
 /// When the commit or its tags cannot be read.
@@ -19,7 +20,7 @@ pub fn pipeline_variables(
     repository: &Repository,
     created: &RunCreated,
     config_path: &str,
-    created_at: &str,
+    created_at: Option<&str>,
 ) -> Result<BTreeMap<String, String>, Error> {
     let commit = repository.commit_facts(&created.revision)?;
     let named = |reference: fn(String) -> Reference| created.ref_name.clone().map(reference);
@@ -42,9 +43,9 @@ pub fn pipeline_variables(
         project_path: origin.as_ref().map(|origin| origin.path.clone()),
         server_host: origin.map(|origin| origin.host),
         config_path: Some(config_path.to_owned()),
-        number: created.number,
-        run: created.run.clone(),
-        created_at: Some(created_at.to_owned()),
+        number: Some(created.number),
+        run: created_at.map(|_| created.run.clone()),
+        created_at: created_at.map(str::to_owned),
         source: Some(created.source.clone()),
         name: None,
         protected: created.protected,

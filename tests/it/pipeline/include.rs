@@ -139,7 +139,7 @@ fn errors_have_the_place_in_their_own_file() {
         (&[(MAIN, "a: {script: x}\ninclude: [{local: y.yml, cache: true}]\n")], &["2:26 include"]),
         (&[(MAIN, "a: {script: x}\ninclude: [{artifact: x.yml, job: a}]\n")], &["2:12 refused-keyword", "2:29 refused-keyword"]),
         (&[(MAIN, "a: {script: x}\ninclude: [x.yml]\n"), ("x.yml", ".hms: {app: other}\n")], &["x.yml:1:1 included-settings"]),
-        (&[(MAIN, &format!("{spec}a: {{script: x}}\n"))], &["1:1 missing-input"]),
+        (&[(MAIN, &format!("{spec}a: {{script: x}}\n"))], &["3:5 missing-input"]),
         (
             &[(MAIN, "a: {script: x}\ninclude: [{local: x.yml, inputs: {a: text, b: 1}}]\n"), ("x.yml", spec)],
             &["2:38 input-value", "2:44 unknown-input"],

@@ -64,7 +64,8 @@ fn what_is_given_becomes_of_the_type_of_its_input() {
         "x 1.10 2.5 true [\"x\", 1, nil]"
     );
     for wrong in [("n", "two"), ("n", "012"), ("b", "yes"), ("l", "[x]"), ("l", "x"), ("n", "null")] {
-        assert_eq!(errors_with(&commit, &[wrong]), ["1:1 input-value"], "{wrong:?}");
+        let line = 3 + ["t", "n", "b", "l"].iter().position(|name| *name == wrong.0).unwrap();
+        assert_eq!(errors_with(&commit, &[wrong]), [format!("{line}:5 input-value")], "{wrong:?}");
     }
     assert_eq!(errors_with(&commit, &[("gone", "x")]), ["1:1 unknown-input"]);
 }
@@ -110,8 +111,8 @@ fn the_first_rule_that_holds_says_what_an_input_may_be() {
     for (given, expected) in table {
         assert_eq!(script(&commit, given), *expected, "{given:?}");
     }
-    assert_eq!(errors_with(&commit, &[("size", "xlarge")]), ["1:1 input-value"]);
-    assert_eq!(errors_with(&commit, &[("live", "true"), ("size", "small")]), ["1:1 input-value"]);
+    assert_eq!(errors_with(&commit, &[("size", "xlarge")]), ["5:5 input-value"]);
+    assert_eq!(errors_with(&commit, &[("live", "true"), ("size", "small")]), ["5:5 input-value"]);
     // Without a default in any rule a value must be given; that is an error of the rule already.
     let never = "spec: {inputs: {e: {default: x}, i: {rules: [{if: \"$[[ inputs.e ]] == 'y'\", default: z}]}}}\n---\na: {script: 'run $[[ inputs.i ]]'}\n";
     assert_eq!(script(&Commit::of(&[(MAIN, never)]), &[]), "run ");
@@ -126,7 +127,7 @@ fn rules_of_inputs_name_others_and_in_no_circle() {
         ("a: {rules: [{if: '$[[ inputs.a ]]', default: x}]}", "1:17 input-rules"),
         ("a: {rules: [{if: '$[[ inputs.b ]]', default: x}]}, b: {rules: [{if: '$[[ inputs.a ]]', default: x}]}", "1:17 input-rules"),
         ("a: {rules: [{if: '&&&&', default: x}]}", "1:34 condition"),
-        ("a: {rules: []}", "1:1 missing-input"),
+        ("a: {rules: []}", "1:17 missing-input"),
     ];
     for (inputs, expected) in table {
         let text = format!("spec: {{inputs: {{{inputs}}}}}\n---\na: {{script: x}}\n");
@@ -162,7 +163,7 @@ a: {script: '$[[ inputs.region ]] $[[ inputs.more ]] $[[ inputs.far ]] $[[ input
         .with_foreign(remote("https://h.example/far.yml", far), far);
     assert_eq!(script(&commit, &[]), "us m 7 o");
     assert_eq!(script(&commit, &[("region", "eu"), ("far", "8")]), "eu m 8 o");
-    assert_eq!(errors_with(&commit, &[("region", "xx")]), ["1:1 input-value"]);
+    assert_eq!(errors_with(&commit, &[("region", "xx")]), ["shared.yml:2:3 input-value"]);
     assert_eq!(commit.planned(&PlanInputs::default()).fetched.len(), 1);
     // An included file has them from beside itself.
     let theirs = "spec: {include: inputs.yml}\n---\nb: {script: '$[[ inputs.i ]]'}\n";
@@ -185,7 +186,7 @@ fn a_file_of_inputs_has_nothing_else() {
         ("{local: i.yml}", "inputs:\n", &[]),
         ("{local: i.yml}", "inputs: [i]\n", &["i.yml:1:9 type"]),
         ("{local: i.yml}", "- i\n", &["i.yml:1:1 type"]),
-        ("{local: i.yml}", "inputs: {i: {dflt: x}}\n", &["1:1 missing-input", "i.yml:1:14 unknown-key"]),
+        ("{local: i.yml}", "inputs: {i: {dflt: x}}\n", &["i.yml:1:10 missing-input", "i.yml:1:14 unknown-key"]),
         ("{local: i.yml}", "inputs: {\n", &["i.yml:2:1 yaml"]),
         ("gone.yml", "", &["1:18 unknown-include"]),
         ("{component: h.example/g/p/c@1.0}", "", &["1:18 include", "1:19 unknown-key"]),

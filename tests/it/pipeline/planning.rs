@@ -3,6 +3,7 @@
 use hms::event::{JobStatus, RunId};
 use hms::pipeline::{AutoStop, Job, JobFacts, PipelineFacts, Reference, Step, environment_slug, predefined, predefined_for_job};
 
+use super::world::Commit;
 use super::*;
 
 fn facts() -> PipelineFacts {
@@ -18,8 +19,8 @@ fn facts() -> PipelineFacts {
         project_path: Some("Irs/Tax Group/irs-api".to_owned()),
         server_host: Some("gitlab.example.org".to_owned()),
         config_path: Some(".hms-ci.yml".to_owned()),
-        number: 42,
-        run: RunId::from_ulid("01JDEADBEEF000000000000000".parse().unwrap()),
+        number: Some(42),
+        run: Some(RunId::from_ulid("01JDEADBEEF000000000000000".parse().unwrap())),
         created_at: None,
         source: Some("push".to_owned()),
         name: None,
@@ -254,4 +255,22 @@ fn nothing_starts_after_a_cancel() {
     world.end("a", JobStatus::Canceled);
     assert_eq!(world.status("b"), JobStatus::Skipped);
     assert_eq!(world.why[&name("b")], "`a` was cancelled");
+}
+
+#[test]
+fn a_pipelines_number_is_known_to_its_jobs_and_not_before_and_its_id_to_no_rule() {
+    // doc/ci/variables/predefined_variables.md (pre-pipeline, pipeline, job-only); pipeline/chain/seed.rb.
+    let text = "
+include: {local: more.yml, rules: [{if: $CI_PIPELINE_IID}]}
+workflow: {name: 'run $CI_PIPELINE_IID', rules: [{if: $CI_PIPELINE_IID, variables: {W: known}}, {when: always}]}
+number: {script: x, rules: [{if: $CI_PIPELINE_IID == '42'}], variables: {V: v-$CI_PIPELINE_IID-$CI_PIPELINE_ID}}
+id: {script: x, rules: [{if: $CI_PIPELINE_ID}]}
+";
+    let facts = PipelineFacts { run: None, ..facts() };
+    let inputs = PlanInputs { predefined: predefined(&facts), ..PlanInputs::default() };
+    let plan = Commit::of(&[(".hms-ci.yml", text), ("more.yml", "more: {script: x}\n")]).planned(&inputs);
+    let [job] = plan.jobs.as_slice() else { panic!("{:#?}", plan.jobs) };
+    assert_eq!((job.name.as_str(), plan.name.as_deref(), job.variables.get("W")), ("number", Some("run 42"), None));
+    let all = job.runner_variables(&predefined(&self::facts()), &BTreeMap::new());
+    assert_eq!(all["V"], "v-42-01JDEADBEEF000000000000000");
 }

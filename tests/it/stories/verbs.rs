@@ -27,6 +27,7 @@ mod remote;
 mod reports;
 mod retried;
 mod supplied;
+mod typed;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
