@@ -14,6 +14,8 @@ pub fn schema() -> Value {
     definitions.insert("script".to_owned(), json!({"anyOf": [{"type": "string"}, {"type": "array", "items": reference("line")}]}));
     definitions.insert("line".to_owned(), json!({"anyOf": [{"type": "string"}, {"type": "array", "items": reference("line")}]}));
     definitions.insert("text".to_owned(), json!({"type": "string", "pattern": "\\S"}));
+    let stages = json!({"type": "array", "items": reference("stage")});
+    definitions.insert("stage".to_owned(), either("text", &stages));
     definitions.insert("texts".to_owned(), json!({"type": "array", "items": reference("text")}));
     definitions.insert("words".to_owned(), json!({"type": "array", "items": {"type": "string"}}));
     definitions.insert("reference".to_owned(), json!({"type": "array", "minItems": 2, "items": {"type": "string"}}));
@@ -157,7 +159,7 @@ fn of_jobs(family: &str, keyword: &str) -> Value {
         (_, "interruptible") => truth(),
         (_, "timeout" | "stage" | "start_in" | "resource_group" | "coverage" | "manual_confirmation") => reference("text"),
         (_, "tags" | "dependencies") => reference("texts"),
-        ("global", "stages") => list(&either("text", &json!({"type": "array"}))),
+        ("global", "stages") => list(&reference("stage")),
         ("global", "variables") => variables(Some(reference("variable"))),
         ("global", "workflow" | "default") | ("job", "inherit") => reference(keyword),
         ("global", "include") => one_or_list(&either("include", &reference("text"))),
@@ -250,7 +252,8 @@ fn of_parts(family: &str, keyword: &str) -> Value {
         ("service", "variables") => variables(None),
         ("cache", "key") => either("cache_key", &reference("text")),
         ("cache", "fallback_keys") => json!({"type": "array", "maxItems": 5, "items": reference("text")}),
-        ("cache_key", "files" | "files_commits") => json!({"type": "array", "minItems": 1, "maxItems": 2, "items": reference("text")}),
+        ("cache_key", "files") => json!({"type": "array", "minItems": 1, "maxItems": 10, "items": reference("text")}),
+        ("cache_key", "files_commits") => json!({"type": "array", "minItems": 1, "maxItems": 2, "items": reference("text")}),
         (_, "artifacts" | "optional" | "untracked" | "public" | "expand" | "unprotect") => truth(),
         _ => reference("text"),
     }

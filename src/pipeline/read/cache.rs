@@ -8,7 +8,8 @@ use crate::pipeline::keyword;
 
 /// GitLab's limits (`lib/gitlab/ci/config/entry/{caches,key,files}.rb`).
 const CACHE_LIMIT: usize = 4;
-const FILE_LIMIT: usize = 2;
+const FILE_LIMIT: usize = 10;
+const COMMIT_FILE_LIMIT: usize = 2;
 const FALLBACK_LIMIT: usize = 5;
 
 const POLICIES: [&str; 3] = ["pull-push", "push", "pull"];
@@ -70,10 +71,15 @@ fn key(context: &mut Context, subject: &str, node: &Node, place: Place) -> Optio
         let of = format!("{subject}: `{}`", entry.key);
         match entry.key.as_str() {
             "files" | "files_commits" => {
-                of_what = if entry.key == "files" { KeyOf::Contents } else { KeyOf::Commits };
+                let limit;
+                (of_what, limit) = if entry.key == "files" { (KeyOf::Contents, FILE_LIMIT) } else { (KeyOf::Commits, COMMIT_FILE_LIMIT) };
                 files = context.texts(&of, &entry.value, entry.place);
-                if files.is_empty() || files.len() > FILE_LIMIT {
-                    context.problems.error(entry.value.place, "cache", format!("{of} has {} files; it can have 1 or 2", files.len()));
+                if files.is_empty() || files.len() > limit {
+                    context.problems.error(entry.value.place, "cache", format!("{of} has {} files; it can have 1 to {limit}", files.len()));
+                }
+                // The top of the repository is where they are anyway (`entry/files.rb`, `value`).
+                for file in &mut files {
+                    *file = file.trim_start_matches('/').to_owned();
                 }
             }
             "prefix" => prefix = context.text(&of, &entry.value, entry.place),

@@ -42,7 +42,9 @@ type Table = [(&'static str, Standing)];
 
 impl Context {
     pub(in crate::pipeline) fn wrong_type(&mut self, subject: &str, wanted: &str, node: &Node, place: Place) {
-        self.problems.error(at(node, place), "type", format!("{subject} must be {wanted}, not {}", node.kind())).hint(quote_hint(node));
+        self.problems
+            .error(at(node, place), "type", format!("{subject} must be {wanted}, not {}", node.kind()))
+            .hint(quote_hint(node, wanted));
     }
 
     /// The entries of a mapping whose keywords are done; of the others a problem is told here. A key of nothing says nothing
@@ -209,8 +211,9 @@ pub(super) fn shorten(text: &str) -> String {
     if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(80).chain(['…']).collect() }
 }
 
-fn quote_hint(node: &Node) -> String {
+fn quote_hint(node: &Node, wanted: &str) -> String {
     match &node.value {
+        Value::Mapping(_) if wanted.starts_with("a list") => "each item of a list is a line that begins with `- `".to_owned(),
         Value::Bool(_) | Value::Integer(_) | Value::Float(_) => "if text is meant, put it in quotes".to_owned(),
         Value::Mapping(entries) if entries.len() == 1 => "text that contains `: ` must be in quotes".to_owned(),
         Value::Null => "write a value, or remove the key".to_owned(),

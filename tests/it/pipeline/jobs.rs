@@ -109,8 +109,9 @@ fn images_services_caches_and_tags() {
         (job.tags.clone(), job.coverage.as_deref(), job.interruptible, job.timeout_seconds),
         (vec!["docker".to_owned()], Some("total: (\\d+)%"), true, Some(7200))
     );
-    let fresh = self::job("cache: {key: {files_commits: [a]}, paths: [x]}");
-    assert!(matches!(fresh.cache[0].key, CacheKey::Files { .. }));
+    let fresh = self::job("cache: {key: {files_commits: [a, /b/c]}, paths: [x]}");
+    let CacheKey::Files { files, .. } = &fresh.cache[0].key else { panic!("{fresh:?}") };
+    assert_eq!(files, &["a", "b/c"], "from the top of the repository either way");
 }
 
 #[test]
@@ -149,7 +150,8 @@ fn each_error_has_its_place() {
         ("cache: [{}, {}, {}, {}, {}]", "1:23 cache"),
         ("cache: {key: a/b}", "1:29 cache"),
         ("cache: {key: {files: []}}", "1:37 cache"),
-        ("cache: {key: {files: [a, b, c]}}", "1:37 cache"),
+        ("cache: {key: {files: [a, b, c, d, e, f, g, h, i, j, k]}}", "1:37 cache"),
+        ("cache: {key: {files_commits: [a, b, c]}}", "1:45 cache"),
         ("cache: {key: {prefix: x}}", "1:29 cache"),
         ("cache: {policy: pul}", "1:32 unknown-value"),
         ("cache: {fallback_keys: [a, b, c, d, e, f]}", "1:39 cache"),

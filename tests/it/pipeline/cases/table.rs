@@ -21,8 +21,13 @@ pub(super) const ROWS: Rows = &[
     (
         "global",
         "stages",
-        "entry/stages.rb: an array of strings",
+        "entry/stages.rb: an array of strings, in arrays up to ten deep, which are flattened",
         &[
+            ("stages: [test, [b], [c, [d]]]", Taken),
+            ("stages: [!reference [.x, stages], test]\n.x: {stages: [c, d]}", Taken),
+            ("stages: [test, [[[[[[[[[b]]]]]]]]]]", Taken),
+            ("stages: [test, [[[[[[[[[[b]]]]]]]]]]]", late("too-deep", "[b]")),
+            ("stages: [test, [b, 3]]", no("type", "3")),
             ("stages: [test, b]", Taken),
             ("stages: []", Taken),
             ("stages: test", no("type", "test")),
@@ -1271,19 +1276,25 @@ pub(super) const ROWS: Rows = &[
     (
         "cache_key",
         "files",
-        "entry/files.rb: one or two",
+        "entry/files.rb, entry/key.rb: one to ten",
         &[
             ("files: [a, b]", Taken),
             ("files: []", no("cache", "[]")),
-            ("files: [a, b, c]", no("cache", "[a")),
+            ("files: [a, b, c, d, e, f, g, h, i, /j]", Taken),
+            ("files: [a, b, c, d, e, f, g, h, i, j, k]", no("cache", "[a")),
             ("files: a", no("type", "a}")),
         ],
     ),
     (
         "cache_key",
         "files_commits",
-        "entry/key.rb: one of `files` and `files_commits`",
-        &[("files_commits: [a]", Taken), ("files: [a], files_commits: [a]", no("cache", "{files")), ("prefix: p", no("cache", "{prefix"))],
+        "entry/key.rb: one of `files` and `files_commits`; one or two of these",
+        &[
+            ("files_commits: [a, /b]", Taken),
+            ("files_commits: [a, b, c]", no("cache", "[a")),
+            ("files: [a], files_commits: [a]", no("cache", "{files")),
+            ("prefix: p", no("cache", "{prefix")),
+        ],
     ),
     ("cache_key", "prefix", "entry/prefix.rb: a string", &[("files: [a], prefix: p", Taken), ("files: [a], prefix: 3", no("type", "3"))]),
 ];
