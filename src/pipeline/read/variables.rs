@@ -5,6 +5,19 @@ use crate::document::{Entry, KeyWord, Node, Place};
 use crate::pipeline::keyword;
 use crate::pipeline::spec::Variable;
 
+/// Variables with which GitLab's runner is steered and that change what a job does: what is not obeyed of them, the values that change nothing
+/// here, and what to do instead (`doc/ci/runners/configure_runners.md`). Those that only say how files are fetched and kept are not among them.
+const STEERING: &[(&str, &[&str], &str)] = &[
+    ("CI_DEBUG_TRACE", &["", "false"], "`set -x` in the script shows each command"),
+    ("GIT_CHECKOUT", &["", "true"], "every job has a checkout of the run's commit"),
+    ("GIT_CLEAN_FLAGS", &["", "-ffdx"], "every job has a fresh checkout: `cache` and `artifacts` keep files"),
+    ("GIT_CLONE_PATH", &[""], "`$CI_PROJECT_DIR` says where the checkout is"),
+    ("GIT_STRATEGY", &["", "fetch", "clone"], "every job has a checkout of the run's commit"),
+    ("GIT_SUBMODULE_STRATEGY", &["", "none"], "the folders of submodules are empty: fetch them in the script"),
+    ("RUNNER_AFTER_SCRIPT_TIMEOUT", &["", "5m"], "`after_script` has five minutes"),
+    ("RUNNER_SCRIPT_TIMEOUT", &["", "0"], "`timeout` ends the whole job"),
+];
+
 /// Whose variables they are: what a mapping in place of a value may say is not the same (`entry/variables.rb`, `allowed_value_data`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
@@ -39,6 +52,10 @@ fn variable(context: &mut Context, subject: &str, whose: Whose, entry: &Entry) -
         }
         Some(_) | None => (scalar(context, &of, &entry.value, entry.place)?, false),
     };
+    if let Some((_, _, hint)) = STEERING.iter().find(|(steering, idle, _)| steering == name && !idle.contains(&value.as_str())) {
+        let message = format!("{subject}: `{name}: {}` is not honoured", shorten(&value));
+        context.problems.warning(entry.place, "not-honoured", message).hint(*hint);
+    }
     Some(Variable { name: name.clone(), place: entry.place, value, raw })
 }
 

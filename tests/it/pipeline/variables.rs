@@ -104,3 +104,31 @@ fn errors_of_variables() {
         assert_eq!(shown(&of_severity(&reading(text), Severity::Error)), *expected, "{text}");
     }
 }
+
+/// GitLab's `doc/ci/runners/configure_runners.md`.
+#[test]
+fn what_steers_gitlabs_runner_and_is_not_obeyed_is_warned_about() {
+    let warned = |text: &str| shown(&of_severity(&reading(text), Severity::Warning));
+    for (given, told) in [
+        ("RUNNER_SCRIPT_TIMEOUT: 1s", true),
+        ("RUNNER_AFTER_SCRIPT_TIMEOUT: 1h", true),
+        ("RUNNER_AFTER_SCRIPT_TIMEOUT: 5m", false),
+        ("GIT_STRATEGY: none", true),
+        ("GIT_STRATEGY: empty", true),
+        ("GIT_STRATEGY: clone", false),
+        ("GIT_CHECKOUT: false", true),
+        ("GIT_CHECKOUT: true", false),
+        ("GIT_CLEAN_FLAGS: none", true),
+        ("GIT_CLONE_PATH: $CI_BUILDS_DIR/x", true),
+        ("CI_DEBUG_TRACE: true", true),
+        ("GIT_DEPTH: 1", false),
+        ("GIT_SUBMODULE_STRATEGY: recursive", true),
+        ("GIT_SUBMODULE_STRATEGY: none", false),
+        ("CACHE_FALLBACK_KEY: x", false),
+    ] {
+        let expected = |place: &str| if told { vec![format!("{place} not-honoured")] } else { Vec::new() };
+        assert_eq!(warned(&format!("a:\n  variables: {{{given}}}\n  script: x\n")), expected("2:15"), "{given}");
+        assert_eq!(warned(&format!("variables:\n  {given}\na: {{script: x}}\n")), expected("2:3"), "{given}");
+        assert_eq!(warned(&format!("a: {{script: x, rules: [{{variables: {{{given}}}}}]}}\n")), expected("1:37"), "{given}");
+    }
+}
