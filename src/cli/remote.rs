@@ -1,4 +1,4 @@
-//! `include: remote` fetched: `https` alone, bounded in time, size and redirects, and kept by digest (`docs/decisions.md` 15.20).
+//! `include: remote` fetched: `https` alone, bounded in time, size and redirects, and kept by digest (`docs/decisions.md` 15.40).
 //!
 //! ```text
 //! <git common dir>/hms/includes/<64 hex digits of its SHA-256>        bytes, looked at by their digest before they are used
