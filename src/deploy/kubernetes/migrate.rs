@@ -268,21 +268,8 @@ impl super::KubernetesTarget {
 
 #[cfg(test)]
 mod tests {
-    use super::super::WorkloadName;
+    use super::super::workload::tests::place;
     use super::*;
-
-    fn place(containers: &[&str]) -> ClusterPlace {
-        ClusterPlace {
-            context: None,
-            namespace: "irs".to_owned(),
-            workload: WorkloadName::Deployment("shop".to_owned()),
-            containers: containers.iter().map(|name| (*name).to_owned()).collect(),
-            image: None,
-            traffic: None,
-            version_label: "version".to_owned(),
-            take_over: Vec::new(),
-        }
-    }
 
     fn images() -> Vec<ReleaseImage> {
         vec![ReleaseImage { workload: None, container: None, reference: "r/shop@sha256:aa".to_owned(), tag: None }]

@@ -356,11 +356,11 @@ impl KubernetesTarget {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::WorkloadName;
     use super::*;
 
-    fn place(containers: &[&str]) -> ClusterPlace {
+    pub(in crate::deploy::kubernetes) fn place(containers: &[&str]) -> ClusterPlace {
         ClusterPlace {
             context: None,
             namespace: "shop".to_owned(),

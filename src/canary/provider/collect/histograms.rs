@@ -94,19 +94,8 @@ pub(super) fn finished(histograms: Histograms, metric: &str) -> Result<Vec<(Stri
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
-
-    use super::super::super::metrics::MetricsSettings;
+    use super::super::tests::{now, settings};
     use super::*;
-
-    fn settings() -> MetricsSettings {
-        let latency = "http_request_duration_seconds{app=\"shop\"}".parse().unwrap();
-        MetricsSettings::new("http_requests_total{app=\"shop\"}".parse().unwrap(), Some(latency), "version")
-    }
-
-    fn now() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
-    }
 
     #[test]
     fn native_histograms_become_classic_ones_on_powers_of_two() {

@@ -294,16 +294,16 @@ fn key(labels: &Labels) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::exposition::LineError;
     use super::*;
 
-    fn settings() -> MetricsSettings {
+    pub(in crate::canary::provider) fn settings() -> MetricsSettings {
         let latency = "http_request_duration_seconds{app=\"shop\"}".parse().unwrap();
         MetricsSettings::new("http_requests_total{app=\"shop\"}".parse().unwrap(), Some(latency), "version")
     }
 
-    fn now() -> DateTime<Utc> {
+    pub(in crate::canary::provider) fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000, 0).unwrap()
     }
 
