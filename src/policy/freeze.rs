@@ -4,11 +4,11 @@
 //! hour shorter when the clocks are set forward. Where a time comes twice the window begins at the first and ends at the second.
 
 use std::fmt;
-use std::str::FromStr;
 
-use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc, Weekday};
+use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::moment::Moment;
 use super::people::count_people;
 use super::recurrence::{End, Recurrence};
 use super::wall::{Twice, Zone};
@@ -43,28 +43,6 @@ pub struct FreezeWindow {
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
-
-/// A moment as a window's end: once, or every week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Moment {
-    /// `2026-12-24T00:00:00Z`: the same everywhere.
-    Once(DateTime<Utc>),
-    /// `2026-12-24 00:00`: on the clocks of the window's zone.
-    Wall(NaiveDateTime),
-    /// `Fri 16:00`.
-    Weekly {
-        /// The day.
-        day: Weekday,
-        /// Minutes since its midnight, 0 to 1439.
-        minute: u32,
-    },
-}
-
-/// A text that is no moment.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no moment: write `2026-12-24 00:00`, 2026-12-24T00:00:00Z, or a weekday and a time as `Fri 16:00`")]
-pub struct BadMoment(String);
 
 /// One time that a window holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -305,53 +283,6 @@ fn time_of(minute: u32) -> NaiveTime {
     NaiveTime::from_hms_opt(minute / 60, minute % 60, 0).unwrap_or(NaiveTime::MIN)
 }
 
-impl FromStr for Moment {
-    type Err = BadMoment;
-    fn from_str(text: &str) -> Result<Self, BadMoment> {
-        let bad = || BadMoment(text.chars().take(60).collect());
-        if let Ok(once) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Self::Once(once.to_utc()));
-        }
-        for format in ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"] {
-            let read = NaiveDateTime::parse_from_str(text, format).ok();
-            if let Some(wall) = read.filter(|wall| (1970..=9000).contains(&wall.year())) {
-                return Ok(Self::Wall(wall));
-            }
-        }
-        let (day, time) = text.split_once(' ').ok_or_else(bad)?;
-        let (hour, minute) = time.split_once(':').ok_or_else(bad)?;
-        let number = |text: &str, below: u32| {
-            let two = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse::<u32>().ok().filter(|number| two && *number < below)
-        };
-        let minute = number(hour, 24).zip(number(minute, 60)).map(|(hour, minute)| hour * 60 + minute);
-        Ok(Self::Weekly { day: day.parse().map_err(|_| bad())?, minute: minute.ok_or_else(bad)? })
-    }
-}
-
-impl TryFrom<String> for Moment {
-    type Error = BadMoment;
-    fn try_from(text: String) -> Result<Self, BadMoment> {
-        text.parse()
-    }
-}
-
-impl From<Moment> for String {
-    fn from(moment: Moment) -> Self {
-        moment.to_string()
-    }
-}
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Once(at) => f.write_str(&at.to_rfc3339_opts(SecondsFormat::Secs, true)),
-            Self::Wall(wall) => write!(f, "{}", wall.format("%Y-%m-%d %H:%M")),
-            Self::Weekly { day, minute } => write!(f, "{day} {:02}:{:02}", minute / 60, minute % 60),
-        }
-    }
-}
-
 impl fmt::Display for FreezeWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "from {} to {}", self.from, self.to)?;
@@ -522,13 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_read_and_written_alike() {
-        for text in ["Fri 16:00", "Sun 00:00", "2026-12-24T00:00:00Z", "2026-12-24 00:00"] {
-            assert_eq!(text.parse::<Moment>().unwrap().to_string(), text);
-        }
-        for bad in ["", "Fri", "Fri 24:00", "Fri 1:00", "Foo 10:00", "2026-12-24", "16:00", "2026-02-30 10:00"] {
-            assert!(bad.parse::<Moment>().is_err(), "{bad}");
-        }
+    fn a_window_from_before_zones_and_rules_is_read_and_written_alike() {
         let older: FreezeWindow = serde_json::from_str(r#"{"from":"Fri 16:00","to":"Mon 08:00","reason":"weekend"}"#).unwrap();
         assert_eq!((older.zone, older.rule.clone(), older.break_glass), (None, None, 0));
         assert_eq!(serde_json::to_string(&older).unwrap(), r#"{"from":"Fri 16:00","to":"Mon 08:00","reason":"weekend"}"#);

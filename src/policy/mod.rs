@@ -7,20 +7,22 @@
 //! |---|---|
 //! | `settings`, `reading`, `table` | `.hms` → [`Settings`], each mistake with its line and column |
 //! | `known` | which keys there are; `docs/settings.md` is held to it |
-//! | `model`, `canonical` | [`Policy`], its defaults, its text and hash (`docs/decisions.md` 8.1) |
+//! | `model`, `canary`, `canonical` | [`Policy`], its defaults, its text and hash (`docs/decisions.md` 8.1) |
 //! | `difference` | what a commit would change |
 //! | `operator`, `notify` | the operator's file and its floors (8.3) |
 //! | `supplied` | variables that the operator supplies, and protected refs |
 //! | `people`, `promotion` | who said yes, and whether that is enough |
-//! | `scan_gate`, `freeze`, `place`, `descent` | the other rules that can say no |
+//! | `scan_gate`, `freeze`, `moment`, `place`, `descent` | the other rules that can say no |
 //! | `recurrence`, `wall` | days that come again, and what a clock shows in a zone |
 
+mod canary;
 mod canonical;
 mod descent;
 mod difference;
 mod freeze;
 mod known;
 mod model;
+mod moment;
 mod near;
 mod notify;
 mod operator;
@@ -38,15 +40,17 @@ mod table;
 mod together;
 mod wall;
 
+pub use canary::{After, AfterHarm, Canary, JudgeRules, OnHarm, PassOn, Slo, Unwatched};
 pub use canonical::{BadPolicyText, StoredPolicy};
 pub use descent::{Ancestry, outdated};
 pub use difference::{Difference, difference};
-pub use freeze::{BadMoment, FreezeFacts, FreezeState, FreezeWindow, Moment, Span, breakers, freeze_at, frozen};
+pub use freeze::{FreezeFacts, FreezeState, FreezeWindow, Span, breakers, freeze_at, frozen};
 pub use known::{MAPPINGS, Mapping};
 pub use model::{
-    Advisories, After, AfterHarm, Canary, Environment, JudgeRules, Level, Local, Metrics, MetricsSource, Migrate, OnHarm, OwnMetric,
-    PassOn, Policy, Registry, Rollback, Scan, Slo, Target, Together, Traffic, Unwatched, Version, VersionBump,
+    Advisories, Environment, Level, Local, Metrics, MetricsSource, Migrate, OwnMetric, Policy, Registry, Rollback, Scan, Target, Together,
+    Traffic, Version, VersionBump,
 };
+pub use moment::{BadMoment, Moment};
 pub use notify::{NotifySink, NotifyWay};
 pub use operator::{Floors, Includes, MetricsAccess, Operator, OwnerProblem, RemoteOrigin, apply_floors, check_owner_mode, may_be_let_in};
 pub use people::{count_people, same_person};
