@@ -245,7 +245,7 @@ fn snake(name: &str) -> String {
 fn the_schemas_know_every_word_and_no_other() {
     let run = include_str!("../../../src/event/run.rs");
     let rollout = include_str!("../../../src/event/rollout.rs");
-    let projection = include_str!("../../../src/event/projection/run.rs");
+    let projection = include_str!("../../../src/event/projection/job.rs");
     let sample = include_str!("../../../src/event/sample.rs");
     let status: Value = serde_json::from_str(include_str!("../../../assets/run-status.schema.json")).unwrap();
     let stream: Value = serde_json::from_str(include_str!("../../../assets/event-stream.schema.json")).unwrap();
