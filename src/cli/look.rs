@@ -9,6 +9,7 @@ use crate::event::{RefType, Revision};
 use crate::pipeline::{Files, NoFiles, PipelineFacts, PlanInputs, Reference, Surroundings, predefined};
 use crate::policy::Includes;
 use crate::repo::{Origin, Repository, Resolved};
+use crate::run::engine::tag_message;
 use crate::run::{RepositoryFolder, next_number};
 
 use super::arguments::LookArguments;
@@ -139,6 +140,7 @@ pub(crate) fn variables(
         author: Some(commit.author),
         timestamp: Some(commit.timestamp.to_rfc3339()),
         before: None,
+        tag_message: tag_message(repository, reference.as_ref()),
         reference,
         default_branch: repository.default_branch().ok().flatten(),
         project_name: repository.work_dir().and_then(|top| Some(top.file_name()?.to_string_lossy().into_owned())),

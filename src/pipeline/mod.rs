@@ -37,6 +37,7 @@ mod partial;
 mod plan;
 mod planner;
 mod predefined;
+pub mod predefined_table;
 mod problem;
 mod read;
 mod rule;

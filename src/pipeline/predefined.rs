@@ -4,6 +4,10 @@
 //! those of the job only to its script.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::event::{Revision, RunId};
 
@@ -24,7 +28,9 @@ pub struct PipelineFacts {
     pub author: Option<String>,
     /// When it was committed.
     pub timestamp: Option<String>,
-    /// What the ref named before it moved.
+    /// The message of the tag of the run; empty when the tag is but a name for a commit.
+    pub tag_message: Option<String>,
+    /// What the ref named before it moved; none when no push started the run.
     pub before: Option<Revision>,
     /// The branch or tag of the run.
     pub reference: Option<Reference>,
@@ -74,8 +80,8 @@ pub struct JobFacts<'f> {
     pub started_at: Option<&'f str>,
     /// How long it may take in all, in seconds.
     pub timeout_seconds: Option<u64>,
-    /// Somebody started it by hand.
-    pub started_by_hand: bool,
+    /// It is one that somebody can start by hand: manual or delayed.
+    pub actionable: bool,
     /// The image it really runs in, if it runs in one.
     pub image: Option<&'f str>,
 }
@@ -85,6 +91,7 @@ pub struct JobFacts<'f> {
 pub fn predefined(facts: &PipelineFacts) -> BTreeMap<String, String> {
     let mut set = Variables::default();
     set.put("CI", "true");
+    set.put("CI_SHARED_ENVIRONMENT", "true");
     set.put("CI_COMMIT_SHA", facts.revision.as_str());
     set.put("CI_COMMIT_SHORT_SHA", facts.revision.short());
     if let Some(message) = &facts.message {
@@ -97,7 +104,9 @@ pub fn predefined(facts: &PipelineFacts) -> BTreeMap<String, String> {
     }
     set.known("CI_COMMIT_AUTHOR", facts.author.as_deref());
     set.known("CI_COMMIT_TIMESTAMP", facts.timestamp.as_deref());
-    set.known("CI_COMMIT_BEFORE_SHA", facts.before.as_ref().map(Revision::as_str));
+    // No push, no commit before: as many zeros as an id has digits (`app/models/ci/pipeline.rb`, `before_sha`).
+    let nothing = "0".repeat(facts.revision.as_str().len());
+    set.put("CI_COMMIT_BEFORE_SHA", facts.before.as_ref().map_or(nothing.as_str(), Revision::as_str));
     match &facts.reference {
         Some(Reference::Branch(name)) => {
             set.put("CI_COMMIT_BRANCH", name);
@@ -105,6 +114,7 @@ pub fn predefined(facts: &PipelineFacts) -> BTreeMap<String, String> {
         }
         Some(Reference::Tag(name)) => {
             set.put("CI_COMMIT_TAG", name);
+            set.known("CI_COMMIT_TAG_MESSAGE", facts.tag_message.as_deref());
             set.reference(name);
         }
         None => {}
@@ -143,10 +153,12 @@ pub fn predefined_for_job(facts: &JobFacts<'_>) -> BTreeMap<String, String> {
     let mut set = Variables(of_planned(job.name.as_str(), &job.stage, job.node));
     set.known("CI_JOB_ID", facts.id);
     set.known("CI_JOB_STARTED_AT", facts.started_at);
+    set.put("CI_SERVER", "yes");
     set.known("CI_PROJECT_DIR", facts.project_dir);
+    set.known("CI_BUILDS_DIR", facts.project_dir.and_then(|folder| Path::new(folder).parent()?.to_str()));
     set.known("CI_JOB_IMAGE", facts.image);
     set.known("CI_JOB_TIMEOUT", facts.timeout_seconds.map(|seconds| seconds.to_string()).as_deref());
-    if facts.started_by_hand {
+    if facts.actionable {
         set.put("CI_JOB_MANUAL", "true");
     }
     let mut all = set.0;
@@ -176,10 +188,20 @@ pub(super) fn of_planned(name: &str, stage: &str, node: Option<(u32, u32)>) -> B
     let mut set = Variables::default();
     set.put("CI_JOB_NAME", name);
     set.put("CI_JOB_NAME_SLUG", slug(name));
+    set.put("CI_JOB_GROUP_NAME", group(name));
     set.put("CI_JOB_STAGE", stage);
     set.put("CI_NODE_TOTAL", node.map_or(1, |(_, total)| total).to_string());
     set.known("CI_NODE_INDEX", node.map(|(index, _)| index.to_string()).as_deref());
     set.0
+}
+
+/// A job's name without what `parallel` or a hand put after it to count it (`app/models/commit_status.rb`, `group_name`).
+fn group(name: &str) -> String {
+    static COUNT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let space = r"(?-u:[\x08\s:]+)";
+        Regex::new(&format!(r"(?:{space}(?:\[.*\]|(?-u:\d+[\s:/\\]+\d+))){{1,3}}(?-u:\s*)\z")).ok()
+    });
+    COUNT.as_ref().map_or_else(|| name.into(), |count| count.replace(name, "")).trim().to_owned()
 }
 
 #[derive(Default)]
@@ -199,5 +221,30 @@ impl Variables {
     fn reference(&mut self, name: &str) {
         self.put("CI_COMMIT_REF_NAME", name);
         self.put("CI_COMMIT_REF_SLUG", slug(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::group;
+
+    #[test]
+    fn a_group_is_a_name_without_its_count() {
+        let table = [
+            ("rspec1", "rspec1"),
+            ("rspec1 0 1", "rspec1"),
+            ("rspec1 0/2", "rspec1"),
+            ("rspec:windows", "rspec:windows"),
+            ("rspec:windows 0", "rspec:windows 0"),
+            ("rspec:windows 0 2/2", "rspec:windows 0"),
+            ("rspec:windows 10000 20000", "rspec:windows"),
+            ("rspec:windows 0 : / 1", "rspec:windows"),
+            ("rspec:windows: [a, b]", "rspec:windows"),
+            ("rspec: [inception: [something, other thing], value]", "rspec"),
+            ("rspec: [a, b] 1/3", "rspec"),
+        ];
+        for (name, wanted) in table {
+            assert_eq!(group(name), wanted, "{name}");
+        }
     }
 }

@@ -48,6 +48,14 @@ impl Repository {
         })
     }
 
+    /// The message of an annotated tag; empty for one that is but a name, none when there is no such tag.
+    #[must_use]
+    pub fn tag_message(&self, name: &str) -> Option<String> {
+        let reference = self.git.find_reference(&format!("refs/tags/{name}")).ok()?;
+        let message = reference.peel_to_tag().ok().and_then(|tag| tag.message_bytes().map(<[u8]>::to_vec)).unwrap_or_default();
+        Some(String::from_utf8_lossy(&message).trim_end().to_owned())
+    }
+
     /// Reads a file as the commit has it, whatever the working tree holds; none when the commit has no such path.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ use socket::{Listener, Replies};
 
 pub(crate) use delivery::{VersionTag, lineage_in, make_version_tag, name_release};
 pub use start::{Briefing, Started, start_engine};
-pub use variables::pipeline_variables;
+pub use variables::{pipeline_variables, tag_message};
 
 /// How long an engine that was started for a run that rests waits for what its starter has to say.
 const FIRST_WORD: Duration = Duration::from_secs(2);

@@ -37,6 +37,7 @@ pub fn pipeline_variables(
         author: Some(commit.author),
         timestamp: Some(commit.timestamp.to_rfc3339()),
         before: created.before.clone(),
+        tag_message: tag_message(repository, reference.as_ref()),
         reference,
         default_branch: repository.default_branch()?,
         project_name: project,
@@ -50,6 +51,15 @@ pub fn pipeline_variables(
         name: None,
         protected: created.protected,
     }))
+}
+
+/// What the tag of a run says.
+#[must_use]
+pub fn tag_message(repository: &Repository, reference: Option<&Reference>) -> Option<String> {
+    match reference? {
+        Reference::Tag(name) => repository.tag_message(name),
+        Reference::Branch(_) => None,
+    }
 }
 
 /// What the ref of a run is that does not say so: a branch of that name, if there is one, else the tag of its commit.
@@ -98,7 +108,8 @@ pub(super) fn job_variables(
         project_dir: Some(project_dir),
         started_at: Some(started_at),
         timeout_seconds: Some(job.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS)),
-        started_by_hand: job.when == When::Manual,
+        // `Ci::Processable::ACTIONABLE_WHEN`
+        actionable: matches!(job.when, When::Manual | When::Delayed),
         image: None,
     }));
     known.extend(masked.iter().map(|(name, value)| (name.clone(), value.clone())));

@@ -6,6 +6,8 @@ use hms::pipeline::{AutoStop, Job, JobFacts, PipelineFacts, Reference, Step, env
 use super::world::Commit;
 use super::*;
 
+const BEFORE: &str = "1111111111111111111111111111111111111111";
+
 fn facts() -> PipelineFacts {
     PipelineFacts {
         revision: "8c4f2d3000000000000000000000000000000000".parse().unwrap(),
@@ -13,6 +15,7 @@ fn facts() -> PipelineFacts {
         author: Some("Ann <ann@example.org>".to_owned()),
         timestamp: Some("2026-11-24T16:02:11Z".to_owned()),
         before: None,
+        tag_message: None,
         reference: Some(Reference::Branch("Feature/One".to_owned())),
         default_branch: Some("main".to_owned()),
         project_name: Some("irs-api".to_owned()),
@@ -39,7 +42,8 @@ fn ci_variables_are_true_or_not_there() {
         ("CI_COMMIT_BRANCH", Some("Feature/One")),
         ("CI_COMMIT_REF_SLUG", Some("feature-one")),
         ("CI_COMMIT_TAG", None),
-        ("CI_COMMIT_BEFORE_SHA", None),
+        ("CI_COMMIT_BEFORE_SHA", Some("0000000000000000000000000000000000000000")),
+        ("CI_COMMIT_TAG_MESSAGE", None),
         ("CI_PIPELINE_IID", Some("42")),
         ("CI_PIPELINE_CREATED_AT", None),
         ("CI_PROJECT_PATH", Some("Irs/Tax Group/irs-api")),
@@ -52,7 +56,10 @@ fn ci_variables_are_true_or_not_there() {
     for (name, value) in table {
         assert_eq!(set.get(name).map(String::as_str), value, "{name}");
     }
-    let tagged = predefined(&PipelineFacts { reference: Some(Reference::Tag("v1.0".to_owned())), ..facts() });
+    let tag = Some(Reference::Tag("v1.0".to_owned()));
+    let before = Some(BEFORE.parse().unwrap());
+    let tagged = predefined(&PipelineFacts { reference: tag, tag_message: Some("first".to_owned()), before, ..facts() });
+    assert_eq!((tagged["CI_COMMIT_TAG_MESSAGE"].as_str(), tagged["CI_COMMIT_BEFORE_SHA"].as_str()), ("first", BEFORE));
     assert_eq!((tagged.get("CI_COMMIT_TAG").unwrap().as_str(), tagged.get("CI_COMMIT_BRANCH")), ("v1.0", None));
 }
 
@@ -65,16 +72,18 @@ fn a_jobs_own_variables() {
         project_dir: Some("/p"),
         started_at: None,
         timeout_seconds: Some(60),
-        started_by_hand: true,
+        actionable: true,
         image: None,
     };
     let set = predefined_for_job(&facts);
     let expected = [
+        ("CI_BUILDS_DIR", "/"),
         ("CI_ENVIRONMENT_ACTION", "start"),
         ("CI_ENVIRONMENT_NAME", "Production EU"),
         ("CI_ENVIRONMENT_SLUG", "production-eu-dxh713"),
         ("CI_ENVIRONMENT_TIER", "production"),
         ("CI_ENVIRONMENT_URL", "u"),
+        ("CI_JOB_GROUP_NAME", "a b"),
         ("CI_JOB_MANUAL", "true"),
         ("CI_JOB_NAME", "a b 2/2"),
         ("CI_JOB_NAME_SLUG", "a-b-2-2"),
@@ -83,6 +92,7 @@ fn a_jobs_own_variables() {
         ("CI_NODE_INDEX", "2"),
         ("CI_NODE_TOTAL", "2"),
         ("CI_PROJECT_DIR", "/p"),
+        ("CI_SERVER", "yes"),
     ];
     assert_eq!(set, variables(&expected));
 }
@@ -122,7 +132,7 @@ other:
         project_dir: None,
         started_at: None,
         timeout_seconds: None,
-        started_by_hand: false,
+        actionable: false,
         image: None,
     };
     assert_eq!(predefined_for_job(&facts("other"))["CI_ENVIRONMENT_TIER"], "other");

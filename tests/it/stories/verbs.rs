@@ -28,6 +28,7 @@ mod reports;
 mod retried;
 mod supplied;
 mod typed;
+mod variables;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

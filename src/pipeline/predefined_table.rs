@@ -1,0 +1,166 @@
+//! Every predefined variable of GitLab, and what it is here: `docs/variables.md` is made of it.
+//!
+//! The names are those of GitLab's reference (`doc/ci/variables/predefined_variables.md`). A job in which one of [`SET`] is missing, or
+//! one that is not in it is there, fails a test.
+
+use Phase::{Job, Pipeline};
+
+/// From when on a variable is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// When a run is planned: conditions see it.
+    Pipeline,
+    /// When a job starts: its script alone sees it.
+    Job,
+}
+
+/// The variables that jobs get: name, from when on, and what it is.
+pub const SET: &[(&str, Phase, &str)] = &[
+    ("CI", Pipeline, "`true`"),
+    ("CI_BUILDS_DIR", Job, "the folder in which `CI_PROJECT_DIR` is"),
+    ("CI_COMMIT_AUTHOR", Pipeline, "the commit's author as `Name <address>`"),
+    ("CI_COMMIT_BEFORE_SHA", Pipeline, "what the branch named before `hms watch` saw it move; zeros in every other run"),
+    ("CI_COMMIT_BRANCH", Pipeline, "the branch; not in a run of a tag"),
+    ("CI_COMMIT_DESCRIPTION", Pipeline, "the message without its title; the whole of it when the title has 100 characters or more"),
+    ("CI_COMMIT_MESSAGE", Pipeline, "the commit's message"),
+    ("CI_COMMIT_REF_NAME", Pipeline, "the branch or tag"),
+    ("CI_COMMIT_REF_PROTECTED", Pipeline, "whether the operator counts it as protected: `true` or `false`"),
+    ("CI_COMMIT_REF_SLUG", Pipeline, "the same for host names: lower case, 63 characters at most"),
+    ("CI_COMMIT_SHA", Pipeline, "the commit"),
+    ("CI_COMMIT_SHORT_SHA", Pipeline, "its first eight characters"),
+    ("CI_COMMIT_TAG", Pipeline, "the tag; only in a run of a tag"),
+    ("CI_COMMIT_TAG_MESSAGE", Pipeline, "the tag's message, empty when it has none; only in a run of a tag"),
+    ("CI_COMMIT_TIMESTAMP", Pipeline, "when it was committed"),
+    ("CI_COMMIT_TITLE", Pipeline, "the first line of its message"),
+    ("CI_CONFIG_PATH", Pipeline, "the pipeline file"),
+    ("CI_DEFAULT_BRANCH", Pipeline, "the repository's main branch"),
+    ("CI_ENVIRONMENT_ACTION", Job, "what the job does with its environment: `start`, `stop`, `prepare`, `verify`, `access`"),
+    ("CI_ENVIRONMENT_NAME", Job, "its environment; only in a job that has one"),
+    ("CI_ENVIRONMENT_SLUG", Job, "the same for host names: 24 characters at most"),
+    ("CI_ENVIRONMENT_TIER", Job, "its tier, as written or guessed from the name"),
+    ("CI_ENVIRONMENT_URL", Job, "its address, where one is written"),
+    ("CI_JOB_GROUP_NAME", Pipeline, "the job without what `parallel` puts after its name"),
+    ("CI_JOB_ID", Job, "the attempt's id; a text here, a number in GitLab"),
+    ("CI_JOB_MANUAL", Job, "`true` in a job that is `manual` or `delayed`"),
+    ("CI_JOB_NAME", Pipeline, "the job"),
+    ("CI_JOB_NAME_SLUG", Pipeline, "the same for paths"),
+    ("CI_JOB_STAGE", Pipeline, "its stage"),
+    ("CI_JOB_STARTED_AT", Job, "when it started"),
+    ("CI_JOB_STATUS", Job, "how it ended: `success`, `failed` or `canceled`; only in `after_script`"),
+    ("CI_JOB_TIMEOUT", Job, "how long it may take, in seconds"),
+    ("CI_NODE_INDEX", Pipeline, "its place among those that `parallel` makes, from 1"),
+    ("CI_NODE_TOTAL", Pipeline, "how many `parallel` makes; 1 without"),
+    ("CI_PIPELINE_CREATED_AT", Job, "when the run was made"),
+    ("CI_PIPELINE_ID", Job, "the run's id; a text here, a number in GitLab"),
+    ("CI_PIPELINE_IID", Pipeline, "the run's number in the repository"),
+    ("CI_PIPELINE_NAME", Job, "`workflow: name`, where one is written"),
+    ("CI_PIPELINE_SOURCE", Pipeline, "`push` from `hms watch`, `web` from `hms run` and the console"),
+    ("CI_PROJECT_DIR", Job, "the checkout"),
+    ("CI_PROJECT_NAME", Pipeline, "the project in the address of `origin`; the repository's folder when there is none"),
+    ("CI_PROJECT_NAMESPACE", Pipeline, "the group in the address of `origin`"),
+    ("CI_PROJECT_NAMESPACE_SLUG", Pipeline, "the same for host names"),
+    ("CI_PROJECT_PATH", Pipeline, "group and project in the address of `origin`"),
+    ("CI_PROJECT_PATH_SLUG", Pipeline, "the same for host names"),
+    ("CI_PROJECT_ROOT_NAMESPACE", Pipeline, "the first part of the group"),
+    ("CI_PROJECT_TITLE", Pipeline, "the repository's folder"),
+    ("CI_SERVER", Job, "`yes`"),
+    ("CI_SERVER_FQDN", Pipeline, "the host of `origin`"),
+    ("CI_SERVER_HOST", Pipeline, "the same"),
+    ("CI_SHARED_ENVIRONMENT", Pipeline, "`true`: jobs share this machine"),
+];
+
+/// The variables that no job gets, and why. `*` stands for any end.
+pub const NOT_SET: &[(&[&str], &str)] = &[
+    (
+        &["GITLAB_CI", "GITLAB_FEATURES", "CI_API_V4_URL", "CI_API_GRAPHQL_URL", "CI_GITLAB_FIPS_MODE", "CI_TEMPLATE_REGISTRY_HOST"],
+        "there is no GitLab that a script could talk to: what asks for `$GITLAB_CI` goes on to use its API",
+    ),
+    (
+        &[
+            "CI_SERVER_NAME",
+            "CI_SERVER_PORT",
+            "CI_SERVER_PROTOCOL",
+            "CI_SERVER_REVISION",
+            "CI_SERVER_SHELL_SSH_HOST",
+            "CI_SERVER_SHELL_SSH_PORT",
+            "CI_SERVER_TLS_CA_FILE",
+            "CI_SERVER_TLS_CERT_FILE",
+            "CI_SERVER_TLS_KEY_FILE",
+            "CI_SERVER_URL",
+            "CI_SERVER_VERSION",
+            "CI_SERVER_VERSION_MAJOR",
+            "CI_SERVER_VERSION_MINOR",
+            "CI_SERVER_VERSION_PATCH",
+        ],
+        "the address of `origin` does not tell them",
+    ),
+    (
+        &[
+            "CI_JOB_TOKEN",
+            "CI_REPOSITORY_URL",
+            "CI_DEPLOY_USER",
+            "CI_DEPLOY_PASSWORD",
+            "CI_REGISTRY",
+            "CI_REGISTRY_IMAGE",
+            "CI_REGISTRY_USER",
+            "CI_REGISTRY_PASSWORD",
+            "CI_DEPENDENCY_PROXY_DIRECT_GROUP_IMAGE_PREFIX",
+            "CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX",
+            "CI_DEPENDENCY_PROXY_PASSWORD",
+            "CI_DEPENDENCY_PROXY_SERVER",
+            "CI_DEPENDENCY_PROXY_USER",
+            "CI_TRIGGER_SHORT_TOKEN",
+            "CI_RUNNER_SHORT_TOKEN",
+        ],
+        "nobody hands out such credentials here: the operator's file and `--mask-env` supply what a script needs",
+    ),
+    (
+        &[
+            "CI_PROJECT_ID",
+            "CI_PROJECT_NAMESPACE_ID",
+            "CI_PROJECT_URL",
+            "CI_PROJECT_VISIBILITY",
+            "CI_PROJECT_DESCRIPTION",
+            "CI_PROJECT_CLASSIFICATION_LABEL",
+            "CI_PROJECT_REPOSITORY_LANGUAGES",
+            "CI_HAS_OPEN_REQUIREMENTS",
+            "CI_RELEASE_DESCRIPTION",
+            "CI_PAGES_DOMAIN",
+            "CI_PAGES_URL",
+            "CI_JOB_URL",
+            "CI_PIPELINE_URL",
+            "CI_ENVIRONMENT_ID",
+            "CI_KUBERNETES_ACTIVE",
+            "KUBECONFIG",
+            "GITLAB_USER_EMAIL",
+            "GITLAB_USER_ID",
+            "GITLAB_USER_LOGIN",
+            "GITLAB_USER_NAME",
+        ],
+        "only a GitLab server has them",
+    ),
+    (
+        &[
+            "CI_RUNNER_DESCRIPTION",
+            "CI_RUNNER_EXECUTABLE_ARCH",
+            "CI_RUNNER_ID",
+            "CI_RUNNER_REVISION",
+            "CI_RUNNER_TAGS",
+            "CI_RUNNER_VERSION",
+            "CI_CONCURRENT_ID",
+            "CI_CONCURRENT_PROJECT_ID",
+        ],
+        "no GitLab Runner runs the job",
+    ),
+    (&["CI_JOB_IMAGE", "CI_DISPOSABLE_ENVIRONMENT", "CI_DEBUG_SERVICES"], "no job runs in a container"),
+    (&["CI_DEBUG_TRACE"], "`set -x` in the script shows each command"),
+    (&["CI_DEPLOY_FREEZE"], "a freeze is the policy's: it stops a promotion, and no script need ask"),
+    (
+        &["CI_PIPELINE_TRIGGERED", "TRIGGER_PAYLOAD", "CHAT_CHANNEL", "CHAT_INPUT", "CHAT_USER_ID"],
+        "no run is started by a trigger or a chat",
+    ),
+    (
+        &["CI_OPEN_MERGE_REQUESTS", "CI_MERGE_REQUEST_*", "CI_EXTERNAL_PULL_REQUEST_*"],
+        "a local repository has no merge requests; `hms plan --variable` tries what such a pipeline would run",
+    ),
+];
