@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::pipeline::{Problem, Severity};
+use crate::text::uri_of;
 
 /// One run of the tool; `name` is the pipeline file's.
 pub(crate) fn sarif(name: &str, problems: &[Problem]) -> Value {
@@ -29,7 +30,7 @@ fn result(name: &str, problem: &Problem) -> Value {
     };
     let text = problem.hint.as_ref().map_or_else(|| problem.message.clone(), |hint| format!("{}; {hint}", problem.message));
     let region = problem.place.map(|place| json!({"startLine": place.line, "startColumn": place.column}));
-    let mut location = json!({"artifactLocation": {"uri": problem.file.as_deref().unwrap_or(name)}});
+    let mut location = json!({"artifactLocation": {"uri": uri_of(problem.file.as_deref().unwrap_or(name))}});
     if let (Some(region), Some(location)) = (region, location.as_object_mut()) {
         location.insert("region".to_owned(), region);
     }

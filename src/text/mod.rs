@@ -10,7 +10,9 @@ mod hidden;
 mod line;
 mod number;
 mod style;
+mod uri;
 
 pub use line::{MAX_CHARACTERS, for_terminal, plain, plain_line, quoted, safe_line, spans};
 pub use number::{age, count, duration, seconds_latency, share};
 pub use style::{Colour, Style};
+pub use uri::uri_of;

@@ -2,7 +2,6 @@
 //! and `security-severity` on the rule, a number from 0 to 10.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
@@ -10,6 +9,7 @@ use crate::scan::detector;
 use crate::scan::escape;
 use crate::scan::report::{Advisories, Finding, Outcome, Report};
 use crate::scan::severity::Severity;
+use crate::text::uri_of;
 
 /// The report as a SARIF log with one run, ending in a newline.
 pub(crate) fn sarif(report: &Report, advisories: Advisories) -> serde_json::Result<String> {
@@ -52,7 +52,7 @@ fn result(finding: &Finding) -> Value {
         "level": level(finding.severity),
         "message": {"text": format!("{}: {}", finding.title, finding.masked)},
         "locations": [{"physicalLocation": {
-            "artifactLocation": {"uri": uri(&finding.path)},
+            "artifactLocation": {"uri": uri_of(&finding.path)},
             "region": {"startLine": finding.line, "startColumn": finding.column},
         }}],
         "partialFingerprints": {"hmsSecret/v1": finding.fingerprint},
@@ -96,30 +96,5 @@ fn score(severity: Severity) -> Option<&'static str> {
         Severity::Medium => Some("5.5"),
         Severity::Low => Some("2.0"),
         Severity::Unknown => None,
-    }
-}
-
-/// A path as a URI reference (RFC 3986): all but unreserved characters and `/` in percent form.
-fn uri(path: &str) -> String {
-    let mut uri = String::from(if path.starts_with('/') { "file://" } else { "" });
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
-            uri.push(char::from(byte));
-        } else {
-            let _ = write!(uri, "%{byte:02X}");
-        }
-    }
-    uri
-}
-
-#[cfg(test)]
-mod tests {
-    use super::uri;
-
-    #[test]
-    fn paths_become_uris() {
-        for (path, wanted) in [("a/b.js", "a/b.js"), ("a b#?%:", "a%20b%23%3F%25%3A"), ("ä", "%C3%A4"), ("/x/\u{1b}", "file:///x/%1B")] {
-            assert_eq!(uri(path), wanted);
-        }
     }
 }
