@@ -135,5 +135,9 @@ pub(crate) fn known_job(state: &RunState, name: &JobName) -> Result<(), Failure>
         return Ok(());
     }
     let names: Vec<&str> = state.jobs.iter().map(|job| job.plan.name.as_str()).collect();
+    let like: Vec<&&str> = names.iter().filter(|other| other.to_lowercase() == name.as_str().to_lowercase()).collect();
+    if let [like] = like.as_slice() {
+        return Err(Failure::new(Exit::Usage, format!("this run has no job `{name}`")).hint(format!("did you mean `{like}`?")));
+    }
     Err(Failure::new(Exit::Usage, format!("this run has no job `{name}`")).hint(format!("its jobs are {}", names.join(", "))))
 }

@@ -82,7 +82,7 @@ impl Headless {
         for attempt in job.attempts.iter().filter(|attempt| attempt.again) {
             if self.told.insert(format!("{name}/{}/again", attempt.number)) {
                 let words = ended(attempt, attempt.message.as_deref(), "↻");
-                let line = Line::result(format!("▶ {:<6} {words}; runs again", plain(name.as_str()).to_uppercase()));
+                let line = Line::result(format!("▶ {:<6} {words}; runs again", title(state, name)));
                 lines.push(line.with_log(name, Some(attempt)));
             }
         }
@@ -101,7 +101,7 @@ impl Headless {
             JobStatus::Created | JobStatus::Preparing | JobStatus::Pending | JobStatus::Running | JobStatus::Manual => return,
         };
         let failed = job.attempts.last().filter(|_| job.status == JobStatus::Failed);
-        lines.push(Line::result(format!("▶ {:<6} {words}", plain(name.as_str()).to_uppercase())).with_log(name, failed));
+        lines.push(Line::result(format!("▶ {:<6} {words}", title(state, name))).with_log(name, failed));
     }
 
     fn rollout(&mut self, id: &RolloutId, rollout: &RolloutState, lines: &mut Vec<Line>) {
@@ -155,7 +155,7 @@ impl Headless {
                 .iter()
                 .filter(|job| job.status == JobStatus::Manual && job.plan.blocking && !job.gate_open)
                 .map(|job| {
-                    let (title, name) = (plain(job.plan.name.as_str()).to_uppercase(), plain(&quoted(job.plan.name.as_str())));
+                    let (title, name) = (title(state, &job.plan.name), plain(&quoted(job.plan.name.as_str())));
                     line(format!(
                         "{title} waiting for manual approval: hms approve {number} {name}   (blocked at a gate: exit 10{watched})"
                     ))
@@ -189,6 +189,15 @@ impl Headless {
             | RunOutcome::Refused => Vec::new(),
         }
     }
+}
+
+/// A job's name at the head of a line: in capitals where nothing is lost by it, as written where capitals are part of it, or would
+/// make another job of the run of it.
+fn title(state: &RunState, name: &JobName) -> String {
+    let (written, capitals) = (plain(name.as_str()), name.as_str().to_uppercase());
+    let lost = capitals.to_lowercase() != name.as_str() || !name.as_str().is_ascii();
+    let another = state.jobs.iter().any(|job| job.plan.name != *name && job.plan.name.as_str().to_uppercase() == capitals);
+    if lost || another { written } else { written.to_uppercase() }
 }
 
 /// That the engine of a run is gone and said nothing of an end, what became of its jobs' keepers, and how to go on; none when it did.

@@ -169,3 +169,27 @@ fn a_tag_is_a_tag_though_a_branch_has_its_name() {
         assert!(log.contains(expected), "{reference}: {log}");
     }
 }
+
+#[test]
+fn names_are_shown_so_that_they_can_be_said() {
+    let world = World::new("Build: {script: 'true'}\nlint: {script: 'true'}\nLINT: {script: 'true'}\nok: {script: 'true'}\n");
+    let said = world.hms(&["run", "--headless"]);
+    for name in ["Build", "lint", "LINT", "OK"] {
+        assert!(said.out.lines().any(|line| line.starts_with(&format!("▶ {name} "))), "{name}: {said:?}");
+    }
+    let other = world.hms(&["logs", "OK"]);
+    assert_eq!(other.code, Some(2));
+    assert!(other.err.contains("did you mean `ok`?"), "{other:?}");
+}
+
+/// SARIF 2.1.0 §3.4.3: a URI reference, whatever the file is called.
+#[test]
+fn sarif_names_files_as_uris() {
+    let world = World::new("a: {scrpt: x}\n");
+    std::fs::write(world.path("ü x.yml"), "a: {scrpt: x}\n").unwrap();
+    let path = world.path("ü x.yml");
+    let sarif = json(&world.hms(&["validate", "--sarif", "--file", path.to_str().unwrap()]));
+    let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+    let uri = place.as_str().unwrap();
+    assert!(uri.starts_with("file:///") && uri.ends_with("/%C3%BC%20x.yml"), "{uri}");
+}
