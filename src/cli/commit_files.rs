@@ -50,7 +50,11 @@ impl<'r> CommitFiles<'r> {
 }
 
 fn told(error: &crate::repo::Error) -> String {
-    error.to_string()
+    match (error, error.hint()) {
+        // Nothing in the file is wrong: the way out is all that helps.
+        (crate::repo::Error::Shallow { .. }, Some(hint)) => format!("{error}; {hint}"),
+        _ => error.to_string(),
+    }
 }
 
 impl Files for CommitFiles<'_> {

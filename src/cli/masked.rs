@@ -43,8 +43,12 @@ impl Masked {
             values.insert(name.clone(), value);
         }
         for (name, value) in &values {
-            crate::executor::check_maskable(value)
-                .map_err(|error| Failure::new(Exit::Usage, format!("the value of {name} cannot be masked: {error}")))?;
+            crate::executor::check_maskable(value).map_err(|error| {
+                let from = file.as_ref().filter(|_| !arguments.mask_env.contains(name));
+                let place = from.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+                Failure::new(Exit::Usage, format!("{place}the value of {name} cannot be masked: {error}"))
+                    .hint(format!("what anybody may see is given as it is: --variable {name}=VALUE"))
+            })?;
         }
         Ok(Self { values, file })
     }

@@ -59,6 +59,8 @@ impl Repository {
         } else if no_object && self.git.find_reference(spec).is_ok() {
             // A ref that names an object which is not here is damage, not a mistake of the person.
             self.failed(&format!("the commit of `{}`", spec.escape_debug()), error)
+        } else if error.code() == ErrorCode::NotFound && self.git.is_shallow() && is_of_history(spec) {
+            Error::Shallow { place, asked: given }
         } else if [ErrorCode::NotFound, ErrorCode::InvalidSpec, ErrorCode::Peel].contains(&error.code()) {
             Error::Unknown { given, place }
         } else {
@@ -111,6 +113,11 @@ impl Repository {
             Err(error) => Err(self.failed("HEAD", error)),
         }
     }
+}
+
+/// Whether history has to be there for it: an ancestor, or a commit by its whole id.
+fn is_of_history(spec: &str) -> bool {
+    spec.contains(['~', '^']) || spec.parse::<Revision>().is_ok()
 }
 
 /// The part of a full ref name that people say.

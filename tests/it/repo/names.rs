@@ -89,6 +89,12 @@ fn ancestors_are_told_and_a_shallow_clone_says_when_it_cannot() {
     assert!(shallow.is_ancestor(&second, &third).unwrap());
     assert!(matches!(shallow.is_ancestor(&third, &second), Err(Error::Shallow { .. })), "a shallow no");
     assert_eq!(shallow.first_commit().unwrap(), None);
+    for beyond in ["HEAD~2", first.as_str()] {
+        let error = shallow.resolve(beyond).unwrap_err();
+        assert!(matches!(&error, Error::Shallow { asked, .. } if asked == beyond), "{error:?}");
+        assert!(error.hint().unwrap().contains("fetch --unshallow"), "{:?}", error.hint());
+    }
+    assert!(matches!(shallow.resolve("nobody"), Err(Error::Unknown { .. })));
 }
 
 #[test]

@@ -109,3 +109,16 @@ fn a_masked_variable_without_a_value_fails_its_job_once_and_says_where_it_is_loo
     // The way out: the same, by whoever has the value.
     assert_eq!(world.hms(&["retry", "1", "b", "--wait"]).code, Some(0));
 }
+
+#[test]
+fn a_value_that_cannot_be_masked_names_its_file_and_the_way_out() {
+    let world = World::new("a: {script: 'true'}\n");
+    let file = world.path("values");
+    std::fs::write(&file, "A=short\n").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let path = file.canonicalize().unwrap();
+    let said = world.hms(&["run", "--headless", "--variable-file", path.to_str().unwrap()]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains(&format!("{}: the value of A cannot be masked", path.display())), "{said:?}");
+    assert!(said.err.contains("--variable A=VALUE"), "{said:?}");
+}
