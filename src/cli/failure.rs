@@ -232,6 +232,7 @@ impl From<crate::repo::Error> for Failure {
             | Error::Unborn(_)
             | Error::Missing { .. }
             | Error::Shallow { .. }
+            | Error::Submodule { .. }
             | Error::TagElsewhere { .. }
             | Error::Write { .. }
             | Error::Read { .. }

@@ -2,7 +2,8 @@
 //!
 //! No filter, no attribute, no hook, no end-of-line conversion: blobs as they are. The walk holds each folder open and makes every entry
 //! relative to it, new and without following links, so that a tree with a link and a folder of one name cannot lead it out
-//! (CVE-2024-32002, CVE-2025-48384). A checkout with Git LFS pointers or submodules says so: what they stand for is not fetched.
+//! (CVE-2024-32002, CVE-2025-48384). A checkout with Git LFS pointers or submodules says so: what they stand for is not fetched
+//! (`submodule` fills folders from what is here).
 
 use std::fs::File;
 use std::io::Write as _;
@@ -29,8 +30,8 @@ pub struct Checkout {
     pub files: u64,
     /// How many bytes they hold.
     pub bytes: u64,
-    /// Paths of submodules, whose folders are left empty.
-    pub submodules: Vec<String>,
+    /// Paths and commits of submodules, whose folders are left empty.
+    pub submodules: Vec<(String, Oid)>,
     /// How many files are Git LFS pointers in place of what they stand for.
     pub lfs_pointers: u64,
 }
@@ -40,8 +41,8 @@ impl Checkout {
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
-        for path in &self.submodules {
-            notices.push(format!("`{path}` is a submodule: its folder is empty in jobs"));
+        for (path, _) in &self.submodules {
+            notices.push(format!("`{path}` is a submodule: its folder is empty in jobs without `GIT_SUBMODULE_STRATEGY: recursive`"));
         }
         if self.lfs_pointers > 0 {
             notices.push(format!("{} files are Git LFS pointers: jobs get the pointers, not the contents", self.lfs_pointers));
@@ -52,7 +53,7 @@ impl Checkout {
 
 impl Repository {
     /// Writes the tree of `revision` below `folder`, which must be empty or not there yet, and a small `.git` beside it, in which HEAD is detached
-    /// at the commit, the tags are known and `git status` is clean.
+    /// at the commit, the tags and the branches (as `origin/…`) are known and `git status` is clean.
     ///
     /// The `.git` is made by hms from nothing: no configuration, hook or remote of the repository is taken over; objects come through
     /// `objects/info/alternates`. It is there because builds ask git for their version, and because without it git would find the
@@ -111,7 +112,7 @@ impl Walk<'_> {
                     make_folder(at, entry.name_bytes()).map_err(|source| self.unwritten(path, source))?;
                     let stat = rustix::fs::statat(at, entry.name_bytes(), AtFlags::SYMLINK_NOFOLLOW)
                         .map_err(|errno| self.unwritten(path, errno.into()))?;
-                    self.done.submodules.push(String::from_utf8_lossy(path).into_owned());
+                    self.done.submodules.push((String::from_utf8_lossy(path).into_owned(), entry.id()));
                     self.index.push(indexed(path, 0o160_000, entry.id(), &stat));
                 }
                 0o120_000 => self.link(entry.id(), at, entry.name_bytes(), path)?,

@@ -76,6 +76,16 @@ pub enum Error {
         /// What was asked.
         asked: String,
     },
+    /// A submodule whose commit is in no repository of this clone.
+    #[error("the submodule `{}` is at {}, and nothing below {} has that commit", .path.escape_debug(), .revision.short(), .place.display())]
+    Submodule {
+        /// Its path.
+        path: String,
+        /// Its commit.
+        revision: Revision,
+        /// The repository whose submodule it is.
+        place: PathBuf,
+    },
     /// A path of a commit that cannot be read or written as it is.
     #[error("`{}` in commit {}: {why}", .path.escape_debug(), .revision.short())]
     BadEntry {
@@ -151,6 +161,9 @@ impl Error {
             }
             Self::Shallow { place, .. } => {
                 Some(format!("fetch the whole history: git -C {} fetch --unshallow", quoted(&place.to_string_lossy())))
+            }
+            Self::Submodule { place, .. } => {
+                Some(format!("fetch it: git -C {} submodule update --init --recursive", quoted(&place.to_string_lossy())))
             }
             Self::TagElsewhere { .. } => Some("tags are never moved: take the next version, or delete the tag yourself".to_owned()),
             Self::BadName { .. } | Self::BadEntry { .. } | Self::Write { .. } | Self::Read { .. } | Self::Git { .. } => None,

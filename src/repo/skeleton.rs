@@ -4,17 +4,18 @@
 //! .git/HEAD                       the commit, detached
 //!     /config                     ours: no remote, no hook, no filter, no file monitor, no gc in the background
 //!     /index                      one entry a file, with the file's own numbers
-//!     /packed-refs                the tags, for `git describe`
+//!     /packed-refs                the tags, for `git describe`, and the branches as `origin/…`
 //!     /shallow                    where history ends, in a shallow clone
 //!     /objects/info/alternates    the repository's objects, read only
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use git2::IndexEntry;
+use git2::{IndexEntry, Oid};
 
 use super::checkout::git_folder;
 use super::{Error, Repository};
@@ -36,7 +37,7 @@ pub(super) fn write(repository: &Repository, revision: &Revision, folder: &Path,
     };
     put("config", CONFIG.as_bytes())?;
     put("objects/info/alternates", &alternate(&repository.common_dir().join("objects")))?;
-    put("packed-refs", packed_tags(repository)?.as_bytes())?;
+    put("packed-refs", packed_refs(repository)?.as_bytes())?;
     if let Some(ends) = shallow_ends(repository)? {
         put("shallow", ends.as_bytes())?;
     }
@@ -75,10 +76,14 @@ fn alternate(objects: &Path) -> Vec<u8> {
     line
 }
 
-fn packed_tags(repository: &Repository) -> Result<String, Error> {
+/// The branches and tags in the order of their names, as a file of packed refs has them.
+fn packed_refs(repository: &Repository) -> Result<String, Error> {
     let mut tags = repository.tags()?;
     tags.sort_by(|one, other| one.name.cmp(&other.name));
     let mut text = "# pack-refs with: peeled fully-peeled sorted \n".to_owned();
+    for (branch, id) in branches(repository)? {
+        let _ = writeln!(text, "{id} refs/remotes/origin/{branch}");
+    }
     for tag in tags {
         let _ = writeln!(text, "{} refs/tags/{}", tag.object, tag.name);
         if tag.object != tag.commit {
@@ -86,6 +91,24 @@ fn packed_tags(repository: &Repository) -> Result<String, Error> {
         }
     }
     Ok(text)
+}
+
+/// What a job finds as `origin/…`: what the clone last fetched from its origin, and its own branches that origin does not have. A
+/// script that compares with `origin/main` then sees what is not pushed yet, and in a repository without an origin what is not merged.
+fn branches(repository: &Repository) -> Result<BTreeMap<String, Oid>, Error> {
+    let failed = |error| repository.failed("the branches", error);
+    let (mut own, mut fetched) = (BTreeMap::new(), BTreeMap::new());
+    for reference in repository.git.references().map_err(failed)? {
+        let reference = reference.map_err(failed)?;
+        let (Ok(name), Some(id)) = (reference.name(), reference.target()) else { continue };
+        if let Some(branch) = name.strip_prefix("refs/remotes/origin/") {
+            fetched.insert(branch.to_owned(), id);
+        } else if let Some(branch) = name.strip_prefix("refs/heads/") {
+            own.insert(branch.to_owned(), id);
+        }
+    }
+    own.extend(fetched);
+    Ok(own)
 }
 
 /// The commits whose parents are not here, of which only whole ids are taken over.

@@ -13,7 +13,7 @@ const STEERING: &[(&str, &[&str], &str)] = &[
     ("GIT_CLEAN_FLAGS", &["", "-ffdx"], "every job has a fresh checkout: `cache` and `artifacts` keep files"),
     ("GIT_CLONE_PATH", &[""], "`$CI_PROJECT_DIR` says where the checkout is"),
     ("GIT_STRATEGY", &["", "fetch", "clone"], "every job has a checkout of the run's commit"),
-    ("GIT_SUBMODULE_STRATEGY", &["", "none"], "the folders of submodules are empty: fetch them in the script"),
+    ("GIT_SUBMODULE_PATHS", &[""], "every submodule is checked out, or none"),
     ("RUNNER_AFTER_SCRIPT_TIMEOUT", &["", "5m"], "`after_script` has five minutes"),
     ("RUNNER_SCRIPT_TIMEOUT", &["", "0"], "`timeout` ends the whole job"),
 ];

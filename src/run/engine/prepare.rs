@@ -10,7 +10,7 @@ use crate::event::{ArtifactsLife, AttemptId, AttemptResult, Digest, JobName, Pro
 use crate::executor::{ArtifactSpec, KeeperSpec, KeeperState, Resource, keeper_state, start_keeper};
 use crate::pipeline::{ArtifactsWhen, is_environment_name};
 use crate::policy::SuppliedVariable;
-use crate::repo::Repository;
+use crate::repo::{self, Repository, Submodules};
 use crate::store::{DiskError, chain, make_private_folder, now, read_if_there};
 use crate::text::quoted;
 
@@ -64,6 +64,14 @@ pub(super) enum NotPrepared {
 impl NotPrepared {
     pub(super) fn of(error: &dyn std::error::Error) -> Self {
         Self::Trouble(chain(error))
+    }
+
+    /// A submodule that was not fetched is not fetched by another attempt either.
+    fn of_checkout(error: &repo::Error) -> Self {
+        match (error, error.hint()) {
+            (repo::Error::Submodule { .. }, Some(hint)) => Self::Lacking(format!("{error}; {hint}")),
+            _ => Self::of(error),
+        }
     }
 }
 
@@ -168,15 +176,17 @@ pub(super) fn prepare(order: &Order) -> Result<Prepared, NotPrepared> {
     if let Some(parent) = order.work.parent() {
         make_private_folder(parent).map_err(|error| NotPrepared::of(&error))?;
     }
-    let mut notices = repository.checkout(&order.revision, &order.work).map_err(|error| NotPrepared::of(&error))?.notices();
     let mut pipeline = pipeline_variables(&repository, &order.created, &order.config_path, Some(&order.created_at))
         .map_err(|error| NotPrepared::of(&error))?;
     pipeline.extend(order.pipeline_name.clone().map(|name| ("CI_PIPELINE_NAME".to_owned(), name)));
     let reported = reported(&order.producers).map_err(NotPrepared::Trouble)?;
     let receiver = Receiver { created: &order.created, job: &order.job, folder: order.variables.clone() };
     let handed = hand_out(&order.briefing.masked, &order.supplied, &receiver)?;
-    notices.extend(handed.notices.iter().cloned());
+    let told = handed.notices.clone();
     let mut spec = specification(order, &pipeline, &reported, handed);
+    let checkout = repository.checkout_with(&order.revision, &order.work, submodules(&spec.variables)?);
+    let mut notices = checkout.map_err(|error| NotPrepared::of_checkout(&error))?.notices();
+    notices.extend(told);
     let cached = Cached {
         repository: &repository,
         revision: &order.revision,
@@ -189,6 +199,17 @@ pub(super) fn prepare(order: &Order) -> Result<Prepared, NotPrepared> {
     let log = order.attempt_folder.join("keeper.log");
     let started = start_keeper(&order.program, &spec, &order.state, &log).map_err(|error| NotPrepared::of(&error))?;
     Ok(Prepared { keeper: started.process, notices })
+}
+
+/// How far down submodules are wanted; what GitLab's runner does not know fails the job there too (`common/build.go`).
+fn submodules(variables: &[(String, String)]) -> Result<Submodules, NotPrepared> {
+    const NAME: &str = "GIT_SUBMODULE_STRATEGY";
+    match variables.iter().find(|(name, _)| name == NAME).map_or("", |(_, value)| value.as_str()) {
+        "" | "none" => Ok(Submodules::None),
+        "normal" => Ok(Submodules::Normal),
+        "recursive" => Ok(Submodules::Recursive),
+        other => Err(NotPrepared::Lacking(format!("`{NAME}` is `{other}`; it is none, normal or recursive"))),
+    }
 }
 
 /// The dotenv variables of earlier attempts, in the order of the pipeline; whatever their results are, as with every report.

@@ -122,7 +122,8 @@ fn what_steers_gitlabs_runner_and_is_not_obeyed_is_warned_about() {
         ("GIT_CLONE_PATH: $CI_BUILDS_DIR/x", true),
         ("CI_DEBUG_TRACE: true", true),
         ("GIT_DEPTH: 1", false),
-        ("GIT_SUBMODULE_STRATEGY: recursive", true),
+        ("GIT_SUBMODULE_STRATEGY: recursive", false),
+        ("GIT_SUBMODULE_PATHS: a", true),
         ("GIT_SUBMODULE_STRATEGY: none", false),
         ("CACHE_FALLBACK_KEY: x", false),
     ] {

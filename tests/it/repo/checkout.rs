@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use hms::event::Revision;
-use hms::repo::Error;
+use hms::repo::{Error, Submodules};
 
 use super::world::{World, git_in};
 
@@ -199,4 +199,80 @@ pub(super) fn everything_below(folder: &Path) -> Vec<(std::path::PathBuf, [i64; 
         .collect();
     all.sort();
     all
+}
+
+/// `git diff origin/main...HEAD` and `git merge-base origin/main HEAD` are everyday lines of jobs.
+#[test]
+fn a_job_compares_with_the_branches_of_origin() {
+    let world = World::with_commit();
+    let base = world.repo().head().unwrap().unwrap();
+    world.git(&["checkout", "--quiet", "-b", "feature/a"]);
+    let ahead = world.commit("new", "x", "ahead");
+    let clone = |name: &str| {
+        git_in(world.folder.path(), &["clone", "--quiet", "repo", name]);
+        world.path(name)
+    };
+    // Its own branches, where there is no origin.
+    world.repo().checkout(&ahead, &world.path("out")).unwrap();
+    let out = world.path("out");
+    assert_eq!(git_in(&out, &["merge-base", "origin/main", "HEAD"]), base.as_str());
+    assert_eq!(git_in(&out, &["diff", "--name-only", "origin/main...HEAD"]), "new");
+    assert_eq!(git_in(&out, &["rev-parse", "origin/feature/a"]), ahead.as_str());
+    assert_eq!(git_in(&out, &["for-each-ref", "refs/heads"]), "", "HEAD is detached");
+    // What was last fetched, where there is one; a branch that is here alone beside it.
+    let cloned = clone("clone");
+    git_in(&cloned, &["checkout", "--quiet", "-b", "mine"]);
+    git_in(&cloned, &["commit", "--quiet", "--allow-empty", "-m", "not pushed"]);
+    git_in(&cloned, &["branch", "--quiet", "--force", "feature/a", "mine"]);
+    let repo = hms::repo::Repository::discover(&cloned).unwrap();
+    let mine = repo.head().unwrap().unwrap();
+    repo.checkout(&mine, &world.path("out2")).unwrap();
+    let out = world.path("out2");
+    assert_eq!(git_in(&out, &["rev-parse", "origin/main", "origin/feature/a", "origin/mine"]), format!("{base}\n{ahead}\n{mine}"));
+    assert_eq!(git_in(&out, &["status", "--porcelain"]), "");
+    git_in(&out, &["fsck", "--connectivity-only"]);
+}
+
+#[test]
+fn submodules_come_from_what_the_clone_has_of_them() {
+    let world = World::with_commit();
+    let make = |name: &str| {
+        let root = world.path(name);
+        fs::create_dir(&root).unwrap();
+        git_in(&root, &["init", "--quiet", "-b", "main"]);
+        fs::write(root.join("file"), format!("{name}\n")).unwrap();
+        git_in(&root, &["add", "file"]);
+        git_in(&root, &["commit", "--quiet", "-m", name]);
+        root
+    };
+    let add = |root: &Path, source: &Path, path: &str| {
+        let source = source.to_str().unwrap();
+        git_in(root, &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", source, path]);
+        git_in(root, &["commit", "--quiet", "-m", "with a submodule"]);
+    };
+    let (inner, outer) = (make("inner"), make("outer"));
+    add(&outer, &inner, "deep");
+    add(&world.path("repo"), &outer, "lib/outer");
+    let revision = world.repo().head().unwrap().unwrap();
+    let checkout = |name: &str, submodules| world.repo().checkout_with(&revision, &world.path(name), submodules);
+
+    let done = checkout("none", Submodules::None).unwrap();
+    assert_eq!(done.submodules.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["lib/outer"]);
+    assert_eq!(fs::read_dir(world.path("none/lib/outer")).unwrap().count(), 0);
+
+    let done = checkout("normal", Submodules::Normal).unwrap();
+    assert_eq!(done.submodules.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["lib/outer/deep"]);
+    assert_eq!(fs::read_to_string(world.path("normal/lib/outer/file")).unwrap(), "outer\n");
+    assert_eq!(git_in(&world.path("normal"), &["status", "--porcelain"]), "");
+    assert_eq!(git_in(&world.path("normal/lib/outer"), &["log", "-1", "--format=%s"]), "with a submodule");
+
+    // The submodule of the submodule was never fetched: that is said with the way out, which works.
+    let error = checkout("early", Submodules::Recursive).unwrap_err();
+    assert!(matches!(&error, Error::Submodule { path, .. } if path == "deep"), "{error:?}");
+    assert!(error.hint().unwrap().contains("submodule update --init --recursive"), "{:?}", error.hint());
+    git_in(&world.path("repo"), &["-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init", "--recursive"]);
+    let done = checkout("all", Submodules::Recursive).unwrap();
+    assert!(done.submodules.is_empty(), "{done:?}");
+    assert_eq!(fs::read_to_string(world.path("all/lib/outer/deep/file")).unwrap(), "inner\n");
+    assert_eq!(git_in(&world.path("all"), &["status", "--porcelain"]), "");
 }

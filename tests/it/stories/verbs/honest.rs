@@ -120,10 +120,36 @@ fn what_a_checkout_leaves_out_is_said_once_a_run() {
     world.git(&["commit", "-q", "-m", "two"]);
     let said = world.hms(&["run", "--headless"]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    for notice in ["`vendor` is a submodule: its folder is empty in jobs", "1 files are Git LFS pointers"] {
+    for notice in
+        ["`vendor` is a submodule: its folder is empty in jobs without `GIT_SUBMODULE_STRATEGY: recursive`", "1 files are Git LFS pointers"]
+    {
         assert_eq!(said.err.matches(notice).count(), 1, "{said:?}");
     }
     assert_eq!(world.status("1")["notices"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_job_has_its_submodules_or_says_how_to_get_them() {
+    let job =
+        |name: &str, strategy: &str| format!("{name}: {{script: cat vendor/file, variables: {{GIT_SUBMODULE_STRATEGY: {strategy}}}}}\n");
+    let world = World::new(&(job("a", "normal") + &job("b", "$HOW")));
+    let library = world.path("library");
+    std::fs::create_dir(&library).unwrap();
+    let path = library.to_str().unwrap();
+    world.git(&["-C", path, "init", "-q", "-b", "main"]);
+    std::fs::write(library.join("file"), "from the library\n").unwrap();
+    world.git(&["-C", path, "add", "file"]);
+    world.git(&["-C", path, "commit", "-q", "-m", "library"]);
+    world.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", path, "vendor"]);
+    world.git(&["commit", "-q", "-m", "two"]);
+    let said = world.hms(&["run", "--headless", "--variable", "HOW=all"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(world.hms(&["logs", "a"]).out.contains("from the library"));
+    assert!(said.out.contains("`GIT_SUBMODULE_STRATEGY` is `all`; it is none, normal or recursive"), "{said:?}");
+    std::fs::remove_dir_all(world.path("repo/.git/modules")).unwrap();
+    let said = world.hms(&["run", "--headless", "--job", "a"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("the submodule `vendor` is at ") && said.out.contains("submodule update --init --recursive"), "{said:?}");
 }
 
 #[test]
