@@ -15,6 +15,10 @@ use super::environment::guessed_tier;
 use super::plan::{Job, JobEnvironment};
 use super::slug::{environment_slug, slug};
 
+/// How much of a message a variable holds, in bytes (`variables/builder/pipeline.rb`). A process is given no string over 128 KiB: with a
+/// longer one no command of a job would start.
+const MESSAGE_BYTES: usize = 100_000;
+
 const NUMBER: &str = "CI_PIPELINE_IID";
 
 /// What is known of a run's commit, project and run. Times are RFC 3339.
@@ -97,10 +101,11 @@ pub fn predefined(facts: &PipelineFacts) -> BTreeMap<String, String> {
     if let Some(message) = &facts.message {
         let message = message.trim_end();
         let (title, rest) = message.split_once('\n').unwrap_or((message, ""));
-        set.put("CI_COMMIT_MESSAGE", message);
-        set.put("CI_COMMIT_TITLE", title.trim());
+        set.put("CI_COMMIT_MESSAGE", cut(message));
+        set.put("CI_COMMIT_MESSAGE_IS_TRUNCATED", (message.len() > MESSAGE_BYTES).to_string());
+        set.put("CI_COMMIT_TITLE", cut(title.trim()));
         // GitLab gives the whole message when the title is a long one.
-        set.put("CI_COMMIT_DESCRIPTION", if title.chars().count() < 100 { rest.trim_start() } else { message });
+        set.put("CI_COMMIT_DESCRIPTION", cut(if title.chars().count() < 100 { rest.trim_start() } else { message }));
     }
     set.known("CI_COMMIT_AUTHOR", facts.author.as_deref());
     set.known("CI_COMMIT_TIMESTAMP", facts.timestamp.as_deref());
@@ -114,7 +119,7 @@ pub fn predefined(facts: &PipelineFacts) -> BTreeMap<String, String> {
         }
         Some(Reference::Tag(name)) => {
             set.put("CI_COMMIT_TAG", name);
-            set.known("CI_COMMIT_TAG_MESSAGE", facts.tag_message.as_deref());
+            set.known("CI_COMMIT_TAG_MESSAGE", facts.tag_message.as_deref().map(cut));
             set.reference(name);
         }
         None => {}
@@ -144,6 +149,11 @@ pub fn predefined(facts: &PipelineFacts) -> BTreeMap<String, String> {
     set.known("CI_PIPELINE_SOURCE", facts.source.as_deref());
     set.known("CI_PIPELINE_NAME", facts.name.as_deref());
     set.0
+}
+
+/// The beginning of a text, of [`MESSAGE_BYTES`] at most, cut between two characters.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MESSAGE_BYTES)).unwrap_or(text)
 }
 
 /// The variables of a job's attempt, beside those of the pipeline.

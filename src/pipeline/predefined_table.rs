@@ -23,6 +23,11 @@ pub const SET: &[(&str, Phase, &str)] = &[
     ("CI_COMMIT_BRANCH", Pipeline, "the branch; not in a run of a tag"),
     ("CI_COMMIT_DESCRIPTION", Pipeline, "the message without its title; the whole of it when the title has 100 characters or more"),
     ("CI_COMMIT_MESSAGE", Pipeline, "the commit's message"),
+    (
+        "CI_COMMIT_MESSAGE_IS_TRUNCATED",
+        Pipeline,
+        "whether it has more than 100,000 bytes and is cut there, as title and description are: `true` or `false`",
+    ),
     ("CI_COMMIT_REF_NAME", Pipeline, "the branch or tag"),
     ("CI_COMMIT_REF_PROTECTED", Pipeline, "whether the operator counts it as protected: `true` or `false`"),
     ("CI_COMMIT_REF_SLUG", Pipeline, "the same for host names: lower case, 63 characters at most"),

@@ -67,6 +67,20 @@ fn conditions_see_those_of_the_pipeline_alone() {
     assert_eq!(seen, wanted);
 }
 
+/// Linux starts no program that is given a string over 128 KiB.
+#[test]
+fn jobs_of_a_commit_with_a_long_message_run() {
+    let shown = "${#CI_COMMIT_MESSAGE} ${#CI_COMMIT_DESCRIPTION} $CI_COMMIT_MESSAGE_IS_TRUNCATED";
+    let world = World::new(&format!("a:\n  script: /bin/echo \"{shown}\"\n"));
+    let message = world.path("message");
+    std::fs::write(&message, format!("title\n\n{}\n", "word ".repeat(30_000))).unwrap();
+    world.git(&["commit", "-q", "--allow-empty", "-F", message.to_str().unwrap()]);
+    let said = world.hms(&["run", "--headless"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let log = world.hms(&["logs", "a"]).out;
+    assert!(log.contains("100000 100000 true"), "{log}");
+}
+
 fn page() -> String {
     let mut page = "# Predefined variables\n\n\
         Made from the program's own table (`src/pipeline/predefined_table.rs`); a test compares it with what a job gets. To write it anew:\n\
