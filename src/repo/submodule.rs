@@ -13,8 +13,8 @@ use crate::event::Revision;
 
 /// The most submodules of a checkout, those of submodules among them; more is a commit built to fill disks.
 const MAX_SUBMODULES: usize = 1_000;
-/// The most repositories of submodules that are looked at.
-const MAX_REPOSITORIES: usize = 1_000;
+/// The most folders below `modules` that are looked into.
+const MAX_FOLDERS: usize = 10_000;
 /// The deepest folder below `modules` that is looked into: a submodule's name may have slashes.
 const MAX_DEPTH: usize = 16;
 
@@ -45,6 +45,10 @@ impl Repository {
             Submodules::Normal => Submodules::None,
             Submodules::Recursive => Submodules::Recursive,
         };
+        if done.submodules.is_empty() {
+            return Ok(done);
+        }
+        let fetched = repositories(&self.common_dir().join("modules"));
         for (path, id) in std::mem::take(&mut done.submodules) {
             *filled += 1;
             if *filled > MAX_SUBMODULES {
@@ -52,7 +56,7 @@ impl Repository {
             }
             let wanted = self.revision(id)?;
             let missing = || Error::Submodule { path: path.clone(), revision: wanted.clone(), place: self.place() };
-            let repository = self.submodule(&path, id).ok_or_else(missing)?;
+            let repository = self.submodule(&path, id, &fetched).ok_or_else(missing)?;
             // The folder was made by this checkout, through folders held open, and no job runs in it yet.
             let inner = repository.fill(&wanted, &folder.join(&path), below, filled)?;
             done.files += inner.files;
@@ -63,10 +67,10 @@ impl Repository {
         Ok(done)
     }
 
-    /// A repository of this clone that has the commit.
-    fn submodule(&self, path: &str, id: Oid) -> Option<Self> {
+    /// A repository of this clone that has the commit: the one in the working tree, or one of those that were fetched.
+    fn submodule(&self, path: &str, id: Oid, fetched: &[PathBuf]) -> Option<Self> {
         let in_tree = self.work_dir().map(|top| top.join(path).join(".git")).filter(|git| git.is_dir());
-        let candidates = in_tree.into_iter().chain(repositories(&self.common_dir().join("modules")));
+        let candidates = in_tree.into_iter().chain(fetched.iter().cloned());
         candidates.filter_map(|git| git2::Repository::open_bare(git).ok()).find(|git| git.find_commit(id).is_ok()).map(|git| Self { git })
     }
 }
@@ -74,19 +78,21 @@ impl Repository {
 /// The repositories below a folder `modules`, those of submodules' submodules among them.
 fn repositories(modules: &Path) -> Vec<PathBuf> {
     let (mut found, mut open) = (Vec::new(), vec![(modules.to_owned(), 0)]);
+    let mut looked = 0;
     while let Some((folder, depth)) = open.pop() {
+        looked += 1;
+        if looked > MAX_FOLDERS {
+            break;
+        }
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
         let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path());
-        for path in folders.take(MAX_REPOSITORIES) {
+        for path in folders.take(MAX_FOLDERS) {
             if path.join("HEAD").is_file() && path.join("objects").is_dir() {
                 open.push((path.join("modules"), 0));
                 found.push(path);
             } else if depth < MAX_DEPTH {
                 open.push((path, depth + 1));
             }
-        }
-        if found.len() >= MAX_REPOSITORIES {
-            break;
         }
     }
     found
